@@ -1,0 +1,1 @@
+"""Batch image features at scale, with lineage: the Dagster code location."""
