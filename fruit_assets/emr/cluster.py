@@ -1,0 +1,175 @@
+"""Finding the cluster: the id given, else one that carries our tag, else a new one, made once.
+
+Put here how a cluster comes to be, is found and ended. What it is made of is `cluster_spec.py`,
+what it does is `ec2.py`.
+"""
+
+import json
+import random
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from fruit_assets.emr.calls import AwsRefusedError, LostAnswerError, call
+from fruit_assets.emr.cluster_spec import SPEC_TAG, ClusterSpec
+from fruit_assets.emr.ec2 import ALIVE, ClusterFacts, EmrOnEc2
+from fruit_assets.emr.objects import Objects
+from fruit_assets.errors import PermanentError, TransientError
+
+# RunJobFlow has no client token, so two callers would make two clusters. One object in the staging bucket
+# per spec says who makes it; S3's conditional PUT lets one writer win. A claim older than this is abandoned.
+CLAIM_SECONDS = 180.0
+
+
+class Clusters:
+    """The clusters of one account, region and staging bucket.
+
+    Args:
+        staging: where claims lie.
+        region: None leaves it to boto3.
+        pause: waits; interruptible where the caller's is.
+    """
+
+    def __init__(
+        self, staging: Objects, region: str | None = None, pause: Callable[[float], None] = time.sleep
+    ) -> None:
+        self._staging = staging
+        self._region = region
+        self._pause = pause
+        self._emr = EmrOnEc2("", region)
+
+    def given(self, cluster_id: str) -> EmrOnEc2:
+        """The cluster with this id.
+
+        Raises:
+            PermanentError: there is none, or it can take no more steps; says why and what to do.
+        """
+        compute = EmrOnEc2(cluster_id, self._region)
+        trouble = compute.trouble()
+        if trouble is not None:
+            raise PermanentError(trouble[0])
+        return compute
+
+    def find_or_create(self, spec: ClusterSpec) -> tuple[EmrOnEc2, bool]:
+        """A cluster of this spec, and whether this call made it. It may still be starting.
+
+        Raises:
+            AwsRefusedError: EMR refused the cluster; says what EMR said.
+            TransientError: somebody else claimed to make it, and it did not appear.
+        """
+        name = f"clusters/{spec.digest}.json"
+        deadline = time.monotonic() + 2 * CLAIM_SECONDS
+        while time.monotonic() < deadline:
+            claim = self._staging.get(name)
+            found = self._promised(claim.body if claim else b"") or self.find(spec)
+            if found is not None:
+                return EmrOnEc2(found.cluster_id, self._region), False
+            if claim is None or _is_settled(claim.body) or claim.age > CLAIM_SECONDS:
+                etag = self._staging.put_if(name, _claim(), etag=claim.etag if claim else None)
+                if etag is not None:
+                    return self._create(spec, name, etag), True
+            self._pause(random.uniform(1.0, 3.0))  # noqa: S311
+        raise TransientError(f"Another process claimed to make cluster {spec.name}, but it did not appear. Run again.")
+
+    def find(self, spec: ClusterSpec) -> ClusterFacts | None:
+        """A living cluster of this spec, or None; idle ones first, then by age."""
+        usable = [facts for facts in self.ours(spec.name) if facts.tags.get(SPEC_TAG) == spec.digest]
+        return min(usable, key=lambda facts: facts.state != "WAITING", default=None)
+
+    def ours(self, name: str | None = None) -> Iterator[ClusterFacts]:
+        """Living clusters that we made: they carry our tag. With a name, only those of that name."""
+        for row in self._listed():
+            if name is None or row.get("Name") == name:
+                facts = EmrOnEc2(row["Id"], self._region).describe()
+                if facts.is_alive and SPEC_TAG in facts.tags:
+                    yield facts
+
+    def terminate(self, cluster_id: str) -> None:
+        """End a cluster we made; never another.
+
+        Raises:
+            PermanentError: the cluster does not carry our tag, or is protected.
+        """
+        facts = EmrOnEc2(cluster_id, self._region).describe()
+        if SPEC_TAG not in facts.tags:
+            raise PermanentError(
+                f"Cluster {cluster_id} was not made by this project, so it is not terminated from here."
+            )
+        call(self._emr.emr.terminate_job_flows, JobFlowIds=[cluster_id])
+
+    def _create(self, spec: ClusterSpec, name: str, etag: str) -> EmrOnEc2:
+        """Make the cluster; the claim is ours. It is given back when EMR refuses, and settled when it agrees."""
+        try:
+            cluster_id = self._run_job_flow(spec)
+        except (PermanentError, TransientError):
+            self._staging.put_if(name, _settled(None), etag=etag)
+            raise
+        self._staging.put_if(name, _settled(cluster_id), etag=etag)
+        return EmrOnEc2(cluster_id, self._region)
+
+    def _run_job_flow(self, spec: ClusterSpec) -> str:
+        while True:
+            try:
+                answer = call(self._emr.emr.run_job_flow, repeatable=False, **spec.run_job_flow())
+                return str(answer["JobFlowId"])
+            except LostAnswerError:
+                # The cluster may exist: only when it does not show up is it safe to ask again.
+                for _ in range(3):
+                    self._pause(2.0)
+                    found = self.find(spec)
+                    if found is not None:
+                        return found.cluster_id
+            except AwsRefusedError as refusal:
+                raise AwsRefusedError(f"{refusal} {_creation_advice(str(refusal))}", refusal.code) from refusal
+
+    def _promised(self, claim: bytes) -> ClusterFacts | None:
+        """The cluster that a settled claim names, while it lives: EMR lists new clusters a moment late."""
+        cluster_id = _read_claim(claim).get("cluster_id")
+        if not isinstance(cluster_id, str):
+            return None
+        try:
+            facts = EmrOnEc2(cluster_id, self._region).describe()
+        except PermanentError:
+            return None  # forgotten by EMR, or of another account: as good as ended
+        return facts if facts.is_alive and SPEC_TAG in facts.tags else None
+
+    def _listed(self) -> Iterator[dict[str, Any]]:
+        marker: dict[str, Any] = {}
+        while True:
+            page = call(self._emr.emr.list_clusters, ClusterStates=list(ALIVE), **marker)
+            yield from page.get("Clusters", [])
+            if not page.get("Marker"):
+                return
+            marker = {"Marker": page["Marker"]}
+
+
+def _claim() -> bytes:
+    return json.dumps({"claimed_by": uuid.uuid4().hex}).encode()
+
+
+def _settled(cluster_id: str | None) -> bytes:
+    return json.dumps({"settled": uuid.uuid4().hex, "cluster_id": cluster_id}).encode()
+
+
+def _is_settled(claim: bytes) -> bool:
+    return "settled" in _read_claim(claim)
+
+
+def _read_claim(claim: bytes) -> dict[str, Any]:
+    try:
+        content = json.loads(claim)
+    except ValueError:
+        return {"settled": "unreadable"} if claim else {}
+    return content if isinstance(content, dict) else {"settled": "unreadable"}
+
+
+def _creation_advice(said: str) -> str:
+    words = said.lower()
+    if "role" in words or "instance profile" in words or "passrole" in words:
+        return "Create the roles first (fruit-assets deploy), or name existing ones in the cluster spec."
+    if "subnet" in words or "vpc" in words:
+        return "Name a subnet of this region in the cluster spec, with the tag that EMR's managed policy asks for."
+    if "release" in words:
+        return "This region does not offer the release label of the cluster spec."
+    return "Correct the cluster spec."

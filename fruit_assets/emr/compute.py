@@ -1,0 +1,83 @@
+"""The small interface between the step launcher and whatever runs its steps.
+
+Put here what every kind of EMR offers: submit, watch, cancel, explain, fetch logs. EMR on EC2 is
+`ec2.py`; EMR Serverless and EMR on EKS would be neighbours of it. Dagster does not belong here.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from fruit_assets.emr.cost import RunningInstance
+
+FINAL_STATES = frozenset({"COMPLETED", "CANCELLED", "FAILED", "INTERRUPTED"})
+KNOWN_STATES = FINAL_STATES | {"PENDING", "CANCEL_PENDING", "RUNNING"}
+
+
+@dataclass(frozen=True)
+class Submission:
+    """One Spark application to start.
+
+    Attributes:
+        name: unique to the attempt; how the step is found again when an answer was lost.
+        main: `s3://` URI of the Python main.
+        arguments: the main's arguments.
+        py_files: `s3://` URI of the zip that executors import from.
+        spark_conf: Spark settings of this submission.
+        deploy_mode: `client` or `cluster`.
+    """
+
+    name: str
+    main: str
+    arguments: Sequence[str]
+    py_files: str
+    spark_conf: Mapping[str, str] = field(default_factory=dict)
+    deploy_mode: str = "client"
+
+
+@dataclass(frozen=True)
+class StepStatus:
+    """What EMR last said about a step. States EMR adds in future are kept as they come."""
+
+    step_id: str
+    state: str
+    reason: str = ""
+    failure: str = ""
+    log_file: str = ""
+    applications: tuple[str, ...] = ()
+
+    @property
+    def is_final(self) -> bool:
+        return self.state in FINAL_STATES
+
+
+class Compute(Protocol):
+    """A place that runs steps. Every method may raise `AwsRefusedError` (for good) or `TransientError`."""
+
+    @property
+    def target_id(self) -> str:
+        """Id of the cluster or application, as AWS spells it."""
+
+    def submit(self, submission: Submission) -> str:
+        """Start a step, once: a lost answer never starts it twice. Returns its id."""
+
+    def statuses(self, wanted: Sequence[str] = ()) -> dict[str, StepStatus]:
+        """One call: the newest steps, or the ones wanted (ten at most)."""
+
+    def cancel(self, step_id: str, *, force: bool) -> None:
+        """Ask for a step's end: politely, or by killing its process. Returns before it has ended."""
+
+    def cancel_command(self, step_id: str) -> str:
+        """What a person types to cancel the step by hand."""
+
+    def trouble(self) -> tuple[str, bool] | None:
+        """What is wrong with the place itself, and whether waiting or retrying can help; None when it is well."""
+
+    def log_tails(self, step_id: str) -> dict[str, str]:
+        """The ends of the step's own logs, by name, as far as they have arrived; empty while they have not."""
+
+    def links(self, step_id: str) -> dict[str, str]:
+        """Console and log addresses, by title."""
+
+    def instances(self) -> list[RunningInstance]:
+        """The machines that are or were part of it."""

@@ -1,0 +1,241 @@
+"""EMR on EC2: steps of one cluster, as the `Compute` interface wants them.
+
+Put here calls that name a cluster and its steps. Which cluster it is, and how one comes to be,
+is `cluster.py`.
+"""
+
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property
+from typing import Any
+
+from fruit_assets.emr.calls import AwsRefusedError, LostAnswerError, call, client
+from fruit_assets.emr.compute import StepStatus, Submission
+from fruit_assets.emr.cost import RunningInstance
+from fruit_assets.emr.logs import bootstrap_errors, step_log_tails
+from fruit_assets.errors import PermanentError, TransientError
+
+# EMR counts every string of HadoopJarStep together (AddJobFlowSteps).
+MAX_STEP_CHARACTERS = 10_240
+ALIVE = ("STARTING", "BOOTSTRAPPING", "RUNNING", "WAITING")
+
+
+@dataclass(frozen=True)
+class ClusterFacts:
+    """What DescribeCluster says, in the words we use."""
+
+    cluster_id: str
+    name: str
+    state: str
+    reason: str
+    log_uri: str | None
+    region: str
+    tags: dict[str, str]
+
+    @property
+    def is_alive(self) -> bool:
+        return self.state in ALIVE
+
+
+class EmrOnEc2:
+    """One cluster. Thread-safe; holds no connection until first used."""
+
+    def __init__(self, cluster_id: str, region: str | None = None) -> None:
+        self.cluster_id = cluster_id
+        self._region = region
+
+    @property
+    def target_id(self) -> str:
+        return self.cluster_id
+
+    @cached_property
+    def emr(self) -> Any:
+        return client("emr", self._region)
+
+    def submit(self, submission: Submission) -> str:
+        step = {
+            "Name": submission.name,
+            # Anything else ends other people's steps, and EMR refuses it where steps run side by side.
+            "ActionOnFailure": "CONTINUE",
+            "HadoopJarStep": {"Jar": "command-runner.jar", "Args": _spark_submit(submission)},
+        }
+        while True:
+            try:
+                answer = call(
+                    self.emr.add_job_flow_steps, repeatable=False, JobFlowId=self.cluster_id, Steps=[step], patience=120
+                )
+                return str(answer["StepIds"][0])
+            except LostAnswerError:
+                started = self._find(submission.name)
+                if started is not None:
+                    return started
+
+    def statuses(self, wanted: Sequence[str] = ()) -> dict[str, StepStatus]:
+        chosen: dict[str, Any] = {"StepIds": list(wanted[:10])} if wanted else {}
+        steps = call(self.emr.list_steps, ClusterId=self.cluster_id, **chosen).get("Steps", [])
+        return {step["Id"]: _status(step) for step in steps}
+
+    def names(self, states: Sequence[str]) -> dict[str, str]:
+        """Step ids and names, of all steps in these states."""
+        found: dict[str, str] = {}
+        marker: dict[str, Any] = {}
+        while True:
+            page = call(self.emr.list_steps, ClusterId=self.cluster_id, StepStates=list(states), **marker)
+            found.update({step["Id"]: step["Name"] for step in page.get("Steps", [])})
+            if not page.get("Marker"):
+                return found
+            marker = {"Marker": page["Marker"]}
+
+    def cancel(self, step_id: str, *, force: bool) -> None:
+        option = "TERMINATE_PROCESS" if force else "SEND_INTERRUPT"
+        answer = call(
+            self.emr.cancel_steps,
+            ClusterId=self.cluster_id,
+            StepIds=[step_id],
+            StepCancellationOption=option,
+            patience=20,
+        )
+        for info in answer.get("CancelStepsInfoList", []):
+            if info.get("Status") == "FAILED":
+                raise TransientError(f"EMR did not accept to cancel step {step_id}: {info.get('Reason', 'no reason')}")
+
+    def cancel_command(self, step_id: str) -> str:
+        words = ["aws", "emr", "cancel-steps", "--cluster-id", self.cluster_id, "--step-ids", step_id]
+        words += ["--step-cancellation-option", "TERMINATE_PROCESS"]
+        return shlex.join(words + (["--region", self._region] if self._region else []))
+
+    def describe(self) -> ClusterFacts:
+        """Raises PermanentError with the region named when there is no such cluster."""
+        try:
+            answer = call(self.emr.describe_cluster, ClusterId=self.cluster_id)
+        except AwsRefusedError as refusal:
+            if refusal.code in ("InvalidRequestException", "ValidationException"):
+                raise PermanentError(
+                    f"There is no cluster {self.cluster_id} in region {self.emr.meta.region_name} of this account. "
+                    "Check the id and the region, or leave the id out to have a cluster made. "
+                    f"AWS said: {refusal}"
+                ) from refusal
+            raise
+        return _facts(answer["Cluster"])
+
+    def trouble(self) -> tuple[str, bool] | None:
+        facts = self.describe()
+        if facts.is_alive:
+            return None
+        bootstrap = bootstrap_errors(facts.log_uri, self.cluster_id) if "BOOTSTRAP" in facts.reason.upper() else ""
+        advice, may_help = _advice(facts.reason)
+        parts = [f"Cluster {self.cluster_id} is {facts.state}.", facts.reason, bootstrap, advice]
+        return " ".join(part for part in parts if part), may_help
+
+    def log_tails(self, step_id: str) -> dict[str, str]:
+        return step_log_tails(self._log_uri, self.cluster_id, step_id)
+
+    def links(self, step_id: str) -> dict[str, str]:
+        region = self.emr.meta.region_name
+        console = f"https://{region}.console.aws.amazon.com"
+        links = {"console": f"{console}/emr/home?region={region}#/clusterDetails/{self.cluster_id}"}
+        if self._log_uri:
+            logs = f"{self._log_uri}/{self.cluster_id}/steps/{step_id}/"
+            bucket, _, prefix = logs.removeprefix("s3://").partition("/")
+            links["logs"] = logs
+            links["logs in the console"] = f"{console}/s3/buckets/{bucket}?region={region}&prefix={prefix}"
+        return links
+
+    def instances(self) -> list[RunningInstance]:
+        found: list[RunningInstance] = []
+        marker: dict[str, Any] = {}
+        while True:
+            page = call(self.emr.list_instances, ClusterId=self.cluster_id, patience=10, **marker)
+            found += [_instance(row) for row in page.get("Instances", [])]
+            if not page.get("Marker"):
+                return found
+            marker = {"Marker": page["Marker"]}
+
+    @cached_property
+    def _log_uri(self) -> str | None:
+        return self.describe().log_uri
+
+    def _find(self, name: str) -> str | None:
+        steps = call(self.emr.list_steps, ClusterId=self.cluster_id).get("Steps", [])
+        return next((str(step["Id"]) for step in steps if step["Name"] == name), None)
+
+
+def _spark_submit(submission: Submission) -> list[str]:
+    conf = dict(submission.spark_conf)
+    if submission.deploy_mode == "cluster":
+        # YARN's second try would run the driver again under the same attempt.
+        conf |= {"spark.yarn.maxAppAttempts": "1", "spark.yarn.submit.waitAppCompletion": "true"}
+    arguments = ["spark-submit", "--master", "yarn", "--deploy-mode", submission.deploy_mode]
+    arguments += ["--name", submission.name]
+    arguments += [word for key in sorted(conf) for word in ("--conf", f"{key}={conf[key]}")]
+    arguments += ["--py-files", submission.py_files, submission.main, *submission.arguments]
+    length = sum(map(len, arguments)) + len("command-runner.jar")
+    if length > MAX_STEP_CHARACTERS:
+        raise PermanentError(
+            f"The step's arguments have {length} characters, EMR takes {MAX_STEP_CHARACTERS}: move settings from "
+            "spark_conf to the cluster's configurations."
+        )
+    return arguments
+
+
+def _status(step: dict[str, Any]) -> StepStatus:
+    status = step.get("Status", {})
+    failure = status.get("FailureDetails") or {}
+    said = [failure.get("Reason", ""), failure.get("Message", "")]
+    return StepStatus(
+        step_id=step["Id"],
+        state=status.get("State", "UNKNOWN"),
+        reason=(status.get("StateChangeReason") or {}).get("Message", "") or "",
+        failure=": ".join(part for part in said if part),
+        log_file=failure.get("LogFile", "") or "",
+        applications=tuple((step.get("AdditionalInfo") or {}).get("ResourceManagerApplicationIds", [])),
+    )
+
+
+def _facts(cluster: dict[str, Any]) -> ClusterFacts:
+    status = cluster.get("Status", {})
+    change = status.get("StateChangeReason") or {}
+    details = [
+        f"{detail.get('ErrorCode', '')}: {detail.get('ErrorMessage', '')} {detail.get('ErrorData') or ''}".strip()
+        for detail in status.get("ErrorDetails") or []
+    ]
+    said = ": ".join(part for part in (change.get("Code"), change.get("Message")) if part)
+    log_uri = cluster.get("LogUri")
+    # EMR answers with s3n:// for what was given as s3://, and with the word None where there is none.
+    has_logs = log_uri not in (None, "", "None")
+    arn = cluster.get("ClusterArn", "")
+    return ClusterFacts(
+        cluster_id=cluster["Id"],
+        name=cluster.get("Name", ""),
+        state=status.get("State", "UNKNOWN"),
+        reason=" ".join([f"EMR says: {said}."] if said else []) + "".join(f" {detail}." for detail in details),
+        log_uri="s3://" + str(log_uri).split("://", 1)[-1].rstrip("/") if has_logs else None,
+        region=arn.split(":")[3] if arn.count(":") > 3 else "",
+        tags={tag["Key"]: tag.get("Value", "") for tag in cluster.get("Tags") or []},
+    )
+
+
+def _instance(row: dict[str, Any]) -> RunningInstance:
+    timeline = (row.get("Status") or {}).get("Timeline") or {}
+    since = timeline.get("ReadyDateTime") or timeline.get("CreationDateTime") or datetime.now(UTC)
+    return RunningInstance(
+        row.get("InstanceType") or "unknown", row.get("Market") or "ON_DEMAND", since, timeline.get("EndDateTime")
+    )
+
+
+def _advice(reason: str) -> tuple[str, bool]:
+    """What to do about a cluster that ended, and whether another try can help."""
+    code = reason.upper()
+    if "BOOTSTRAP_FAILURE" in code:
+        return "The bootstrap action failed: correct it and deploy it again.", False
+    if "VALIDATION_ERROR" in code:
+        return "EMR refused the cluster: check roles, subnet, quotas and instance types in the cluster spec.", False
+    if "INSTANCE_FLEET_TIMEOUT" in code or "INSTANCE_FAILURE" in code:
+        return "EC2 had no capacity: try again, or add instance types to the cluster spec.", True
+    if "USER_REQUEST" in code:
+        return "Somebody terminated it; a new run makes a new one, or set the id of one that runs.", False
+    if "INTERNAL_ERROR" in code:
+        return "AWS had a failure of its own: try again.", True
+    return "Run again to have a new cluster made, or set the id of one that runs.", False

@@ -1,0 +1,55 @@
+"""EMR's own logs on S3: found by listing, unpacked, and cut to their ends.
+
+Put here what EMR uploads, minutes late. What the remote main streams itself is `streams.py`.
+"""
+
+import gzip
+import zlib
+
+from fruit_assets.emr.calls import AwsRefusedError
+from fruit_assets.emr.objects import Objects
+from fruit_assets.errors import TransientError
+
+TAIL_LINES = 60
+_NOT_THERE = "(cannot be read: {})"
+
+
+def step_log_tails(log_uri: str | None, cluster_id: str, step_id: str) -> dict[str, str]:
+    """The last lines of controller, stderr, stdout and syslog of a step, as far as EMR has uploaded them.
+
+    File names differ between releases (`stderr.gz`, `stderr.txt.gz`), so the folder is listed.
+    """
+    if log_uri is None:
+        return {}
+    folder = Objects(f"{log_uri}/{cluster_id}/steps/{step_id}")
+    return {name.split("/")[-1].split(".")[0]: _tail(folder, name) for name in folder.names()}
+
+
+def bootstrap_errors(log_uri: str | None, cluster_id: str) -> str:
+    """The last lines that a bootstrap action wrote to stderr, on the first node that has any; else empty."""
+    if log_uri is None:
+        return "The cluster has no LogUri, so the bootstrap action's stderr is lost."
+    folder = Objects(f"{log_uri}/{cluster_id}/node")
+    try:
+        for name in folder.names():
+            if "/bootstrap-actions/" in name and name.split("/")[-1].startswith("stderr"):
+                tail = _tail(folder, name)
+                if tail.strip():
+                    return f"Bootstrap stderr ({folder.uri_of(name)}):\n{tail}\n"
+    except (AwsRefusedError, TransientError) as error:
+        return f"The bootstrap logs cannot be read: {error}"
+    return f"Bootstrap logs will be under {folder.uri} within about five minutes."
+
+
+def _tail(folder: Objects, name: str) -> str:
+    try:
+        stored = folder.get(name)
+    except (AwsRefusedError, TransientError) as error:
+        return _NOT_THERE.format(error)
+    raw = stored.body if stored else b""
+    if name.endswith(".gz"):
+        try:
+            raw = gzip.decompress(raw)
+        except (OSError, EOFError, zlib.error) as error:
+            return _NOT_THERE.format(error)
+    return "\n".join(raw.decode(errors="replace").splitlines()[-TAIL_LINES:])

@@ -1,0 +1,179 @@
+"""What orchestrator and cluster say to each other: JSON, checksummed, of known classes only.
+
+Put here how requests and events become bytes and back, and what is refused. Nothing here is ever
+unpickled: who can write to the staging bucket must not be able to run code in the orchestrator.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, TypeVar, cast
+
+from dagster._core.events.log import EventLogEntry
+from dagster._serdes import pack_value, unpack_value
+
+from fruit_assets.errors import PermanentError, TransientError
+
+FORMAT = 1
+MAX_BYTES = 64 * 2**20  # far above any honest batch; keeps a forged object from filling the memory
+
+T = TypeVar("T")
+
+_VALUES = {
+    "AssetCheckSeverity", "AssetKey", "AssetLineageInfo", "BoolMetadataEntryData", "CodeReferencesMetadataValue",
+    "DagsterAssetMetadataEntryData", "DagsterJobMetadataValue", "DagsterPipelineRunMetadataEntryData", "ErrorSource",
+    "EventMetadataEntry", "FloatMetadataEntryData", "IntMetadataEntryData", "JsonMetadataEntryData",
+    "LocalFileCodeReference", "MarkdownMetadataEntryData", "NotebookMetadataEntryData", "NullMetadataEntryData",
+    "ObjectMetadataValue", "PathMetadataEntryData", "PoolMetadataValue", "PythonArtifactMetadataEntryData",
+    "ResolvedFromDynamicStepHandle", "SerializableErrorInfo", "SolidHandle", "StepHandle", "StepOutputHandle",
+    "TableColumn", "TableColumnConstraints", "TableColumnDep", "TableColumnLineage", "TableColumnLineageMetadataValue",
+    "TableConstraints", "TableMetadataEntryData", "TableRecord", "TableSchema", "TableSchemaMetadataEntryData",
+    "TextMetadataEntryData", "TimestampMetadataValue", "UrlCodeReference", "UrlMetadataEntryData",
+}  # fmt: skip
+EVENT_CLASSES = frozenset(_VALUES) | {
+    "AssetCheckEvaluation", "AssetCheckEvaluationPlanned", "AssetCheckEvaluationTargetMaterializationData",
+    "AssetFailedToMaterializeData", "AssetMaterialization", "AssetMaterializationFailure",
+    "AssetMaterializationFailureReason", "AssetMaterializationFailureType", "AssetObservation", "AssetObservationData",
+    "ComputeLogsCaptureData", "DagsterEvent", "EngineEventData", "EventLogEntry", "ExpectationResult",
+    "HandledOutputData", "LoadedInputData", "Materialization", "ObjectStoreOperationResultData",
+    "StepExpectationResultData", "StepFailureData", "StepInputData", "StepMaterializationData", "StepOutputData",
+    "StepOutputProperties", "StepRetryData", "StepSuccessData", "TypeCheckData", "UserFailureData",
+}  # fmt: skip
+REQUEST_CLASSES = EVENT_CLASSES | {
+    "AssetCheckHandle", "AssetCheckKey", "AssetsDefinitionCacheableData", "AutoloadDefsModuleCodePointer",
+    "DagsterRunStatus", "DefsKeyStateInfo", "DefsStateInfo", "DefsStateManagementType", "KeyRangesPartitionsSubset",
+    "KnownExecutionState", "ModuleCodePointer", "PackageCodePointer", "PartitionKeyRange", "PastExecutionState",
+    "PipelineRun", "PipelineRunStatus", "ReconstructablePipeline", "ReconstructableRepository", "RepositoryLoadData",
+    "RetryMode", "RunOpConcurrency", "SerializableTimeDelta", "TimeWindow", "TimeWindowPartitionsDefinition",
+    "TimeWindowPartitionsSubset", "TimestampWithTimezone",
+}  # fmt: skip
+
+# Run-level events belong to the orchestrator: a step that could send them could end or rewrite the run.
+_FORBIDDEN_EVENTS = ("RUN_", "PIPELINE_", "ALERT_", "ASSET_WIPED", "CODE_LOCATION", "FRESHNESS", "ASSET_HEALTH")
+
+Outcome = Literal["succeeded", "failed", "retry", "refused", "stopped", "crashed"]
+
+
+class ForgedMessageError(PermanentError):
+    """A message holds something no honest sender writes; nothing of it was used."""
+
+
+class DamagedMessageError(TransientError):
+    """A message is truncated or altered: its checksum does not fit."""
+
+
+@dataclass(frozen=True)
+class End:
+    """The last word of a remote step.
+
+    Attributes:
+        outcome: `refused` is before any work, `stopped` means asked to stop, `crashed` is outside the step's code.
+        message: what happened, for a person.
+        permanent: trying again cannot help.
+    """
+
+    outcome: Outcome
+    message: str = ""
+    permanent: bool = False
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One numbered object of events; `end` is set on the last one."""
+
+    events: tuple[EventLogEntry, ...]
+    end: End | None = None
+
+
+def encode_batch(sequence: int, events: list[EventLogEntry], end: End | None = None) -> bytes:
+    """One numbered object: the events since the last one, and on the last object how the step ended."""
+    body = {"format": FORMAT, "sequence": sequence, "events": [pack_value(event) for event in events]}
+    return sealed({**body, "end": None if end is None else vars(end)})
+
+
+def decode_batch(raw: bytes, sequence: int, *, run_id: str, step_key: str) -> Batch:
+    """The events of one object, checked to belong to this run and step.
+
+    Raises:
+        DamagedMessageError: truncated, altered, or not the numbered object asked for.
+        ForgedMessageError: classes or events that no step of ours sends.
+    """
+    body = opened(raw)
+    if body.get("format") != FORMAT:
+        raise PermanentError(f"Events of format {body.get('format')!r}: this side reads format {FORMAT}.")
+    if body.get("sequence") != sequence:
+        raise DamagedMessageError(f"Events object {sequence} says it is number {body.get('sequence')!r}.")
+    packed, last = body.get("events"), body.get("end")
+    if not isinstance(packed, list):
+        raise ForgedMessageError(f"Events object {sequence} holds no list of events.")
+    events = tuple(_checked_event(unpack(item, EventLogEntry, EVENT_CLASSES), run_id, step_key) for item in packed)
+    return Batch(events, None if last is None else _end(last))
+
+
+def unpack(packed: object, as_type: type[T], allowed: frozenset[str]) -> T:
+    """Dagster's own unpacking, after every class named anywhere inside was found in `allowed`."""
+    strange = sorted(set(_named_classes(packed)) - allowed)
+    if strange:
+        raise ForgedMessageError(f"A message names classes that do not belong in it: {', '.join(strange)[:300]}.")
+    try:
+        value = unpack_value(cast("Any", packed), as_type=cast("Any", as_type))
+    except Exception as error:  # dagster's checks raise many types; whatever it is, the message is not used
+        raise ForgedMessageError(f"A message does not hold a {as_type.__name__}: {error}") from error
+    return cast("T", value)
+
+
+def sealed(body: Mapping[str, Any]) -> bytes:
+    """JSON with a checksum over everything else in it."""
+    content = json.dumps(body, sort_keys=True, separators=(",", ":"))
+    return f'{{"sha256":"{hashlib.sha256(content.encode()).hexdigest()}","body":{content}}}'.encode()
+
+
+def opened(raw: bytes) -> dict[str, Any]:
+    """The body of a sealed message.
+
+    Raises:
+        DamagedMessageError: not JSON, or the checksum does not fit.
+    """
+    if len(raw) > MAX_BYTES:
+        raise ForgedMessageError(f"A message of {len(raw)} bytes; the limit is {MAX_BYTES}.")
+    try:
+        message = json.loads(raw)
+        body, checksum = message["body"], message["sha256"]
+        content = json.dumps(body, sort_keys=True, separators=(",", ":"))
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        raise DamagedMessageError(f"A message of {len(raw)} bytes is not readable JSON: {error}") from error
+    if hashlib.sha256(content.encode()).hexdigest() != checksum or not isinstance(body, dict):
+        raise DamagedMessageError(f"A message of {len(raw)} bytes does not fit its checksum.")
+    return body
+
+
+def _checked_event(event: EventLogEntry, run_id: str, step_key: str) -> EventLogEntry:
+    inner = event.dagster_event
+    keys = {event.step_key, inner.step_key if inner else None} - {None, step_key}
+    if event.run_id != run_id or keys:
+        raise ForgedMessageError(f"An event of run {event.run_id}, step {event.step_key!r} came to step {step_key!r}.")
+    if inner and (inner.event_type_value.startswith(_FORBIDDEN_EVENTS) or inner.is_job_event):
+        raise ForgedMessageError(f"A step sent {inner.event_type_value}, which only the orchestrator may.")
+    return event
+
+
+def _end(last: object) -> End:
+    outcomes = ("succeeded", "failed", "retry", "refused", "stopped", "crashed")
+    if not isinstance(last, dict) or last.get("outcome") not in outcomes:
+        raise ForgedMessageError("The last word of the step is not one this side knows.")
+    return End(last["outcome"], str(last.get("message", ""))[:100_000], last.get("permanent") is True)
+
+
+def _named_classes(value: object) -> Iterator[str]:
+    stack = [value]
+    while stack:
+        item = stack.pop()
+        if isinstance(item, dict):
+            if "__class__" in item:
+                yield str(item["__class__"])
+            if "__enum__" in item:
+                yield str(item["__enum__"]).split(".")[0]
+            stack.extend(item.values())
+        elif isinstance(item, list):
+            stack.extend(item)

@@ -1,0 +1,65 @@
+"""Versions on both sides of a step: what the orchestrator has, what the cluster must have.
+
+Put here what is compared and the sentences that name both sides. The very first check, of Python
+itself, is in `remote_main.py`: an older Python could not even read this file.
+"""
+
+import importlib.util
+import platform
+import re
+from collections.abc import Mapping, Sequence
+from importlib.metadata import PackageNotFoundError, version
+
+
+def orchestrator_versions(package: str) -> dict[str, str]:
+    """Python, Spark, dagster and the first-party package, as they are in this process."""
+    return {
+        "python": ".".join(platform.python_version_tuple()[:2]),
+        "spark": installed("pyspark"),
+        "dagster": installed("dagster"),
+        package: installed(package),
+    }
+
+
+def installed(distribution: str) -> str:
+    """The version of an installed distribution; `absent` when there is none."""
+    try:
+        return version(distribution)
+    except PackageNotFoundError:
+        return "absent"
+
+
+def differences(expected: Mapping[str, str], modules: Sequence[str]) -> list[str]:
+    """What on this side differs from the orchestrator, one sentence each; runs on the cluster.
+
+    Args:
+        expected: the orchestrator's versions.
+        modules: import names the step needs.
+    """
+    missing = [name for name in modules if importlib.util.find_spec(name.split(".")[0]) is None]
+    problems = [f"the cluster lacks the package {name!r}: add it to the bootstrap requirements" for name in missing]
+    here = {"python": ".".join(platform.python_version_tuple()[:2]), "spark": _spark()}
+    for name, there in expected.items():
+        found = here.get(name) or installed(name)
+        # First-party code is shipped, so a cluster without an installed copy is right; an old copy is not.
+        if "absent" in (found, there) and name != "dagster":
+            continue
+        same = _minor(found) == _minor(there) if name in ("python", "spark") else found == there
+        if not same:
+            problems.append(f"{name} is {found} on the cluster and {there} where the run was launched")
+    return problems
+
+
+def _spark() -> str:
+    """Spark's version; EMR installs it outside pip, so its own module is asked."""
+    if importlib.util.find_spec("pyspark") is None:
+        return "absent"
+    from pyspark.version import __version__
+
+    return str(__version__)
+
+
+def _minor(text: str) -> str:
+    """`4.1` of `4.1.1`, `4.1.1-amzn-0` and `4.1.1+amzn.0`."""
+    found = re.match(r"\d+\.\d+", text)
+    return found.group() if found else text
