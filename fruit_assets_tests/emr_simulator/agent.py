@@ -1,0 +1,268 @@
+"""Agents: one per cluster, moving it from STARTING to its end and running its steps.
+
+Put here the state machines of EMR. The lock of the register guards every change; processes are
+started and signalled by the executions.
+"""
+
+import signal
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+from fruit_assets_tests.emr_simulator.clusters import Cluster, Clusters
+from fruit_assets_tests.emr_simulator.execution import StepExecution
+from fruit_assets_tests.emr_simulator.faults import Faults
+from fruit_assets_tests.emr_simulator.logs import LogArchive
+from fruit_assets_tests.emr_simulator.node import Node
+from fruit_assets_tests.emr_simulator.runners import Runner
+from fruit_assets_tests.emr_simulator.steps import Step, now
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How long things take, in seconds.
+
+    Attributes:
+        starting, bootstrapping, terminating: the states of a cluster.
+        idle_scale: an idle second of ours counts as 1 / idle_scale seconds of an IdleTimeout.
+    """
+
+    starting: float = 0.05
+    bootstrapping: float = 0.2
+    terminating: float = 0.05
+    idle_scale: float = 1.0
+
+
+@dataclass
+class World:
+    """What all agents share."""
+
+    clusters: Clusters
+    faults: Faults
+    archive: LogArchive
+    pace: Pace
+    runner: Runner
+    build_node: Callable[[Cluster], Node]
+    cluster_s3: Any
+    own_client: Callable[[str], Any]
+    check_roles: bool
+
+
+class ClusterAgent:
+    """Lives as long as its cluster."""
+
+    def __init__(self, cluster: Cluster, world: World) -> None:
+        self.cluster = cluster
+        self.executions: dict[str, StepExecution] = {}
+        self._world = world
+        self._changed = world.clusters.changed
+        self._stopped = threading.Event()
+        self.thread = threading.Thread(target=self._run, name=f"cluster {cluster.id}", daemon=True)
+
+    def cancel(self, step: Step, option: str) -> bool:
+        """Cancel a step; False when it is past that. Hold the register's lock."""
+        if step.state == "PENDING":
+            step.cancel_option = option
+            step.end("CANCELLED", "Step cancelled by user request")
+        elif step.state in ("RUNNING", "CANCEL_PENDING"):
+            step.state, step.cancel_option = "CANCEL_PENDING", option
+            execution = self.executions[step.id]
+            stop = execution.terminate if option == "TERMINATE_PROCESS" else execution.interrupt
+            threading.Thread(target=stop, daemon=True).start()
+        else:
+            return False
+        self._changed.notify_all()
+        return True
+
+    def terminate(self, code: str, message: str, ending: str = "TERMINATED") -> None:
+        """Begin to end the cluster. Hold the register's lock."""
+        if self.cluster.accepts_steps:
+            self.cluster.ending = ending
+            self.cluster.change("TERMINATING", message, code)
+            self._changed.notify_all()
+
+    def lose(self, code: str, message: str) -> None:
+        """The cluster fails."""
+        with self._changed:
+            self.cluster.error_details.append({"ErrorCode": code, "ErrorMessage": message, "ErrorData": []})
+            self.terminate(code, message, "TERMINATED_WITH_ERRORS")
+
+    def stop(self) -> None:
+        """The simulator closes: end every process at once."""
+        self._stopped.set()
+        with self._changed:
+            self.terminate("USER_REQUEST", "The simulator was closed.")
+        self.thread.join(timeout=30)
+        for execution in list(self.executions.values()):
+            execution.terminate()
+            execution.thread.join(timeout=30)
+
+    def _run(self) -> None:
+        if self._provision():
+            node = self._world.build_node(self.cluster)
+            with self._changed:
+                while self.cluster.accepts_steps:
+                    self._start_steps(node)
+                    self._settle()
+                    self._changed.wait(self._seconds_of_idleness_left())
+        self._end()
+
+    def _provision(self) -> bool:
+        """STARTING and BOOTSTRAPPING; False when it did not get through."""
+        pace, cluster = self._world.pace, self.cluster
+        self._pause(pace.starting)
+        if problem := self._invalid_role():
+            self.lose("VALIDATION_ERROR", problem)
+            return False
+        with self._changed:
+            if cluster.accepts_steps:
+                cluster.change("BOOTSTRAPPING", "Running bootstrap actions")
+        self._pause(pace.bootstrapping)
+        if problem := self._failed_bootstrap():
+            self.lose("BOOTSTRAP_FAILURE", problem)
+            return False
+        with self._changed:
+            if cluster.accepts_steps:
+                cluster.ready_at = cluster.idle_since = now()
+                cluster.change("WAITING", "Cluster ready to run steps.")
+            return cluster.accepts_steps
+
+    def _pause(self, seconds: float) -> None:
+        deadline = time.monotonic() + seconds
+        with self._changed:
+            while self.cluster.accepts_steps and (left := deadline - time.monotonic()) > 0:
+                self._changed.wait(left)
+
+    def _invalid_role(self) -> str | None:
+        role = self.cluster.request.get("ServiceRole")
+        if not self._world.check_roles or role is None:
+            return None
+        iam = self._world.own_client("iam")
+        try:
+            iam.get_role(RoleName=role.rpartition("/")[2])
+        except iam.exceptions.NoSuchEntityException:
+            arn = role if role.startswith("arn:") else f"arn:aws:iam::{self.cluster.account}:role/{role}"
+            return f"EMR service role {arn} is invalid"
+        return None
+
+    def _failed_bootstrap(self) -> str | None:
+        """What EMR says when a bootstrap action is missing or fails, having written its log."""
+        instances = [instance for group in self.cluster.collections for instance in group.instances]
+        primary = instances[0]["Ec2InstanceId"] if instances else "i-00000000000000000"
+        for number, action in enumerate(self.cluster.request.get("BootstrapActions", []), 1):
+            path = action["ScriptBootstrapAction"]["Path"]
+            if not self._exists(path):
+                return (
+                    f"Master instance ({primary}) failed attempting to download bootstrap action {number} file from S3"
+                )
+        order = self._world.faults.take("bootstrap")
+        if order is None:
+            return None
+        logs = {f"{self.cluster.id}/node/{primary}/bootstrap-actions/1/stderr": order.text.encode()}
+        self._world.archive.archive(self.cluster.log_uri, logs)
+        return f"On the master instance ({primary}), bootstrap action 1 returned a non-zero return code"
+
+    def _exists(self, path: str) -> bool:
+        place = urlsplit(path)
+        if not place.scheme.startswith("s3") or place.netloc.endswith("elasticmapreduce"):
+            return True
+        s3 = self._world.cluster_s3
+        try:
+            s3.head_object(Bucket=place.netloc, Key=place.path.lstrip("/"))
+        except s3.exceptions.ClientError:
+            return False
+        return True
+
+    def _start_steps(self, node: Node) -> None:
+        """First come, first served, as many at once as the cluster allows."""
+        running = sum(step.state in ("RUNNING", "CANCEL_PENDING") for step in self.cluster.steps.values())
+        pending = [step for step in self.cluster.steps.values() if step.state == "PENDING"]
+        for step in pending[: max(0, self.cluster.concurrency - running)]:
+            world = self._world
+            execution = StepExecution(
+                step, self.cluster, world.clusters, node, world.faults, world.archive, world.cluster_s3
+            )
+            self.executions[step.id] = execution
+            execution.start(world.runner)
+
+    def _settle(self) -> None:
+        """What follows from the steps for the cluster."""
+        cluster = self.cluster
+        self._act_on_failures()
+        if not cluster.accepts_steps:
+            return
+        if cluster.active_steps():
+            cluster.idle_since = None
+            if cluster.state != "RUNNING":
+                cluster.change("RUNNING", "Running step")
+        elif not cluster.keep_alive:
+            self.terminate("ALL_STEPS_COMPLETED", "Steps completed")
+        elif cluster.idle_since is None:
+            cluster.idle_since = now()
+            cluster.change("WAITING", "Cluster ready after last step completed.")
+        elif self._seconds_of_idleness_left() == 0:
+            self.terminate("ALL_STEPS_COMPLETED", "Auto-terminated after being idle")
+
+    def _act_on_failures(self) -> None:
+        if self.cluster.concurrency > 1:
+            return
+        for step in self.cluster.steps.values():
+            if step.state != "FAILED" or step.ended_at is None:
+                continue
+            if step.action_on_failure == "TERMINATE_CLUSTER":
+                self.terminate("STEP_FAILURE", "Shut down as step failed", "TERMINATED_WITH_ERRORS")
+            elif step.action_on_failure == "CANCEL_AND_WAIT":
+                for other in self.cluster.steps.values():
+                    if other.state == "PENDING" and other.created_at <= step.ended_at:
+                        other.end("CANCELLED", "Step cancelled because an earlier step failed")
+
+    def _seconds_of_idleness_left(self) -> float | None:
+        """Until the auto-termination policy strikes; None while it cannot."""
+        policy, since = self.cluster.auto_termination, self.cluster.idle_since
+        if policy is None or since is None:
+            return None
+        idle = (now() - since).total_seconds()
+        return max(0.0, policy.get("IdleTimeout", 3600) * self._world.pace.idle_scale - idle)
+
+    def _end(self) -> None:
+        """TERMINATING to the end: pending steps are cancelled, running ones killed and interrupted."""
+        with self._changed:
+            doomed = self.cluster.active_steps()
+            for step in doomed:
+                step.end("CANCELLED" if step.state == "PENDING" else "INTERRUPTED", "Job terminated")
+        for step in doomed:
+            if step.id in self.executions:
+                self.executions[step.id].kill(signal.SIGKILL, tree=True)
+        if not self._stopped.is_set():
+            time.sleep(self._world.pace.terminating)
+        with self._changed:
+            self.cluster.state = self.cluster.ending or "TERMINATED"
+            self.cluster.ended_at = now()
+            self._changed.notify_all()
+
+
+class Agents:
+    """The agents of all clusters."""
+
+    def __init__(self) -> None:
+        self.world: World
+        self._agents: dict[str, ClusterAgent] = {}
+
+    def start(self, cluster: Cluster) -> None:
+        agent = ClusterAgent(cluster, self.world)
+        self._agents[cluster.id] = agent
+        agent.thread.start()
+
+    def agent(self, cluster_id: str) -> ClusterAgent:
+        return self._agents[cluster_id]
+
+    def execution(self, step_id: str) -> StepExecution:
+        """The execution of a step that has started."""
+        return next(agent.executions[step_id] for agent in self._agents.values() if step_id in agent.executions)
+
+    def stop(self) -> None:
+        for agent in self._agents.values():
+            agent.stop()

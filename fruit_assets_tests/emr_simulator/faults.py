@@ -1,0 +1,108 @@
+"""Faults a test orders in advance: what AWS, a cluster or a network does on a bad day.
+
+Put here the orders and their counting. They are carried out by the server and the agents. Which
+step or cluster an order hits is said at each one.
+"""
+
+import signal as signals
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+from fruit_assets_tests.emr_simulator.serialisation import EmrError
+
+if TYPE_CHECKING:
+    from fruit_assets_tests.emr_simulator.agent import Agents
+
+OrderKind = Literal["answer", "drop", "token", "truncate", "hang", "ignore_interrupt", "bootstrap"]
+
+
+@dataclass
+class _Order:
+    kind: OrderKind
+    matches: Callable[[str], bool]
+    times: int
+    error: EmrError | None = None
+    text: str = ""
+
+
+@dataclass
+class Faults:
+    """Orders of the test that runs; each is used up after its number of times."""
+
+    agents: "Agents"
+    _orders: list[_Order] = field(default_factory=list)
+    _delays: list[tuple[str, float]] = field(default_factory=list)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def throttle(self, operation: str, times: int = 1) -> None:
+        """Answer EMR's operation with `ThrottlingException`."""
+        self.refuse(operation, "ThrottlingException", "Rate exceeded", times)
+
+    def refuse(self, operation: str, code: str, message: str, times: int = 1) -> None:
+        """Answer EMR's operation with an error. The operation is not carried out."""
+        self._add(_Order("answer", lambda name: name == operation, times, EmrError(code, message)))
+
+    def drop_connection(self, operation: str, times: int = 1, after: bool = False) -> None:
+        """Close the connection instead of answering (EMR and S3 operations).
+
+        With `after` the operation is carried out first: the caller cannot know.
+        """
+        self._add(_Order("drop", lambda name: name == operation, times, text="after" if after else ""))
+
+    def expire_token(self, times: int = 1) -> None:
+        """Refuse the orchestrator's next requests, to any service, because its token has expired."""
+        self._add(_Order("token", lambda _: True, times))
+
+    def hang_next_step(self) -> None:
+        """The next step to start runs, but never does or says anything."""
+        self._add(_Order("hang", lambda _: True, 1))
+
+    def ignore_interrupt(self, times: int = 1) -> None:
+        """The next SEND_INTERRUPT is accepted, but does not reach the step's process."""
+        self._add(_Order("ignore_interrupt", lambda _: True, times))
+
+    def fail_bootstrap(self, stderr_text: str = "") -> None:
+        """The bootstrap action of the next cluster exits 1 on the primary node, having written this."""
+        self._add(_Order("bootstrap", lambda _: True, 1, text=stderr_text))
+
+    def kill_step(self, step_id: str, signal: int = signals.SIGKILL, tree: bool = False) -> None:
+        """Send a signal to the process of a running step (a crash, or the kernel short of memory).
+
+        With `tree` to its descendants too.
+        """
+        self.agents.execution(step_id).kill(signal, tree=tree)
+
+    def lose_cluster(self, cluster_id: str, code: str = "INSTANCE_FAILURE", message: str = "") -> None:
+        """The cluster dies at once: running steps are killed and INTERRUPTED."""
+        self.agents.agent(cluster_id).lose(code, message or "The master node was terminated by Amazon EC2.")
+
+    def delay_objects(self, key_substring: str, seconds: float) -> None:
+        """Hold back every write of such an S3 object, from any side, for this long. Zero ends it."""
+        with self._lock:
+            self._delays = [delay for delay in self._delays if delay[0] != key_substring]
+            self._delays += [(key_substring, seconds)] if seconds else []
+
+    def truncate_object(self, key_substring: str, times: int = 1) -> None:
+        """The next reads of such an S3 object see only its first half."""
+        self._add(_Order("truncate", lambda key: key_substring in key, times))
+
+    def delay_of(self, key: str) -> float:
+        with self._lock:
+            return sum(seconds for substring, seconds in self._delays if substring in key)
+
+    def take(self, kind: OrderKind, name: str = "") -> _Order | None:
+        """Use up one order of this kind that matches, if there is one."""
+        with self._lock:
+            for order in self._orders:
+                if order.kind == kind and order.matches(name):
+                    order.times -= 1
+                    if order.times <= 0:
+                        self._orders.remove(order)
+                    return order
+        return None
+
+    def _add(self, order: _Order) -> None:
+        with self._lock:
+            self._orders.append(order)

@@ -1,0 +1,31 @@
+"""Fixtures for tests that need EMR; a conftest imports them by name."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from fruit_assets_tests.emr_simulator.simulator import EmrSimulator
+
+
+@pytest.fixture
+def emr_simulator(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[EmrSimulator]:
+    """A light EMR for one test: steps are plain Python. The test's environment points to it."""
+    with EmrSimulator(tmp_path / "emr", runner="python") as simulator:
+        for name, value in simulator.environment().items():
+            monkeypatch.setenv(name, value)
+        yield simulator
+
+
+@pytest.fixture(scope="session")
+def _session_spark_emr(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmrSimulator]:
+    with EmrSimulator(tmp_path_factory.mktemp("spark_emr"), runner="spark") as simulator:
+        yield simulator
+
+
+@pytest.fixture
+def spark_emr_simulator(_session_spark_emr: EmrSimulator, monkeypatch: pytest.MonkeyPatch) -> EmrSimulator:
+    """EMR whose steps are real spark-submits, the same for all tests: choose bucket names of your own."""
+    for name, value in _session_spark_emr.environment().items():
+        monkeypatch.setenv(name, value)
+    return _session_spark_emr

@@ -1,0 +1,160 @@
+"""One HTTP endpoint for all of AWS: EMR is answered here, everything else by moto.
+
+Put here the way of a request: recorded, perhaps spoilt by a fault, dispatched, answered. What an
+operation means belongs to the operations.
+"""
+
+import io
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
+from werkzeug.serving import make_server
+
+from fruit_assets_tests.emr_simulator.faults import Faults
+from fruit_assets_tests.emr_simulator.quotas import Quotas
+from fruit_assets_tests.emr_simulator.recording import Recording, Request
+from fruit_assets_tests.emr_simulator.serialisation import TARGET_PREFIX, EmrError, parse_request, serialise
+
+Environ = dict[str, Any]
+StartResponse = Callable[..., Any]
+Operation = Callable[[str, dict[str, Any]], dict[str, Any]]
+
+_TYPE = "application/x-amz-json-1.1"
+_EXPIRED = "The security token included in the request is expired"
+_WRITES = ("PutObject", "CompleteMultipartUpload", "CopyObject")
+_HIDDEN_AFTER_TRUNCATION = ("content-length", "etag", "x-amz-checksum")
+
+
+class QuietHandler(MotoRequestHandler):
+    """Moto's handler of HTTP requests, without a log line for each."""
+
+    def log(self, type: str, message: str, *args: Any) -> None:  # noqa: A002
+        return
+
+
+class Endpoint:
+    """The WSGI application.
+
+    Args:
+        account: account id that moto keeps its resources under.
+        find_operation: the method that answers an EMR operation; None where only moto could.
+        lock: held while an EMR operation is carried out.
+        quotas: EMR's rates; None leaves them out.
+    """
+
+    def __init__(
+        self,
+        account: str,
+        find_operation: Callable[[str], Operation | None],
+        recording: Recording,
+        faults: Faults,
+        lock: threading.Condition,
+        quotas: Quotas | None,
+    ) -> None:
+        self._account = account
+        self._find_operation = find_operation
+        self._recording = recording
+        self._faults = faults
+        self._lock = lock
+        self._quotas = quotas
+        self._moto = DomainDispatcherApplication(create_backend_app)
+
+    def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        environ["HTTP_X_MOTO_ACCOUNT_ID"] = self._account
+        request = self._recording.record(environ)
+        dropped = self._faults.take("drop", request.operation) if request.caller != "simulator" else None
+        if dropped is not None and not dropped.text:
+            _drop(environ)
+        status, headers, body = self._answer(environ, request)
+        if dropped is not None:
+            _drop(environ)
+        request.status, request.bytes_out = int(status.split()[0]), len(body)
+        start_response(status, headers)
+        return [b"" if environ["REQUEST_METHOD"] == "HEAD" else body]
+
+    def _answer(self, environ: Environ, request: Request) -> tuple[str, list[tuple[str, str]], bytes]:
+        if request.caller == "orchestrator" and self._faults.take("token") is not None:
+            return _expired(request)
+        if environ.get("HTTP_X_AMZ_TARGET", "").startswith(TARGET_PREFIX):
+            return self._emr(environ, request)
+        return self._elsewhere(environ, request)
+
+    def _emr(self, environ: Environ, request: Request) -> tuple[str, list[tuple[str, str]], bytes]:
+        length = int(environ.get("CONTENT_LENGTH") or 0)
+        raw = environ["wsgi.input"].read(length)
+        headers = [("Content-Type", _TYPE)]
+        try:
+            request.params = parse_request(request.operation, raw)
+            if order := self._faults.take("answer", request.operation):
+                raise order.error or AssertionError("an answer was ordered without an error")
+            if self._quotas is not None and not self._quotas.allow(request.operation):
+                raise EmrError("ThrottlingException", "Rate exceeded")
+            operation = self._find_operation(request.operation)
+            if operation is None:
+                environ["wsgi.input"] = io.BytesIO(raw)
+                return self._elsewhere(environ, request)
+            with self._lock:
+                answer = operation(request.region, request.params)
+            return "200 OK", headers, serialise(request.operation, answer)
+        except EmrError as error:
+            return f"{error.status} Error", headers, error.body()
+
+    def _elsewhere(self, environ: Environ, request: Request) -> tuple[str, list[tuple[str, str]], bytes]:
+        """Moto's answer, for S3 with its faults."""
+        key = request.params.get("Key", "") if request.service == "s3" else ""
+        if request.operation in _WRITES:
+            time.sleep(self._faults.delay_of(key))
+        started: list[Any] = []
+        # Read at once: the body is needed whole to be counted, and small in tests.
+        chunks = self._moto(environ, lambda status, headers, *_: started.extend([status, list(headers)]))
+        body = b"".join(chunks)
+        if close := getattr(chunks, "close", None):
+            close()
+        status, headers = started
+        if key and request.operation == "GetObject" and body and self._faults.take("truncate", key):
+            body = body[: len(body) // 2]
+            headers = [pair for pair in headers if not pair[0].lower().startswith(_HIDDEN_AFTER_TRUNCATION)]
+            headers.append(("Content-Length", str(len(body))))
+        return status, headers, body
+
+
+class Server:
+    """The endpoint behind a port of its own on 127.0.0.1, a thread for each connection."""
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        self._server = make_server("127.0.0.1", 0, endpoint, threaded=True, request_handler=QuietHandler)
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), name="aws", daemon=True)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self._server.server_port}"
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+
+
+def _drop(environ: Environ) -> None:
+    """Close the connection under the request."""
+    environ["werkzeug.socket"].shutdown(socket.SHUT_RDWR)
+    raise ConnectionResetError("dropped on order of a test")
+
+
+def _expired(request: Request) -> tuple[str, list[tuple[str, str]], bytes]:
+    """The refusal of an expired token in the protocol of the service."""
+    if request.service == "elasticmapreduce":
+        return "400 Error", [("Content-Type", _TYPE)], EmrError("ExpiredTokenException", _EXPIRED).body()
+    code = f"<Code>ExpiredToken</Code><Message>{_EXPIRED}</Message>"
+    error = f"<Error>{code}</Error>"
+    if request.service != "s3":
+        error = f"<ErrorResponse><Error><Type>Sender</Type>{code}</Error></ErrorResponse>"
+    status = "400 Error" if request.service == "s3" else "403 Error"
+    return status, [("Content-Type", "application/xml")], f'<?xml version="1.0"?>{error}'.encode()

@@ -1,0 +1,244 @@
+"""The simulator as tests use it: an account of AWS with EMR in it, for the length of a `with` block.
+
+Put here what a test may do and see. How EMR behaves belongs to the other modules.
+"""
+
+import secrets
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import boto3
+from botocore.config import Config
+
+from fruit_assets_tests.emr_simulator.agent import Agents, Pace, World
+from fruit_assets_tests.emr_simulator.cluster_operations import ClusterOperations
+from fruit_assets_tests.emr_simulator.clusters import Cluster, Clusters
+from fruit_assets_tests.emr_simulator.faults import Faults
+from fruit_assets_tests.emr_simulator.logs import LogArchive
+from fruit_assets_tests.emr_simulator.node import Node
+from fruit_assets_tests.emr_simulator.quotas import Quotas
+from fruit_assets_tests.emr_simulator.recording import CLUSTER_KEY, ORCHESTRATOR_KEY, OWN_KEY, Recording, Request
+from fruit_assets_tests.emr_simulator.runners import Runner
+from fruit_assets_tests.emr_simulator.server import Endpoint, Operation, Server
+from fruit_assets_tests.emr_simulator.step_operations import StepOperations
+
+# Operations without a state of their own here: moto answers them.
+_MOTOS = frozenset(
+    {
+        "CreateSecurityConfiguration", "DeleteSecurityConfiguration", "DescribeSecurityConfiguration",
+        "ListSecurityConfigurations", "GetBlockPublicAccessConfiguration", "PutBlockPublicAccessConfiguration",
+    }
+)  # fmt: skip
+
+
+class EmrSimulator:
+    """Amazon EMR, S3, IAM and the rest of AWS behind one URL.
+
+    Bucket names are global among the simulators of a process, as they are in AWS; everything else
+    is each simulator's own. Moto's `mock_aws` would empty it: do not use both at the same time.
+
+    Args:
+        work_dir: where clusters have their nodes.
+        runner: `spark` starts a real spark-submit, `python` the main script alone; or a function.
+        starting_seconds, bootstrap_seconds, terminating_seconds: how long these states last.
+        log_delay_seconds: from the end of a step to its logs in LogUri (five minutes with EMR).
+        idle_scale: seconds of ours for one second of an IdleTimeout.
+        master: what Spark runs on: a local master, or `yarn`.
+        yarn_conf: folder with the `yarn-site.xml` of a running YARN, for `yarn`.
+        check_roles: whether instance profile and service role must exist in IAM.
+        enforce_quotas: whether EMR's default API rates are in force.
+    """
+
+    def __init__(
+        self,
+        work_dir: Path,
+        runner: Runner = "python",
+        *,
+        starting_seconds: float = 0.05,
+        bootstrap_seconds: float = 0.2,
+        terminating_seconds: float = 0.05,
+        log_delay_seconds: float = 0.5,
+        idle_scale: float = 1.0,
+        master: str = "local[1]",
+        yarn_conf: Path | None = None,
+        region: str = "us-east-1",
+        check_roles: bool = False,
+        enforce_quotas: bool = False,
+    ) -> None:
+        self.region = region
+        self.account = f"{secrets.randbelow(10**12):012d}"
+        self._work_dir = work_dir
+        self._runner = runner
+        self._master = master
+        self._yarn_conf = yarn_conf
+        self._check_roles = check_roles
+        self._register = Clusters()
+        self._agents = Agents()
+        self._recording = Recording()
+        self.faults = Faults(self._agents)
+        self._pace = Pace(starting_seconds, bootstrap_seconds, terminating_seconds, idle_scale)
+        self._log_delay = log_delay_seconds
+        clusters = ClusterOperations(self._register, self._agents, self.account, self._has_instance_profile)
+        self._operations = (clusters, StepOperations(self._register, self._agents))
+        quotas = Quotas() if enforce_quotas else None
+        endpoint = Endpoint(self.account, self._operation, self._recording, self.faults, self._register.changed, quotas)
+        self._server = Server(endpoint)
+
+    def __enter__(self) -> Self:
+        self._server.start()
+        self._archive = LogArchive(self._client("s3", OWN_KEY), self._log_delay)
+        self._agents.world = World(
+            self._register,
+            self.faults,
+            self._archive,
+            self._pace,
+            self._runner,
+            self._build_node,
+            self._client("s3", CLUSTER_KEY),
+            lambda service: self._client(service, OWN_KEY),
+            self._check_roles,
+        )
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._agents.stop()
+        self._archive.close()
+        self._server.stop()
+        _forget_buckets(self.account)
+
+    @property
+    def endpoint_url(self) -> str:
+        return self._server.url
+
+    @property
+    def clusters(self) -> dict[str, Cluster]:
+        """Clusters by id, the ended ones included."""
+        return self._register.by_id
+
+    @property
+    def requests(self) -> list[Request]:
+        """Every request so far, the simulator's own included."""
+        return self._recording.requests
+
+    def environment(self) -> dict[str, str]:
+        """Variables for a process that orchestrates: endpoint, credentials, region."""
+        return {
+            "AWS_ENDPOINT_URL": self.endpoint_url,
+            "AWS_ACCESS_KEY_ID": ORCHESTRATOR_KEY,
+            "AWS_SECRET_ACCESS_KEY": "orchestrator-secret",
+            "AWS_DEFAULT_REGION": self.region,
+            "AWS_REGION": self.region,
+            "AWS_EC2_METADATA_DISABLED": "true",
+        }
+
+    def client(self, service: str) -> Any:
+        """A boto3 client with the orchestrator's credentials."""
+        return self._client(service, ORCHESTRATOR_KEY)
+
+    def create_bucket(self, name: str) -> str:
+        """Create a bucket; its name."""
+        self._client("s3", OWN_KEY).create_bucket(Bucket=name)
+        return name
+
+    def create_roles(self, service_role: str, instance_profile: str) -> None:
+        """Create what `check_roles` looks for."""
+        iam = self._client("iam", OWN_KEY)
+        iam.create_role(RoleName=service_role, AssumeRolePolicyDocument="{}")
+        iam.create_instance_profile(InstanceProfileName=instance_profile)
+
+    def calls(self, operation: str, caller: str | None = None) -> list[Request]:
+        """Requests of one operation, except the simulator's own; of one caller when named."""
+        return list(self._recording.calls(operation, caller))
+
+    def set_step_state(self, step_id: str, state: str | None) -> None:
+        """Report this state for a step, known to EMR or not, whatever it does; None ends that."""
+        with self._register.changed:
+            self._register.step(step_id).reported_state = state
+
+    def wait_for(self, condition: Callable[[], object], timeout: float = 60) -> None:
+        """Wait until a condition holds.
+
+        Raises:
+            TimeoutError: it did not in `timeout` seconds.
+        """
+        deadline = time.monotonic() + timeout
+        while not condition():
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"the condition did not come true in {timeout} s")
+            time.sleep(0.02)
+
+    def wait_for_step(self, step_id: str, *states: str, timeout: float = 120) -> str:
+        """Wait until a step has one of these states (any terminal one by default); the state."""
+        wanted = states or ("COMPLETED", "CANCELLED", "FAILED", "INTERRUPTED")
+        self.wait_for(lambda: self._register.step(step_id).state in wanted, timeout)
+        return self._register.step(step_id).state
+
+    def step_log(self, step_id: str, name: str) -> str:
+        """What a step has written to `stdout`, `stderr` or `controller` so far, before any upload."""
+        cluster = next(cluster for cluster in self.clusters.values() if step_id in cluster.steps)
+        log = self._node(cluster).logs(step_id) / name
+        return log.read_text(errors="replace") if log.exists() else ""
+
+    def _operation(self, name: str) -> Operation | None:
+        if name in _MOTOS:
+            return None
+        methods = [getattr(operations, name, None) for operations in self._operations]
+        found: Operation | None = next((method for method in methods if method is not None), None)
+        if found is None:
+            raise NotImplementedError(f"the simulator does not know EMR's {name}")
+        return found
+
+    def _client(self, service: str, access_key: str) -> Any:
+        token = "simulated-instance-profile" if access_key == CLUSTER_KEY else None
+        return boto3.session.Session().client(
+            service,
+            region_name=self.region,
+            endpoint_url=self.endpoint_url,
+            aws_access_key_id=access_key,
+            aws_secret_access_key="simulated",
+            aws_session_token=token,
+            config=Config(retries={"max_attempts": 1}),
+        )
+
+    def _has_instance_profile(self, name: str) -> bool:
+        if not self._check_roles:
+            return True
+        iam = self._client("iam", OWN_KEY)
+        try:
+            iam.get_instance_profile(InstanceProfileName=name.rpartition("/")[2])
+        except iam.exceptions.NoSuchEntityException:
+            return False
+        return True
+
+    def _node(self, cluster: Cluster) -> Node:
+        defaults = {
+            key: value
+            for configuration in cluster.request.get("Configurations", [])
+            if configuration.get("Classification") == "spark-defaults"
+            for key, value in configuration.get("Properties", {}).items()
+        }
+        root = self._work_dir / cluster.id
+        return Node(root, self.endpoint_url, cluster.region, self._master, self._yarn_conf, defaults)
+
+    def _build_node(self, cluster: Cluster) -> Node:
+        node = self._node(cluster)
+        node.build(with_spark=self._runner == "spark")
+        return node
+
+
+def _forget_buckets(account: str) -> None:
+    """Give the names of an account's buckets back, and what their objects take."""
+    from moto.s3.models import FakeKey, s3_backends
+
+    buckets = s3_backends[account]["aws"].buckets
+    for bucket in buckets.values():
+        for key in bucket.keys.values():
+            if isinstance(key, FakeKey):
+                key.dispose()
+        s3_backends.bucket_accounts.pop(bucket.name, None)
+    buckets.clear()
