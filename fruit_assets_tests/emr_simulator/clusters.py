@@ -17,7 +17,8 @@ ENDED = ("TERMINATED", "TERMINATED_WITH_ERRORS")
 _COPIED = (
     "LogEncryptionKmsKeyId", "ReleaseLabel", "Configurations", "SecurityConfiguration", "AutoScalingRole",
     "ServiceRole", "ScaleDownBehavior", "CustomAmiId", "EbsRootVolumeSize", "EbsRootVolumeIops",
-    "EbsRootVolumeThroughput", "RepoUpgradeOnBoot", "KerberosAttributes", "OSReleaseLabel", "MonitoringConfiguration", "SessionEnabled",
+    "EbsRootVolumeThroughput", "RepoUpgradeOnBoot", "KerberosAttributes", "OSReleaseLabel",
+    "MonitoringConfiguration", "SessionEnabled",
 )  # fmt: skip
 
 

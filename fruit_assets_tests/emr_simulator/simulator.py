@@ -137,7 +137,7 @@ class EmrSimulator:
         }
 
     def client(self, service: str) -> Any:
-        """A boto3 client with the orchestrator's credentials."""
+        """A boto3 client with the orchestrator's credentials. It retries nothing, so that faults show."""
         return self._client(service, ORCHESTRATOR_KEY)
 
     def create_bucket(self, name: str) -> str:
@@ -202,7 +202,7 @@ class EmrSimulator:
             aws_access_key_id=access_key,
             aws_secret_access_key="simulated",
             aws_session_token=token,
-            config=Config(retries={"max_attempts": 1}),
+            config=Config(retries={"total_max_attempts": 1}),
         )
 
     def _has_instance_profile(self, name: str) -> bool:
