@@ -115,13 +115,17 @@ def missing_files(staging: str, architectures: Iterable[str], region: str | None
 
 
 def _put(s3: Any, bucket: str, key: str, path: Path) -> None:
-    with path.open("rb") as body:
-        call(s3.put_object, Bucket=bucket, Key=key, Body=body, ChecksumAlgorithm="SHA256")
+    def put_object() -> None:
+        # Opened for each attempt: a second one must not go on where the first stopped reading.
+        with path.open("rb") as body:
+            s3.put_object(Bucket=bucket, Key=key, Body=body, ChecksumAlgorithm="SHA256")
+
+    call(put_object)
 
 
 def _sizes(s3: Any, bucket: str, prefix: str) -> dict[str, int]:
     sizes: dict[str, int] = {}
-    token: dict[str, str] = {}
+    token: dict[str, Any] = {}
     while True:
         page = call(s3.list_objects_v2, Bucket=bucket, Prefix=prefix, **token)
         sizes |= {item["Key"].removeprefix(prefix): item["Size"] for item in page.get("Contents", [])}

@@ -5,10 +5,27 @@ Put here how the file is changed. How it is read and checked lives in `fruit_ass
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 HEADER = "# Written by `fruit-assets deploy`. Lines that are not its own are left alone."
+
+
+def read_dotenv(path: Path) -> dict[str, str]:
+    """The variables in the file, unexpanded; empty when there is no file."""
+    from dotenv import dotenv_values
+
+    found = dotenv_values(path, interpolate=False) if path.exists() else {}
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def remove_from_dotenv(path: Path, names: Iterable[str]) -> list[str]:
+    """Take variables out of the file; returns the names that were there."""
+    present = [name for name in names if name in read_dotenv(path)]
+    if present:
+        lines = [line for line in path.read_text().splitlines() if not any(_sets(line, name) for name in present)]
+        _write(path, "\n".join(lines) + "\n")
+    return present
 
 
 def update_dotenv(path: Path, values: Mapping[str, str]) -> list[str]:
@@ -25,7 +42,7 @@ def update_dotenv(path: Path, values: Mapping[str, str]) -> list[str]:
     changed = []
     for name, value in values.items():
         wanted = f"{name}={_quoted(value)}"
-        ours = [index for index, line in enumerate(lines) if re.match(rf"\s*(export\s+)?{re.escape(name)}\s*=", line)]
+        ours = [index for index, line in enumerate(lines) if _sets(line, name)]
         if [lines[index] for index in ours] == [wanted]:
             continue
         changed.append(name)
@@ -39,6 +56,10 @@ def update_dotenv(path: Path, values: Mapping[str, str]) -> list[str]:
     if changed:
         _write(path, "\n".join(lines) + "\n")
     return changed
+
+
+def _sets(line: str, name: str) -> bool:
+    return re.match(rf"\s*(export\s+)?{re.escape(name)}\s*=", line) is not None
 
 
 def _quoted(value: str) -> str:
