@@ -42,6 +42,9 @@ class Settings:
         kms_key_id: key for `aws:kms`; None is the account's default key.
         driver_memory: heap of the local Spark, such as `4g`; None is chosen from the machine.
         cache: folder for what can be rebuilt (jars, compiled models, class data).
+        java_home: `JAVA_HOME`, as Spark's launcher reads it.
+        aws_endpoint_url: `AWS_ENDPOINT_URL_S3` or `AWS_ENDPOINT_URL`; None is AWS itself.
+        aws_region: `AWS_REGION` or `AWS_DEFAULT_REGION`.
     """
 
     deployment: Deployment
@@ -56,10 +59,27 @@ class Settings:
     kms_key_id: str | None
     driver_memory: str | None
     cache: Path
+    java_home: str | None = None
+    aws_endpoint_url: str | None = None
+    aws_region: str | None = None
 
     @property
     def uses_s3(self) -> bool:
         return any(uri.startswith("s3://") for uri in (self.images, self.storage))
+
+    def for_cluster(self) -> dict[str, str]:
+        """The variables that make a process on the cluster load these same settings; no secret among them."""
+        values = {
+            "DEPLOYMENT": self.deployment,
+            "IMAGES": self.images,
+            "STORAGE": self.storage,
+            "STAGING": self.staging,
+            "WEIGHTS": self.weights,
+            "KEEP_VERSIONS": str(self.keep_versions),
+            "SSE": self.sse,
+            "KMS_KEY_ID": self.kms_key_id,
+        }
+        return {_PREFIX + name: value for name, value in values.items() if value}
 
 
 def load_settings(environment: Mapping[str, str] | None = None, folder: Path | None = None) -> Settings:
@@ -145,6 +165,9 @@ def load_settings(environment: Mapping[str, str] | None = None, folder: Path | N
         kms_key_id=kms_key_id,
         driver_memory=driver_memory,
         cache=Path(get("CACHE")).expanduser() if get("CACHE") else Path.home() / ".cache" / "fruit_assets",
+        java_home=variables.get("JAVA_HOME") or None,
+        aws_endpoint_url=variables.get("AWS_ENDPOINT_URL_S3") or variables.get("AWS_ENDPOINT_URL") or None,
+        aws_region=variables.get("AWS_REGION") or variables.get("AWS_DEFAULT_REGION") or None,
     )
 
 

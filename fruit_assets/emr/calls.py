@@ -9,6 +9,8 @@ import time
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from dagster._core.errors import raise_execution_interrupts
+
 from fruit_assets.errors import PermanentError, TransientError
 
 T = TypeVar("T")
@@ -56,12 +58,17 @@ def client(service: str, region: str | None) -> Any:
         raise PermanentError(f"{service}: {error} Set AWS_DEFAULT_REGION, or the launcher's region.") from error
 
 
+def pause(seconds: float) -> None:
+    """Wait; a terminated run ends the waiting."""
+    with raise_execution_interrupts():
+        time.sleep(seconds)
+
+
 def call(
     function: Callable[..., T],
     *,
     repeatable: bool = True,
     patience: float = 60.0,
-    pause: Callable[[float], None] = time.sleep,
     **arguments: Any,
 ) -> T:
     """Call AWS; retry what is worth retrying, with full jitter and growing pauses.
@@ -70,7 +77,6 @@ def call(
         function: a bound client method.
         repeatable: False for calls that create something: then a broken connection raises `LostAnswerError`.
         patience: seconds spent on retries before giving up.
-        pause: waits; injected where waiting must be interruptible.
         arguments: passed to the function.
 
     Raises:

@@ -8,10 +8,10 @@ import json
 import random
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
-from fruit_assets.emr.calls import AwsRefusedError, LostAnswerError, call
+from fruit_assets.emr.calls import AwsRefusedError, LostAnswerError, call, pause
 from fruit_assets.emr.cluster_spec import SPEC_TAG, ClusterSpec
 from fruit_assets.emr.ec2 import ALIVE, ClusterFacts, EmrOnEc2
 from fruit_assets.emr.objects import Objects
@@ -28,15 +28,11 @@ class Clusters:
     Args:
         staging: where claims lie.
         region: None leaves it to boto3.
-        pause: waits; interruptible where the caller's is.
     """
 
-    def __init__(
-        self, staging: Objects, region: str | None = None, pause: Callable[[float], None] = time.sleep
-    ) -> None:
+    def __init__(self, staging: Objects, region: str | None = None) -> None:
         self._staging = staging
         self._region = region
-        self._pause = pause
         self._emr = EmrOnEc2("", region)
 
     def given(self, cluster_id: str) -> EmrOnEc2:
@@ -69,7 +65,7 @@ class Clusters:
                 etag = self._staging.put_if(name, _claim(), etag=claim.etag if claim else None)
                 if etag is not None:
                     return self._create(spec, name, etag), True
-            self._pause(random.uniform(1.0, 3.0))  # noqa: S311
+            pause(random.uniform(1.0, 3.0))  # noqa: S311
         raise TransientError(f"Another process claimed to make cluster {spec.name}, but it did not appear. Run again.")
 
     def find(self, spec: ClusterSpec) -> ClusterFacts | None:
@@ -116,7 +112,7 @@ class Clusters:
             except LostAnswerError:
                 # The cluster may exist: only when it does not show up is it safe to ask again.
                 for _ in range(3):
-                    self._pause(2.0)
+                    pause(2.0)
                     found = self.find(spec)
                     if found is not None:
                         return found.cluster_id

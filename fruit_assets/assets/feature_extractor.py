@@ -1,0 +1,112 @@
+"""`feature_extractor`: the network without its top, exported once.
+
+Put here what the asset takes, publishes and says. Building and exporting belong in
+`pipeline/extractor_export.py`, which runs in a process of its own.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import dagster as dg
+
+from fruit_assets import checks
+from fruit_assets.assets.outcome import Phases, explained_failures, published
+from fruit_assets.assets.resources import WeightsSetting
+from fruit_assets.assets.run_config import ExtractorConfig
+from fruit_assets.pipeline.extractor import (
+    DESCRIPTION_FILE,
+    ExtractorDescription,
+    ExtractorSpec,
+    resolve_weights,
+)
+from fruit_assets.pipeline.extractor_export import Export
+from fruit_assets.storage.artifacts import stage_files
+from fruit_assets.storage.io_managers import AssetStorage
+from fruit_assets.storage.stores import open_store
+from fruit_assets.storage.tables import Writing, stage_again
+from fruit_assets.storage.versions import StagedVersion
+
+NAME = "feature_extractor"
+
+
+@dg.asset(
+    name=NAME,
+    group_name="features",
+    kinds={"tensorflow", "keras", "openvino"},
+    owners=["team:image-features"],
+    code_version="1",
+    check_specs=checks.specs_for(NAME),
+)
+def feature_extractor(
+    context: dg.AssetExecutionContext, config: ExtractorConfig, weights: WeightsSetting, storage: AssetStorage
+) -> Iterator[Any]:
+    """MobileNetV2 without its top: 1280 averages per image, with the preprocessing built in.
+
+    Built with Keras, exported once for OpenVINO and once as a Keras model. `extractor.json` names weights,
+    preprocessing and digests of the files; its fingerprint tells whose features may be reused.
+
+    ```python
+    import openvino as ov   # folder: that of the version CURRENT names
+    infer = ov.compile_model(f"{folder}/extractor.xml")
+    features = infer(pixels)[0]   # uint8 (n, 224, 224, 3) -> float32 (n, 1280)
+    ```
+    """
+    with explained_failures():
+        phases = Phases()
+        with phases("weights"):
+            source = resolve_weights(weights.value)
+        if source.warning:
+            context.log.warning(source.warning)
+        spec = ExtractorSpec(source, config.input_size)
+        with phases("export"):
+            staged, exported = _staged(spec, storage.writing(NAME, context))
+        description = ExtractorDescription.from_json(staged.opened.read_file(DESCRIPTION_FILE))
+        if not exported:
+            context.log.info(f"Extractor {spec.fingerprint} was exported before: nothing to build.")
+        yield from published(
+            [
+                dg.MaterializeResult(
+                    asset_key=NAME,
+                    value=staged,
+                    metadata={**_described(description), "exported_by_this_run": exported, **phases.metadata()},
+                    data_version=dg.DataVersion(spec.fingerprint),
+                )
+            ],
+            [checks.weights_are_pretrained(description.weights)],
+        )
+
+
+def _staged(spec: ExtractorSpec, writing: Writing) -> tuple[StagedVersion, bool]:
+    """The extractor as a staged version, and whether it had to be exported."""
+    for version in writing.folder.published():
+        if version.manifest.facts.get("fingerprint") == spec.fingerprint and _intact(version.store.uri, version.manifest):
+            return stage_again(version, writing), False
+    staged = stage_files(Export(spec).files(), writing)
+    return staged.with_facts(fingerprint=spec.fingerprint), True
+
+
+def _intact(uri: str, manifest: Any) -> bool:
+    """Whether the files are still there in full; an export that was damaged is simply made again."""
+    folder = manifest.files[0].path.rpartition("/")[0]
+    sizes = {item.key: item.size for item in open_store(uri).list(f"{folder}/")}
+    return all(sizes.get(file.path) == file.bytes for file in manifest.files)
+
+
+def _described(description: ExtractorDescription) -> dict[str, Any]:
+    weights = description.weights
+    name = weights["location"] or weights["identity"]
+    metadata: dict[str, Any] = {
+        "fingerprint": description.fingerprint,
+        "architecture": description.architecture,
+        "input_size": description.input_size,
+        "features": description.features,
+        "parameters": description.parameters,
+        "preprocessing": description.preprocessing,
+        "weights": f"{weights['kind']}: {name}",
+        "versions": dg.MetadataValue.json(description.versions),
+    }
+    if weights["warning"]:
+        metadata["warning"] = dg.MetadataValue.md(f"**{weights['warning']}**")
+    return metadata
+
+

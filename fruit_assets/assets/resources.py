@@ -1,0 +1,54 @@
+"""Resources that only the assets of this graph need.
+
+Put here small values with a name in the UI. Spark and storage have modules of their own.
+"""
+
+from pathlib import Path
+
+import dagster as dg
+
+from fruit_assets.assets.run_config import check_run_config
+from fruit_assets.pipeline.image_listing import ImageListing, list_images
+
+DEMO_CLASSES = 131
+DEMO_IMAGES_PER_CLASS = 50
+
+
+class ImageCollection(dg.ConfigurableResource):
+    """The raw images.
+
+    Attributes:
+        uri: a folder or an `s3://` prefix, laid out `<anything>/<label>/<file>`.
+        demo: no collection was named; render demo images when the folder is not there.
+    """
+
+    uri: str
+    demo: bool = False
+
+    def listing(self, log: dg.DagsterLogManager) -> ImageListing:
+        if self.demo and not Path(self.uri).exists():
+            from fruit_assets.pipeline.demo_images import render_collection
+
+            log.warning(
+                f"FRUIT_ASSETS_IMAGES is not set: rendering {DEMO_CLASSES * DEMO_IMAGES_PER_CLASS} demo images into {self.uri}."
+            )
+            render_collection(Path(self.uri), DEMO_CLASSES, DEMO_IMAGES_PER_CLASS, 0)
+        return list_images(self.uri)
+
+
+class WeightsSetting(dg.ConfigurableResource):
+    """`FRUIT_ASSETS_WEIGHTS`: imagenet, random, auto, a path or an `s3://` URI."""
+
+    value: str
+
+
+class RunConfigCheck(dg.ConfigurableResource):
+    """Checks the run config of all assets when a run begins, so that all problems are told at once."""
+
+    def setup_for_execution(self, context: dg.InitResourceContext) -> None:
+        """Raise with every wrong value of the run config, before any work."""
+        if context.run is not None:
+            try:
+                check_run_config(context.run.run_config.get("ops", {}))
+            except Exception as error:
+                raise dg.Failure(description=str(error), allow_retries=False) from error

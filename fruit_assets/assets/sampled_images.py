@@ -1,0 +1,109 @@
+"""`sampled_images`: a reproducible, stratified sample with the bytes in it.
+
+Put here what the asset takes, publishes and says. The choice itself belongs in `pipeline/sampling.py`.
+"""
+
+import hashlib
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+
+from fruit_assets import checks
+from fruit_assets.assets import pictures
+from fruit_assets.assets.outcome import Phases, explained_failures, published
+from fruit_assets.assets.raw_images import RAW_IMAGES, observation_of
+from fruit_assets.assets.resources import ImageCollection
+from fruit_assets.assets.run_config import SamplingConfig
+from fruit_assets.assets.schemas import table_metadata
+from fruit_assets.pipeline.sampling import SamplePlan, choose, read_few, read_sample, require_enough, row_group_bytes
+from fruit_assets.spark.progress import reported_progress
+from fruit_assets.spark.resource import SparkResource
+from fruit_assets.storage.io_managers import AssetStorage
+from fruit_assets.storage.tables import stage_frame
+from fruit_assets.storage.versions import StagedVersion
+
+if TYPE_CHECKING:
+    from fruit_assets.pipeline.image_listing import ImageListing
+
+NAME = "sampled_images"
+_SHOWN = 40
+
+
+@dg.asset(
+    name=NAME,
+    deps=[RAW_IMAGES],
+    group_name="images",
+    kinds={"pyspark", "parquet"},
+    owners=["team:image-features"],
+    code_version="1",
+    metadata=table_metadata(NAME),
+    check_specs=checks.specs_for(NAME),
+)
+def sampled_images(
+    context: dg.AssetExecutionContext,
+    config: SamplingConfig,
+    images: ImageCollection,
+    storage: AssetStorage,
+    spark: SparkResource,
+    step_launcher: dg.ResourceParam[object],
+) -> Iterator[Any]:
+    """A reproducible sample of the collection: a share of every class, with the bytes of each image.
+
+    The choice depends on the seed and the paths alone, not on listing order, machine or storage, and a
+    larger fraction only adds images. An image that vanishes before it is read stays, without bytes, and
+    ends in `rejected_images`.
+
+    ```python
+    from fruit_assets.storage import read_current
+    read_current("data/assets/sampled_images", columns=["path", "label"]).to_pandas()
+    ```
+    """
+    with explained_failures():
+        phases = Phases()
+        with phases("listing"):
+            listing = images.listing(context.log)
+        context.log_event(observation_of(listing))
+        with phases("choosing"):
+            chosen = choose(listing.table, SamplePlan(**config.model_dump()))
+            require_enough(chosen)
+        context.log.info(f"Chose {chosen.num_rows} of {listing.count} images in {len(listing.class_counts())} classes.")
+        with phases("spark_start"):
+            session, parallelism = spark.session(), spark.parallelism
+        row_group = row_group_bytes(chosen, parallelism)
+        with phases("reading_and_writing"), reported_progress(session, context.log.info, NAME):
+            frame = read_sample(session, listing, chosen, parallelism)
+            staged = stage_frame(frame, storage.writing(NAME, context), {"parquet.block.size": str(row_group)})
+        digest = _content_digest(staged)
+        staged = staged.with_facts(row_group_bytes=row_group, data_version=digest, **config.model_dump())
+        counts = {item["values"]: item["counts"] for item in chosen["label"].value_counts().to_pylist()}
+        with phases("pictures"):
+            metadata = {**_pictures(listing, chosen, counts), "images_listed": listing.count, "sampled_classes": len(counts)}
+        yield from published(
+            [
+                dg.MaterializeResult(
+                    asset_key=NAME,
+                    value=staged,
+                    metadata={**metadata, "sampled_share": chosen.num_rows / listing.count, **phases.metadata()},
+                    data_version=dg.DataVersion(digest),
+                )
+            ],
+            [
+                checks.rows_reconcile(NAME, chosen.num_rows, {"rows": staged.manifest.row_count}),
+                checks.class_coverage(listing.class_counts(), counts),
+            ],
+        )
+
+
+def _content_digest(staged: StagedVersion) -> str:
+    """Names the sample's rows by what they hold, whatever run wrote them."""
+    keys = staged.opened.read_table(["path", "label", "sha256"])
+    rows = sorted(zip(*(keys[name].to_pylist() for name in ("path", "label", "sha256")), strict=True))
+    return hashlib.sha256(repr(rows).encode("utf-8", "surrogateescape")).hexdigest()[:32]
+
+
+def _pictures(listing: "ImageListing", chosen: Any, counts: dict[str, int]) -> dict[str, Any]:
+    step = max(1, chosen.num_rows // _SHOWN)
+    shown = chosen.slice(0).take(list(range(0, chosen.num_rows, step))[:_SHOWN])
+    contents = read_few(listing.root, shown["path"].to_pylist())
+    return {**pictures.contact_sheet(contents, shown["label"].to_pylist()), **pictures.class_histogram(counts)}

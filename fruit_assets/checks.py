@@ -1,0 +1,127 @@
+"""Asset checks: what must hold before a version is published, and what a person should look at.
+
+Put here the specs and how each is decided from figures that a step already has. A blocking check
+(severity ERROR) keeps a version from being published; a warning only shows.
+"""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+
+if TYPE_CHECKING:
+    import numpy as np
+
+MAX_REJECTED_SHARE = 0.05
+MIN_VARIANCE_EXPLAINED = 0.5
+_ORTHONORMAL_TOLERANCE = 1e-8
+
+_BLOCKING = {
+    "sampled_images": {"rows_reconcile": "Every chosen image is a row, once."},
+    "image_features": {
+        "rows_reconcile": "sampled = featurised + rejected: no image is lost.",
+        "dimensions": "Every row has as many features as the extractor gives.",
+        "finite_values": "No feature is NaN or infinite.",
+    },
+    "pca_model": {"orthonormal_components": "The components are orthonormal.", "finite_values": "No NaN, no infinity."},
+    "pca_components": {
+        "rows_reconcile": "One row per featurised image.",
+        "dimensions": "Every row has as many components as the model.",
+        "finite_values": "No component is NaN or infinite.",
+    },
+}
+_WARNING = {
+    "sampled_images": {"class_coverage": "Every class of the collection has at least two images in the sample."},
+    "feature_extractor": {"weights_are_pretrained": "The weights were trained on photographs, not drawn at random."},
+    "image_features": {"few_rejected": f"At most {MAX_REJECTED_SHARE:.0%} of the sampled images were rejected."},
+    "pca_model": {"variance_explained": f"The components explain at least {MIN_VARIANCE_EXPLAINED:.0%} of the variance."},
+    "fruit_recognition": {"better_than_chance": "The baseline recognises more than naming the commonest label would."},
+}
+
+
+def specs_for(asset: str) -> list[dg.AssetCheckSpec]:
+    """The checks of one asset."""
+    blocking = _BLOCKING.get(asset, {})
+    described = {**blocking, **_WARNING.get(asset, {})}
+    return [
+        dg.AssetCheckSpec(name, asset=asset, description=text, blocking=name in blocking) for name, text in described.items()
+    ]
+
+
+def result(asset: str, name: str, passed: bool, text: str, metadata: Mapping[str, Any] | None = None) -> dg.AssetCheckResult:
+    """The outcome of one check; its severity follows from whether the check blocks."""
+    blocking = name in _BLOCKING.get(asset, {})
+    return dg.AssetCheckResult(
+        asset_key=asset,
+        check_name=name,
+        passed=bool(passed),
+        severity=dg.AssetCheckSeverity.ERROR if blocking else dg.AssetCheckSeverity.WARN,
+        description=text,
+        metadata=dict(metadata or {}),
+    )
+
+
+def rows_reconcile(asset: str, expected: int, parts: Mapping[str, int]) -> dg.AssetCheckResult:
+    """`expected` rows must be the sum of `parts`."""
+    total = sum(parts.values())
+    account = " + ".join(f"{count} {name}" for name, count in parts.items())
+    text = f"{expected} rows expected, {account} found" + ("." if expected == total else f": {expected - total} are missing.")
+    return result(asset, "rows_reconcile", expected == total, text, {"expected": expected, **parts})
+
+
+def dimensions(asset: str, expected: int, shortest: int, longest: int) -> dg.AssetCheckResult:
+    passed = shortest == longest == expected
+    text = f"{expected} values per row expected, {shortest} to {longest} found."
+    return result(asset, "dimensions", passed, text, {"expected": expected, "shortest": shortest, "longest": longest})
+
+
+def finite_values(asset: str, broken_rows: int, example: str | None = None) -> dg.AssetCheckResult:
+    text = "All values are finite."
+    if broken_rows:
+        text = f"{broken_rows} row(s) hold NaN or infinite values" + (f", such as {example}." if example else ".")
+    return result(asset, "finite_values", broken_rows == 0, text, {"rows_with_nan_or_infinity": broken_rows})
+
+
+def class_coverage(available: Mapping[str, int], sampled: Mapping[str, int]) -> dg.AssetCheckResult:
+    missing = sorted(set(available) - set(sampled))
+    single = sorted(label for label, count in sampled.items() if count < 2)
+    text = f"{len(sampled)} of {len(available)} classes are in the sample"
+    if missing or single:
+        named = ", ".join((missing + single)[:5])
+        text += f"; {len(single)} with a single image, {len(missing)} with none ({named}). Raise min_per_class to 2 or more"
+    metadata = {"classes": len(available), "sampled_classes": len(sampled), "single_image_classes": len(single)}
+    return result("sampled_images", "class_coverage", not missing and not single, f"{text}.", metadata)
+
+
+def weights_are_pretrained(weights: Mapping[str, str]) -> dg.AssetCheckResult:
+    passed = weights["kind"] != "random"
+    text = weights["warning"] or f"Weights: {weights['kind']} {weights['location']}".strip() + "."
+    return result("feature_extractor", "weights_are_pretrained", passed, text, {"kind": weights["kind"]})
+
+
+def few_rejected(sampled: int, rejected: int) -> dg.AssetCheckResult:
+    share = rejected / max(sampled, 1)
+    text = f"{rejected} of {sampled} images ({share:.1%}) were rejected; rejected_images says which and why."
+    return result("image_features", "few_rejected", share <= MAX_REJECTED_SHARE, text, {"rejected_share": share})
+
+
+def orthonormal_components(components: "np.ndarray") -> dg.AssetCheckResult:
+    import numpy as np
+
+    deviation = float(np.abs(components @ components.T - np.eye(len(components))).max())
+    text = f"The largest deviation from orthonormal is {deviation:.1e}."
+    passed = deviation < _ORTHONORMAL_TOLERANCE
+    return result("pca_model", "orthonormal_components", passed, text, {"deviation": deviation})
+
+
+def variance_explained(share: float, n_components: int) -> dg.AssetCheckResult:
+    text = f"{n_components} components explain {share:.1%} of the variance."
+    return result("pca_model", "variance_explained", share >= MIN_VARIANCE_EXPLAINED, text, {"variance_explained": share})
+
+
+def better_than_chance(accuracy: float, chance: float, test_images: int) -> dg.AssetCheckResult:
+    if not test_images:
+        text = "No label has two images, so nothing could be tested. Raise min_per_class of sampled_images."
+    else:
+        text = f"Accuracy {accuracy:.1%} on {test_images} images; naming the commonest label gives {chance:.1%}."
+    return result("fruit_recognition", "better_than_chance", accuracy > chance, text, {"accuracy": accuracy, "chance": chance})

@@ -1,0 +1,42 @@
+"""The code location: the graph with the resources of one deployment.
+
+Put here what is part of the graph, and nothing of what any of it does.
+"""
+
+from typing import Any
+
+import dagster as dg
+
+from fruit_assets.assets.feature_extractor import feature_extractor
+from fruit_assets.assets.fruit_recognition import fruit_recognition
+from fruit_assets.assets.image_features import image_features
+from fruit_assets.assets.pca_components import pca_components, pca_model
+from fruit_assets.assets.raw_images import raw_images
+from fruit_assets.assets.sampled_images import sampled_images
+from fruit_assets.deployments import resources_for
+from fruit_assets.jobs import fruit_features_job
+from fruit_assets.settings import Settings, load_settings
+
+ASSETS = [raw_images, sampled_images, feature_extractor, image_features, pca_model, pca_components, fruit_recognition]
+
+
+def build_defs(settings: Settings | None = None, resources: dict[str, Any] | None = None) -> dg.Definitions:
+    """The graph for one deployment.
+
+    Args:
+        settings: where things are; read from the environment when None.
+        resources: replacements by name, for tests and for programs that embed the graph.
+
+    Raises:
+        SettingsError: a setting is wrong; lists all that are.
+    """
+    return dg.Definitions(
+        assets=dg.with_source_code_references(ASSETS),
+        jobs=[fruit_features_job],
+        resources={**resources_for(settings or load_settings()), **(resources or {})},
+        # One process per run, whatever is materialised: every process would start a JVM of its own.
+        executor=dg.in_process_executor,
+    )
+
+
+defs = build_defs()

@@ -1,0 +1,65 @@
+"""The two deployments, `local` and `emr`: which resources each one gives the same assets.
+
+Put here the choice and its values, from settings. What a resource does belongs in its own module.
+"""
+
+from pathlib import Path
+from typing import Any
+
+from fruit_assets.assets.image_features import WorkerCache
+from fruit_assets.assets.resources import ImageCollection, RunConfigCheck, WeightsSetting
+from fruit_assets.settings import Settings
+from fruit_assets.spark.resource import ClusterSpark, LocalSpark
+from fruit_assets.storage.io_managers import AssetStorage, VersionIOManager
+
+# Nodes of a cluster have their own disk; the orchestrator's cache folder means nothing there.
+_CLUSTER_CACHE = "/tmp/fruit_assets"  # noqa: S108
+
+
+def resources_for(settings: Settings) -> dict[str, Any]:
+    """Resources of a deployment by name; making them contacts nothing and starts nothing."""
+    storage = AssetStorage(
+        uri=settings.storage, keep_versions=settings.keep_versions, sse=settings.sse, kms_key_id=settings.kms_key_id
+    )
+    shared = {
+        "storage": storage,
+        "io_manager": VersionIOManager(storage=storage, run_config_check=RunConfigCheck()),
+        "images": ImageCollection(uri=settings.images, demo=settings.images_are_demo),
+        "weights": WeightsSetting(value=settings.weights),
+    }
+    return shared | (_emr(settings) if settings.deployment == "emr" else _local(settings))
+
+
+def _local(settings: Settings) -> dict[str, Any]:
+    from dagster import ResourceDefinition
+
+    spark = LocalSpark(
+        driver_memory=settings.driver_memory,
+        java_home=settings.java_home,
+        cache=str(settings.cache),
+        s3=settings.uses_s3,
+        endpoint_url=settings.aws_endpoint_url,
+        region=settings.aws_region,
+        sse=settings.sse,
+        kms_key_id=settings.kms_key_id,
+    )
+    return {
+        "spark": spark,
+        "worker_cache": WorkerCache(folder=str(settings.cache)),
+        # Local steps run where they are.
+        "step_launcher": ResourceDefinition.none_resource(),
+    }
+
+
+def _emr(settings: Settings) -> dict[str, Any]:
+    from fruit_assets.emr.step_launcher import EmrPySparkStepLauncher
+
+    launcher = EmrPySparkStepLauncher(
+        staging=settings.staging,
+        cluster_id=settings.emr_cluster,
+        cluster_spec=str(Path(__file__).parent.parent / "bootstrap" / "cluster.json"),
+        region=settings.aws_region,
+        environment=settings.for_cluster(),
+        package="fruit_assets",
+    )
+    return {"spark": ClusterSpark(), "worker_cache": WorkerCache(folder=_CLUSTER_CACHE), "step_launcher": launcher}

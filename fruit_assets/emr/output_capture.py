@@ -1,0 +1,77 @@
+"""Standard output and error of the process, sent to the staging bucket while it runs.
+
+Put here the capture at the level of file descriptors, so that what native libraries write is sent
+too. It also goes where it went before: EMR's own logs stay complete.
+"""
+
+import os
+import sys
+import time
+from threading import Thread
+
+from fruit_assets.emr.objects import Objects
+from fruit_assets.emr.streams import output_name
+from fruit_assets.errors import FruitAssetsError
+
+SEND_SECONDS = 1.0
+PIECE_BYTES = 256 * 1024
+# Beyond this the bucket gets no more, EMR's own log has the rest: output must not cost without bound.
+LIMIT_BYTES = 50 * 2**20
+
+
+class OutputCapture:
+    """Sends one stream, given by its file descriptor (1 or 2), until closed."""
+
+    def __init__(self, objects: Objects, stream: str, descriptor: int) -> None:
+        self._objects = objects
+        self._stream = stream
+        self._descriptor = descriptor
+        self._sequence = 0
+        self._sent = 0
+        self._original = os.dup(descriptor)
+        self._reading, writing = os.pipe()
+        os.dup2(writing, descriptor)
+        os.close(writing)
+        self._thread = Thread(target=self._forward, name=f"{stream}-capture", daemon=True)
+        self._thread.start()
+
+    def close(self, patience: float = 20.0) -> None:
+        """Give the descriptor back and send what is left."""
+        (sys.stdout if self._descriptor == 1 else sys.stderr).flush()
+        os.dup2(self._original, self._descriptor)
+        # A child process may still hold the pipe's other end, so the end of the stream may never come.
+        self._thread.join(patience)
+
+    def _forward(self) -> None:
+        pending = b""
+        last_sent = time.monotonic()
+        while True:
+            piece = os.read(self._reading, 65536)
+            if piece:
+                os.write(self._original, piece)
+            pending += piece
+            due = time.monotonic() - last_sent >= SEND_SECONDS or len(pending) >= PIECE_BYTES
+            if pending and (due or not piece or not self._more_is_coming()):
+                self._send(pending)
+                pending, last_sent = b"", time.monotonic()
+            if not piece:
+                return
+
+    def _more_is_coming(self) -> bool:
+        import select
+
+        return bool(select.select([self._reading], [], [], SEND_SECONDS)[0])
+
+    def _send(self, piece: bytes) -> None:
+        if self._sent > LIMIT_BYTES:
+            return
+        self._sent += len(piece)
+        if self._sent > LIMIT_BYTES:
+            piece += b"\n[more output is only in EMR's own logs]\n"
+        self._sequence += 1
+        try:
+            self._objects.put(output_name(self._stream, self._sequence), piece)
+        except FruitAssetsError as error:
+            # Said where EMR's log shows it; a gap in the numbers would hide all later pieces.
+            self._sequence -= 1
+            os.write(self._original, f"[output not sent: {error}]\n".encode())

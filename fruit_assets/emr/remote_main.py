@@ -1,0 +1,81 @@
+"""The file that spark-submit runs on the cluster: check Python, fetch the request and the code, hand over.
+
+Put here only what must work before first-party code can be imported. It is uploaded alone, imports
+nothing but the standard library and boto3, and keeps to syntax that an old Python can read, so that
+the message about the old Python can be sent.
+"""
+
+import hashlib
+import io
+import json
+import os
+import sys
+import tempfile
+import traceback
+import zipfile
+from typing import Any
+
+
+def main(argument: str) -> int:
+    """Run the step that `s3://bucket/<attempt>/request.json#sha256=<hex>` asks for; returns the exit code."""
+    try:
+        import boto3
+    except ImportError:
+        sys.stderr.write(f"boto3 is missing from {sys.executable}, the cluster's Python: check the bootstrap action.\n")
+        return 3
+    uri, _, digest = argument.partition("#sha256=")
+    bucket, _, key = uri[len("s3://") :].partition("/")
+    s3 = boto3.client("s3")
+    request = json.loads(fetch(s3, bucket, key, digest))["body"]
+    attempt = key.rpartition("/")[0]
+
+    def refuse(outcome: str, message: str) -> int:
+        sys.stderr.write(message + "\n")
+        end = {"outcome": outcome, "message": message, "permanent": True}
+        body = {"format": request["format"], "sequence": 1, "events": [], "end": end}
+        content = json.dumps(body, sort_keys=True, separators=(",", ":"))
+        sealed = f'{{"sha256":"{hashlib.sha256(content.encode()).hexdigest()}","body":{content}}}'
+        # Never over an object that another start of the same attempt has written.
+        s3.put_object(Bucket=bucket, Key=f"{attempt}/events/000001.json", Body=sealed.encode(), IfNoneMatch="*")
+        return 3
+
+    python, expected = f"{sys.version_info[0]}.{sys.version_info[1]}", request["versions"]["python"]
+    if python != expected:
+        return refuse(
+            "refused",
+            f"Version skew: Python is {python} on the cluster ({sys.executable}) and {expected} where the run was "
+            "launched. Choose the cluster's Python with spark.pyspark.python, or launch with the same one.",
+        )
+    try:
+        # Before any import of first-party code: its settings are read while it is imported.
+        os.environ.update(request["environment"])
+        code_bucket, _, code_key = request["code"]["uri"][len("s3://") :].partition("/")
+        unpack(fetch(s3, code_bucket, code_key, request["code"]["sha256"]))
+        versions = __import__(request["home"] + ".versions", fromlist=["differences"])
+        problems = versions.differences(request["versions"], request["modules"])
+        if problems:
+            return refuse("refused", "Version skew: " + "; ".join(problems) + ". Build a new cluster, or launch from it.")
+        remote_step = __import__(request["home"] + ".remote_step", fromlist=["run"])
+    except Exception:  # whatever keeps the code from starting is what the person must read
+        return refuse("crashed", f"The code did not start on the cluster.\n{traceback.format_exc()}")
+    return int(remote_step.run(request, f"s3://{bucket}/{attempt}"))
+
+
+def fetch(s3: Any, bucket: str, key: str, sha256: str) -> bytes:
+    """An object whose content must have this hash."""
+    raw: bytes = s3.get_object(Bucket=bucket, Key=key)["Body"].read()
+    if hashlib.sha256(raw).hexdigest() != sha256:
+        raise SystemExit(f"s3://{bucket}/{key} is not what was sent: its hash differs. Nothing was run.")
+    return raw
+
+
+def unpack(content: bytes) -> None:
+    """Put the shipped packages first on the path, as files: code may read data that lies beside it."""
+    folder = tempfile.mkdtemp(prefix="shipped-code-")
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        archive.extractall(folder)  # noqa: S202 - the hash says that we made this zip
+    sys.path.insert(0, folder)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))

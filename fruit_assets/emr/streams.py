@@ -1,0 +1,150 @@
+"""Numbered objects from the cluster: events and output, written once, read once, in order.
+
+Put here how both sides count. What is in an event is `messages.py`; what the step does with its
+output is `remote_step.py`.
+"""
+
+import time
+from collections.abc import Iterator
+from queue import Empty, Queue
+from threading import Thread
+
+from dagster._core.events.log import EventLogEntry
+
+from fruit_assets.emr.messages import Batch, DamagedMessageError, End, decode_batch, encode_batch
+from fruit_assets.emr.objects import Objects
+from fruit_assets.errors import TransientError
+
+# A burst of events becomes one object; a single event does not wait longer than this.
+BATCH_SECONDS = 0.5
+# A damaged object is read again for this long: a torn read heals, a truncated object does not.
+REREAD_SECONDS = 6.0
+
+
+def event_name(sequence: int) -> str:
+    """Name of the numbered events object, below the attempt."""
+    return f"events/{sequence:06d}.json"
+
+
+def output_name(stream: str, sequence: int) -> str:
+    """Name of the numbered piece of `stdout` or `stderr`, below the attempt."""
+    return f"output/{stream}/{sequence:06d}.txt"
+
+
+class EventWriter:
+    """Sends events from the cluster in order, without holding up the step."""
+
+    def __init__(self, objects: Objects) -> None:
+        self._objects = objects
+        self._queue: Queue[EventLogEntry | End] = Queue()
+        self._sequence = 0
+        self._failure: Exception | None = None
+        self._thread = Thread(target=self._send, name="event-writer", daemon=True)
+        self._thread.start()
+
+    def put(self, event: EventLogEntry) -> None:
+        self._queue.put(event)
+
+    def close(self, end: End, patience: float = 120.0) -> None:
+        """Send what is left, then the last word; raises what kept events from being sent."""
+        self._queue.put(end)
+        self._thread.join(patience)
+        if self._failure is not None:
+            raise self._failure
+
+    def _send(self) -> None:
+        try:
+            end: End | None = None
+            while end is None:
+                events, end = self._next_batch()
+                self._sequence += 1
+                self._objects.put(event_name(self._sequence), encode_batch(self._sequence, events, end))
+        except Exception as error:  # a thread cannot raise into the step: close() does
+            self._failure = error
+
+    def _next_batch(self) -> tuple[list[EventLogEntry], End | None]:
+        first = self._queue.get()
+        events: list[EventLogEntry] = []
+        deadline = time.monotonic() + BATCH_SECONDS
+        item: EventLogEntry | End = first
+        while True:
+            if isinstance(item, End):
+                return events, item
+            events.append(item)
+            try:
+                item = self._queue.get(timeout=max(0.0, deadline - time.monotonic()))
+            except Empty:
+                return events, None
+
+
+class EventReader:
+    """Reads the events of one attempt as they arrive, each object once."""
+
+    def __init__(self, objects: Objects, run_id: str, step_key: str) -> None:
+        self._objects = objects
+        self._run_id = run_id
+        self._step_key = step_key
+        self._sequence = 0
+        self._damaged_since: float | None = None
+        self.end: End | None = None
+
+    @property
+    def has_heard(self) -> bool:
+        return self._sequence > 0
+
+    def arrived(self) -> Iterator[EventLogEntry]:
+        """The events that are there and have not been read yet.
+
+        Raises:
+            DamagedMessageError: an object stayed damaged; its events are lost.
+            ForgedMessageError: an object holds what no step of ours sends.
+        """
+        while self.end is None:
+            batch = self._next()
+            if batch is None:
+                return
+            self._sequence += 1
+            self.end = batch.end
+            yield from batch.events
+
+    def _next(self) -> Batch | None:
+        sequence = self._sequence + 1
+        stored = self._objects.get(event_name(sequence))
+        if stored is None:
+            return None
+        try:
+            batch = decode_batch(stored.body, sequence, run_id=self._run_id, step_key=self._step_key)
+        except DamagedMessageError as error:
+            now = time.monotonic()
+            self._damaged_since = self._damaged_since or now
+            if now - self._damaged_since < REREAD_SECONDS:
+                return None
+            raise DamagedMessageError(
+                f"{self._objects.uri_of(event_name(sequence))} is damaged, so events are lost and the step's result "
+                f"cannot be trusted: {error} Run it again."
+            ) from error
+        self._damaged_since = None
+        return batch
+
+
+class OutputReader:
+    """Reads the numbered pieces of one output stream of the cluster."""
+
+    def __init__(self, objects: Objects, stream: str, kept: int = 8000) -> None:
+        self._objects = objects
+        self._stream = stream
+        self._sequence = 0
+        self._kept = kept
+        self.tail = ""
+
+    def arrived(self) -> str:
+        """The text that is there and has not been read yet. Output is a comfort: trouble reading it ends nothing."""
+        text = ""
+        try:
+            while (stored := self._objects.get(output_name(self._stream, self._sequence + 1))) is not None:
+                self._sequence += 1
+                text += stored.body.decode(errors="replace")
+        except TransientError as error:
+            text += f"[{self._stream} could not be read: {error}]\n"
+        self.tail = (self.tail + text)[-self._kept :]
+        return text

@@ -1,0 +1,81 @@
+"""From the bytes of an image file to the pixels the extractor sees.
+
+Put here everything about image formats. The numbers that follow from the pixels (scaling to [-1, 1],
+the network) belong to the extractor, which has them built in.
+"""
+
+import io
+import warnings
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
+    from PIL import Image
+
+# 89 megapixels is PIL's own idea of suspicious; beyond it a small file can fill the memory of a worker.
+MAX_PIXELS = 89_478_485
+
+
+class UnreadableImage(Exception):
+    """These bytes are no image we can use; the message is the reason shown to people."""
+
+
+def decode(content: bytes | None, size: int) -> "np.ndarray":
+    """Decode an image as the reference does: RGB, then PIL's bicubic resize.
+
+    Greyscale, palette, CMYK and RGBA images become RGB as in `keras.utils.load_img`; 16-bit grey is
+    scaled to 8 bits; of an animation the first frame counts. EXIF orientation is not applied, because
+    neither the reference nor Keras applies it.
+
+    Args:
+        content: bytes of the file; None when it could not be read.
+        size: height and width of the result in pixels.
+
+    Returns:
+        uint8 array of shape (size, size, 3).
+
+    Raises:
+        UnreadableImage: with a reason that names what is wrong with the file.
+    """
+    import numpy as np
+    from PIL import Image
+
+    if content is None:
+        raise UnreadableImage("could not be read: vanished, not permitted, or larger than 256 MiB")
+    if not content:
+        raise UnreadableImage("empty file (0 bytes)")
+    try:
+        with warnings.catch_warnings():
+            # PIL only warns up to twice its limit; we refuse by the number of pixels below.
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            with Image.open(io.BytesIO(content)) as image:
+                if image.width * image.height > MAX_PIXELS:
+                    raise UnreadableImage(f"too many pixels ({image.width}x{image.height}): a decompression bomb?")
+                pixels = _rgb(image).resize((size, size), Image.Resampling.BICUBIC)
+    except Image.UnidentifiedImageError as error:
+        raise UnreadableImage("not an image") from error
+    except Image.DecompressionBombError as error:
+        raise UnreadableImage("too many pixels: a decompression bomb?") from error
+    except UnreadableImage:
+        raise
+    except MemoryError as error:
+        raise UnreadableImage("too large for the memory of a worker") from error
+    # PIL's plugins raise whatever their parsers run into; any of it means that this one file is broken.
+    except Exception as error:
+        raise UnreadableImage(f"damaged image: {str(error) or type(error).__name__}"[:200]) from error
+    return np.asarray(pixels)
+
+
+def _rgb(image: "Image.Image") -> "Image.Image":
+    import numpy as np
+    from PIL import Image
+
+    image.load()
+    if image.mode.startswith("I") or image.mode == "F":
+        values = np.asarray(image, dtype=np.float64)
+        # PIL clips 16-bit values to white when it converts; scale them instead.
+        scaled = values / 257.0 if values.max(initial=0) > 255 else values
+        return Image.fromarray(scaled.clip(0, 255).astype(np.uint8)).convert("RGB")
+    if image.mode in ("P", "LA", "PA") and "transparency" in image.info:
+        image = image.convert("RGBA")
+    return image.convert("RGB")

@@ -1,0 +1,142 @@
+"""Which images there are: paths, labels, sizes and a version of the whole collection.
+
+Put here what can be known from a listing alone, of a folder or an `s3://` prefix. No image byte is
+read here; choosing among the images belongs in `sampling.py`.
+"""
+
+import hashlib
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from fruit_assets.errors import InputError
+from fruit_assets.storage.stores import open_store
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp"})
+
+
+class ListedFile(NamedTuple):
+    """A file as listed: path below the root with '/', size in bytes, and what changes when it changes."""
+
+    path: str
+    size: int
+    stamp: str
+
+
+@dataclass(frozen=True)
+class ImageListing:
+    """The images of a collection, by path.
+
+    Attributes:
+        root: the collection's folder or `s3://` URI.
+        table: `path, label: string, size: int64, stamp: string`, sorted by path.
+        ignored: files that are no images by their suffix, or hidden.
+        unlabelled: images that lie in the root itself, in no class folder; they are left out.
+    """
+
+    root: str
+    table: "pa.Table"
+    ignored: int
+    unlabelled: int
+
+    @property
+    def count(self) -> int:
+        return int(self.table.num_rows)
+
+    @property
+    def total_bytes(self) -> int:
+        import pyarrow.compute as pc
+
+        return int(pc.sum(self.table["size"]).as_py() or 0)
+
+    def class_counts(self) -> dict[str, int]:
+        """Images per label, by label."""
+        counted = self.table["label"].value_counts().to_pylist()
+        return {item["values"]: item["counts"] for item in sorted(counted, key=lambda item: item["values"])}
+
+    def data_version(self) -> str:
+        """A digest that changes when an image is added, removed, renamed or rewritten."""
+        digest = hashlib.sha256()
+        for batch in self.table.select(["path", "size", "stamp"]).to_batches(max_chunksize=65536):
+            columns = (batch.column(index).to_pylist() for index in range(3))
+            digest.update("\n".join(f"{path}\0{size}\0{stamp}" for path, size, stamp in zip(*columns, strict=True)).encode())
+        return digest.hexdigest()[:32]
+
+
+def list_images(root: str) -> ImageListing:
+    """List the images below `root`, a folder or an `s3://` prefix laid out `<anything>/<label>/<file>`.
+
+    Raises:
+        InputError: the collection is missing, cannot be listed, or holds no labelled image.
+    """
+    import pyarrow as pa
+
+    files = sorted(_list_s3(root) if root.startswith("s3://") else _list_folder(Path(root)))
+    images = [file for file in files if _is_image(file.path)]
+    labelled = [file for file in images if "/" in file.path]
+    if not labelled:
+        raise InputError(
+            f"No images in {root} ({len(files)} other files, {len(images)} images outside class folders). Expected "
+            "<anything>/<label>/<file>.jpg. Point FRUIT_ASSETS_IMAGES at a collection, or make one: "
+            "fruit-assets demo-images --out data/demo_images."
+        )
+    table = pa.table(
+        {
+            "path": pa.array([file.path for file in labelled], pa.string()),
+            "label": pa.array([file.path.split("/")[-2] for file in labelled], pa.string()),
+            "size": pa.array([file.size for file in labelled], pa.int64()),
+            "stamp": pa.array([file.stamp for file in labelled], pa.string()),
+        }
+    )
+    return ImageListing(root, table, len(files) - len(images), len(images) - len(labelled))
+
+
+def _is_image(path: str) -> bool:
+    name = path.rpartition("/")[2]
+    return not name.startswith(".") and os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES
+
+
+def _list_s3(root: str) -> Iterator[ListedFile]:
+    for item in open_store(root).list():
+        yield ListedFile(item.key, item.size, item.modified.isoformat())
+
+
+def _list_folder(root: Path) -> Iterator[ListedFile]:
+    if not root.exists():
+        raise InputError(
+            f"The image folder {root} does not exist. Set FRUIT_ASSETS_IMAGES to a collection laid out "
+            "<anything>/<label>/<file>.jpg, or make one: fruit-assets demo-images --out data/demo_images."
+        )
+    if not root.is_dir():
+        raise InputError(f"FRUIT_ASSETS_IMAGES is {root}, which is a file. Name the folder that holds the class folders.")
+    yield from _walk(root, "", frozenset())
+
+
+def _walk(folder: Path, prefix: str, above: frozenset[tuple[int, int]]) -> Iterator[ListedFile]:
+    try:
+        status = folder.stat()
+        entries = list(os.scandir(folder))
+    except OSError as error:
+        raise InputError(f"Cannot list the image folder {folder}: {error.strerror}. Check its permissions.") from error
+    identity = (status.st_dev, status.st_ino)
+    if identity in above:  # a link back to a folder we are in
+        return
+    for entry in entries:
+        path = f"{prefix}{entry.name}"
+        if entry.is_dir():
+            yield from _walk(Path(entry.path), f"{path}/", above | {identity})
+        else:
+            yield _listed(entry, path)
+
+
+def _listed(entry: "os.DirEntry[str]", path: str) -> ListedFile:
+    try:
+        status = entry.stat()
+    except OSError:  # a dangling link or a file just removed: reading it will say so, by name
+        return ListedFile(path, 0, "")
+    return ListedFile(path, status.st_size, str(status.st_mtime_ns))

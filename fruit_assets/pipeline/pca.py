@@ -1,0 +1,249 @@
+"""Principal components of the features: one pass over the rows, the rest on small matrices.
+
+Put here the mathematics and its Spark job. Every worker reduces its rows to a count, a mean and a
+scatter matrix (13 MB), and these are combined in a tree: the driver's memory depends neither on the
+number of images nor on the number of partitions.
+"""
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from fruit_assets.errors import InputError
+from fruit_assets.storage.artifacts import array_bytes, read_array
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pyarrow as pa
+    from pyspark.sql import DataFrame, SparkSession
+
+    from fruit_assets.storage.versions import Version
+
+COMPONENTS_SCHEMA = "path string, label string, pca_features array<float>"
+_ARRAYS = ("mean", "scale", "components", "explained_variance")
+
+
+@dataclass(frozen=True)
+class Moments:
+    """Count, mean (d,) and centred scatter matrix (d, d) of some rows; float64."""
+
+    count: int
+    mean: "np.ndarray"
+    scatter: "np.ndarray"
+
+    @staticmethod
+    def of(rows: "np.ndarray") -> "Moments":
+        import numpy as np
+
+        values = np.asarray(rows, np.float64)
+        mean = values.mean(axis=0)
+        centred = values - mean
+        return Moments(len(values), mean, centred.T @ centred)
+
+    def merge(self, other: "Moments") -> "Moments":
+        """Moments of both sets of rows (Chan, Golub and LeVeque 1979)."""
+        import numpy as np
+
+        total = self.count + other.count
+        delta = other.mean - self.mean
+        mean = self.mean + delta * (other.count / total)
+        between = np.outer(delta, delta) * (self.count * other.count / total)
+        return Moments(total, mean, self.scatter + other.scatter + between)
+
+
+@dataclass(frozen=True)
+class PcaModel:
+    """A fitted PCA.
+
+    Attributes:
+        mean: (d,) mean of every feature.
+        scale: (d,) what centred features are divided by: their population standard deviation, or 1.
+        components: (k, d) orthonormal rows; in each the largest loading is positive.
+        explained_variance: (d,) variance along every direction, descending.
+        n_samples: rows it was fitted on.
+    """
+
+    mean: "np.ndarray"
+    scale: "np.ndarray"
+    components: "np.ndarray"
+    explained_variance: "np.ndarray"
+    n_samples: int
+
+    @property
+    def n_components(self) -> int:
+        return len(self.components)
+
+    @property
+    def explained_variance_ratio(self) -> "np.ndarray":
+        """(d,) shares of the total variance; all zero when the features are constant."""
+        total = self.explained_variance.sum()
+        return self.explained_variance / total if total > 0 else self.explained_variance
+
+    def project(self, features: "np.ndarray") -> "np.ndarray":
+        """Scores (n, k) of features (n, d); float64."""
+        import numpy as np
+
+        centred = (np.asarray(features, np.float64) - self.mean) / self.scale
+        return np.asarray(centred @ self.components.T)
+
+    def to_files(self) -> dict[str, bytes]:
+        """The model as `.npy` files."""
+        import numpy as np
+
+        files = {f"{name}.npy": array_bytes(getattr(self, name)) for name in _ARRAYS}
+        return {**files, "n_samples.npy": array_bytes(np.array(self.n_samples))}
+
+    @staticmethod
+    def of(version: "Version") -> "PcaModel":
+        arrays = {name: read_array(version, f"{name}.npy") for name in _ARRAYS}
+        return PcaModel(n_samples=int(read_array(version, "n_samples.npy")), **arrays)
+
+
+def compute_moments(features: "DataFrame") -> Moments:
+    """Moments of a frame with a column `features: array<float>`, in one pass with a tree reduction.
+
+    Raises:
+        InputError: there are no rows.
+    """
+    partials = features.select("features").mapInArrow(_partial_moments, "count bigint, mean binary, scatter binary").rdd
+    # The zero makes an empty frame an answer rather than an error of Spark's.
+    merged = partials.map(_from_row).treeAggregate(None, _merge_optional, _merge_optional, _depth(partials.getNumPartitions()))
+    if merged is None:
+        raise InputError("There are no features to compute components of: every sampled image was rejected.")
+    return merged
+
+
+def fit(moments: Moments, n_components: int | None, variance: float | None, *, standardize: bool) -> PcaModel:
+    """Principal components from moments.
+
+    Agrees with scikit-learn's `PCA` on `StandardScaler`d features. Constant features stay as they are
+    (scale 1) and have zero loadings.
+
+    Args:
+        moments: of the features.
+        n_components: how many components to keep; ignored when `variance` is given.
+        variance: keep as many components as explain this share of the variance.
+        standardize: give every feature the same weight.
+
+    Raises:
+        InputError: there are fewer than two rows, or more components are wanted than rows or features allow.
+    """
+    import numpy as np
+
+    rows, width = moments.count, len(moments.mean)
+    if rows < 2:
+        raise InputError(f"Components need at least 2 featurised images; there is {rows}. Raise `fraction` of sampled_images.")
+    most = min(rows, width)
+    if variance is None and n_components is not None and n_components > most:
+        raise InputError(
+            f"n_components is {n_components}, but {rows} images of {width} features allow at most {most}. "
+            f"Lower n_components of pca_model to {most} or less, or raise `fraction` of sampled_images."
+        )
+    scale = _scales(moments) if standardize else np.ones(width)
+    covariance = moments.scatter / np.outer(scale, scale) / (rows - 1)
+    eigenvalues, eigenvectors = np.linalg.eigh(covariance)
+    explained = np.clip(eigenvalues[::-1], 0.0, None)
+    # Centred rows span one direction less than there are rows; what eigh finds beyond is rounding.
+    explained[rows - 1 :] = 0.0
+    kept = _kept(explained, most, n_components, variance)
+    components = _with_fixed_signs(eigenvectors.T[::-1][:kept])
+    return PcaModel(moments.mean, scale, np.ascontiguousarray(components), explained, rows)
+
+
+def project(features: "DataFrame", model: PcaModel) -> "DataFrame":
+    """A lazy frame `path, label, pca_features` of a frame `path, label, features`."""
+    shared = features.sparkSession.sparkContext.broadcast(model)
+    return features.select("path", "label", "features").mapInArrow(_projector(shared), COMPONENTS_SCHEMA)
+
+
+def feature_matrix(column: "pa.Array | pa.ChunkedArray") -> "np.ndarray":
+    """A list column as a matrix (n, d), without copying when it is one chunk."""
+    import pyarrow as pa
+
+    combined = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+    values = combined.flatten().to_numpy(zero_copy_only=False)
+    return values.reshape(len(combined), -1) if len(combined) else values.reshape(0, 0)
+
+
+def _scales(moments: Moments) -> "np.ndarray":
+    import numpy as np
+
+    variance = np.diag(moments.scatter) / moments.count
+    # Below rounding of the mean a feature is constant; dividing by its noise would make it the loudest.
+    floor = (10 * np.finfo(np.float32).eps * np.abs(moments.mean)) ** 2
+    return np.where(variance > floor, np.sqrt(variance), 1.0)
+
+
+def _kept(explained: "np.ndarray", most: int, n_components: int | None, variance: float | None) -> int:
+    import numpy as np
+
+    if variance is None:
+        return most if n_components is None else n_components
+    total = explained.sum()
+    if total <= 0:
+        return 1
+    reached = np.cumsum(explained) / total >= variance - 1e-12
+    return int(min(np.argmax(reached) + 1, most)) if reached.any() else most
+
+
+def _with_fixed_signs(components: "np.ndarray") -> "np.ndarray":
+    """The sign of an eigenvector is arbitrary: make the loading of largest magnitude positive."""
+    import numpy as np
+
+    largest = np.abs(components).argmax(axis=1)
+    signs = np.sign(components[np.arange(len(components)), largest])
+    return np.asarray(components * np.where(signs == 0, 1.0, signs)[:, None])
+
+
+def _partial_moments(batches: Iterator["pa.RecordBatch"]) -> Iterator["pa.RecordBatch"]:
+    import pyarrow as pa
+
+    moments: Moments | None = None
+    for batch in batches:
+        if batch.num_rows:
+            moments = _merge_optional(moments, Moments.of(feature_matrix(batch.column("features"))))
+    if moments is not None:
+        row = {"count": [moments.count], "mean": [moments.mean.tobytes()], "scatter": [moments.scatter.tobytes()]}
+        schema = pa.schema([("count", pa.int64()), ("mean", pa.binary()), ("scatter", pa.binary())])
+        yield pa.RecordBatch.from_pydict(row, schema=schema)
+
+
+def _from_row(row: Any) -> Moments:
+    import numpy as np
+
+    mean = np.frombuffer(row["mean"], np.float64)
+    return Moments(row["count"], mean, np.frombuffer(row["scatter"], np.float64).reshape(len(mean), -1))
+
+
+def _merge_optional(left: Moments | None, right: Moments | None) -> Moments | None:
+    if left is None or right is None:
+        return right if left is None else left
+    return left.merge(right)
+
+
+def _depth(partitions: int) -> int:
+    return max(1, min(4, math.ceil(math.log(max(partitions, 1), 8))))
+
+
+def _projector(shared: Any) -> Callable[[Iterator["pa.RecordBatch"]], Iterator["pa.RecordBatch"]]:
+    def project_partition(batches: Iterator["pa.RecordBatch"]) -> Iterator["pa.RecordBatch"]:
+        import numpy as np
+        import pyarrow as pa
+
+        for batch in batches:
+            if not batch.num_rows:
+                continue
+            scores = shared.value.project(feature_matrix(batch.column("features"))).astype(np.float32)
+            offsets = np.arange(0, scores.size + 1, scores.shape[1], dtype=np.int32)
+            column = pa.ListArray.from_arrays(pa.array(offsets), pa.array(scores.reshape(-1)))
+            yield pa.RecordBatch.from_arrays([batch.column("path"), batch.column("label"), column], ["path", "label", "pca_features"])
+
+    return project_partition
+
+
+def wide_batches(session: "SparkSession") -> "SparkSession":
+    """A session whose workers get many rows at a time: a scatter matrix costs the same for 10 rows as for 1,000."""
+    tuned = session.newSession()
+    tuned.conf.set("spark.sql.execution.arrow.maxRecordsPerBatch", "2048")
+    return tuned

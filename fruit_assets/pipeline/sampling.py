@@ -1,0 +1,173 @@
+"""Which images are in the sample, and their bytes.
+
+Put here the choice, which depends on paths and a seed alone, and the Spark job that fetches what was
+chosen. Listing belongs in `image_listing.py`, looking into the bytes in `decoding.py`.
+"""
+
+import hashlib
+import math
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fruit_assets.errors import InputError
+from fruit_assets.pipeline.image_listing import ImageListing
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from pyspark.sql import DataFrame, SparkSession
+
+SAMPLE_SCHEMA = "path string, label string, sha256 string, content binary"
+# Rows of one Parquet row group, and so of one featurization task: seconds of inference, not minutes.
+IMAGES_PER_TASK = 256
+_IMAGES_PER_FETCH_TASK = 8192
+_READERS_PER_WORKER = 16  # small objects cost latency, not bandwidth
+_IMAGES_IN_FLIGHT = 64  # bounds a worker's memory when the images are large
+LARGEST_IMAGE_BYTES = 256 * 2**20  # not a photograph of a fruit any more
+
+
+@dataclass(frozen=True)
+class SamplePlan:
+    """How much of every class to take.
+
+    Attributes:
+        fraction: share of each class, in (0, 1].
+        min_per_class: images kept of every class at least, as far as it has them.
+        max_per_class: images kept of every class at most; None for no limit.
+        seed: another seed, another sample.
+    """
+
+    fraction: float = 0.01
+    min_per_class: int = 1
+    max_per_class: int | None = None
+    seed: int = 0
+
+    def size_of_class(self, available: int) -> int:
+        """Images to take of a class of `available` images: the rounded share, within the limits."""
+        wanted = max(math.floor(self.fraction * available + 0.5), self.min_per_class)
+        if self.max_per_class is not None:
+            wanted = min(wanted, self.max_per_class)
+        return min(wanted, available)
+
+
+def choose(listing: "pa.Table", plan: SamplePlan) -> "pa.Table":
+    """The chosen rows of a listing (`path, label, ...`), sorted by path.
+
+    Every image has a rank within its class that depends on the seed and its path alone, and a class
+    gives its lowest ranks. So the choice does not depend on listing order, machine or storage, and a
+    larger fraction only adds images.
+    """
+    import pyarrow as pa
+
+    paths, labels = listing["path"].to_pylist(), listing["label"].to_pylist()
+    members: dict[str, list[tuple[bytes, int]]] = {}
+    for index, (path, label) in enumerate(zip(paths, labels, strict=True)):
+        members.setdefault(label, []).append((_rank(plan.seed, path), index))
+    chosen = [
+        index
+        for ranked in members.values()
+        for _, index in sorted(ranked)[: plan.size_of_class(len(ranked))]
+    ]
+    return listing.take(pa.array(sorted(chosen, key=lambda index: paths[index]), pa.int64()))
+
+
+def _rank(seed: int, path: str) -> bytes:
+    return hashlib.blake2b(path.encode("utf-8", "surrogateescape"), digest_size=16, key=str(seed).encode()).digest()
+
+
+def read_sample(session: "SparkSession", listing: ImageListing, chosen: "pa.Table", parallelism: int) -> "DataFrame":
+    """A lazy frame of the chosen images with their bytes: `path, label, sha256, content`.
+
+    The bytes are fetched by the workers, many at a time. An image that has vanished since the listing,
+    or that may not be read, is a row with null `content` and `sha256`: it is rejected later, by name.
+
+    Args:
+        session: the Spark session.
+        listing: the collection, for its root.
+        chosen: the rows to fetch.
+        parallelism: tasks that can run at the same time.
+    """
+    keys = session.createDataFrame(chosen.select(["path", "label"]))
+    if (tasks := math.ceil(chosen.num_rows / _IMAGES_PER_FETCH_TASK)) > parallelism:
+        keys = keys.repartition(tasks)
+    return keys.mapInArrow(_fetcher(listing.root), SAMPLE_SCHEMA)
+
+
+def row_group_bytes(chosen: "pa.Table", parallelism: int) -> int:
+    """Bytes of one Parquet row group of the sample, so that its tasks are even and well filled."""
+    import pyarrow.compute as pc
+
+    average = max(1.0, pc.mean(chosen["size"]).as_py())
+    images = min(IMAGES_PER_TASK, math.ceil(chosen.num_rows / (2 * parallelism)))
+    return max(64 * 1024, int(average * max(images, 16)))
+
+
+def require_enough(chosen: "pa.Table") -> None:
+    if chosen.num_rows < 2:
+        raise InputError(
+            f"The sample holds {chosen.num_rows} image(s); components need at least 2. "
+            "Raise `fraction` or `min_per_class` of sampled_images."
+        )
+
+
+def _fetcher(root: str) -> Callable[[Iterator["pa.RecordBatch"]], Iterator["pa.RecordBatch"]]:
+    def fetch(batches: Iterator["pa.RecordBatch"]) -> Iterator["pa.RecordBatch"]:
+        import pyarrow as pa
+
+        read = _s3_reader(root) if root.startswith("s3://") else _file_reader(root)
+        with ThreadPoolExecutor(_READERS_PER_WORKER) as pool:
+            for keys in _slices(batches, _IMAGES_IN_FLIGHT):
+                contents = list(pool.map(read, keys.column("path").to_pylist()))
+                digests = [None if content is None else hashlib.sha256(content).hexdigest() for content in contents]
+                columns = [keys.column("path"), keys.column("label"), pa.array(digests, pa.string()), pa.array(contents, pa.binary())]
+                yield pa.RecordBatch.from_arrays(columns, ["path", "label", "sha256", "content"])
+
+    return fetch
+
+
+def _slices(batches: Iterator["pa.RecordBatch"], rows: int) -> Iterator["pa.RecordBatch"]:
+    for batch in batches:
+        for start in range(0, batch.num_rows, rows):
+            yield batch.slice(start, rows)
+
+
+def _file_reader(root: str) -> Callable[[str], bytes | None]:
+    def read(path: str) -> bytes | None:
+        try:
+            file = Path(root, path)
+            return file.read_bytes() if file.stat().st_size <= LARGEST_IMAGE_BYTES else None
+        except OSError:
+            return None
+
+    return read
+
+
+def _s3_reader(root: str) -> Callable[[str], bytes | None]:
+    import boto3
+    from botocore.config import Config
+    from botocore.exceptions import ClientError
+
+    bucket, _, prefix = root.removeprefix("s3://").partition("/")
+    config = Config(max_pool_connections=_READERS_PER_WORKER, retries={"mode": "standard", "max_attempts": 8})
+    client = boto3.client("s3", config=config)
+
+    def read(path: str) -> bytes | None:
+        try:
+            response = client.get_object(Bucket=bucket, Key=f"{prefix}/{path}" if prefix else path)
+        except ClientError as error:
+            # Gone or refused is about this image; anything else (throttling, an expired token) is about the job.
+            if error.response.get("Error", {}).get("Code") in ("NoSuchKey", "404", "AccessDenied", "403"):
+                return None
+            raise
+        return response["Body"].read() if response["ContentLength"] <= LARGEST_IMAGE_BYTES else None
+
+    return read
+
+
+def read_few(root: str, paths: list[str]) -> list[bytes | None]:
+    """The bytes of a few images of a collection, in this process; None for those that cannot be read."""
+    read = _s3_reader(root) if root.startswith("s3://") else _file_reader(root)
+    with ThreadPoolExecutor(_READERS_PER_WORKER) as pool:
+        return list(pool.map(read, paths))

@@ -1,0 +1,48 @@
+"""Telling people how far a long Spark job is, at a bounded rate.
+
+Put here what watches a job from the driver. What a job does does not belong here.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from threading import Event, Thread
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+
+@contextmanager
+def reported_progress(
+    session: "SparkSession", report: Callable[[str], None], what: str, every_seconds: float = 15.0
+) -> Iterator[None]:
+    """Report the tasks done of whatever this session runs in the block, at most every `every_seconds`.
+
+    Jobs shorter than that report nothing.
+    """
+    done = Event()
+    watcher = Thread(target=_watch, args=(session, report, what, every_seconds, done), name="spark-progress", daemon=True)
+    watcher.start()
+    try:
+        yield
+    finally:
+        done.set()
+
+
+def _watch(
+    session: "SparkSession", report: Callable[[str], None], what: str, every_seconds: float, done: Event
+) -> None:
+    started = time.monotonic()
+    while not done.wait(every_seconds):
+        finished, total = _tasks(session)
+        if total:
+            share = 100 * finished // total
+            report(f"{what}: {finished} of {total} tasks done ({share} %) after {time.monotonic() - started:.0f} s.")
+
+
+def _tasks(session: "SparkSession") -> tuple[int, int]:
+    tracker = session.sparkContext.statusTracker()
+    stages = [tracker.getStageInfo(stage) for stage in tracker.getActiveStageIds()]
+    known = [stage for stage in stages if stage is not None]
+    return sum(stage.numCompletedTasks for stage in known), sum(stage.numTasks for stage in known)

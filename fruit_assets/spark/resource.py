@@ -1,0 +1,85 @@
+"""The `spark` resource of the assets: a session, only when one is asked for.
+
+Put here how Dagster gets its Spark in each deployment. Settings of the session belong in `session.py`.
+"""
+
+from abc import abstractmethod
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import dagster as dg
+from pydantic import PrivateAttr
+
+from fruit_assets.spark.session import PIPELINE_CONF, EarlySession, LocalSparkOptions, S3Access
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+
+class SparkResource(dg.ConfigurableResource):
+    """A Spark session. Loading the code location or planning a run starts none."""
+
+    @abstractmethod
+    def session(self) -> "SparkSession":
+        """The session; the first call may take seconds."""
+
+    @property
+    def parallelism(self) -> int:
+        """Tasks that run at the same time."""
+        return int(self.session().sparkContext.defaultParallelism)
+
+
+class LocalSpark(SparkResource):
+    """Spark inside this process, started in the background when a run begins.
+
+    `dagster_pyspark.LazyPySparkResource` imports pyspark with the code location and starts the JVM only
+    when a step is already waiting for it; this one does neither.
+    """
+
+    master: str = "local[*]"
+    driver_memory: str | None = None
+    java_home: str | None = None
+    cache: str
+    s3: bool = False
+    endpoint_url: str | None = None
+    region: str | None = None
+    sse: str | None = None
+    kms_key_id: str | None = None
+    conf: dict[str, str] = {}
+    _early: EarlySession | None = PrivateAttr(default=None)
+
+    def setup_for_execution(self, context: dg.InitResourceContext) -> None:
+        """Begin to start the JVM, so that it is there when the first Spark asset wants it."""
+        self._early = EarlySession(self._options())
+
+    def session(self) -> "SparkSession":
+        if self._early is None:
+            self._early = EarlySession(self._options())
+        return self._early.get()
+
+    def _options(self) -> LocalSparkOptions:
+        access = S3Access(self.endpoint_url, self.region, self.sse, self.kms_key_id) if self.s3 else None
+        return LocalSparkOptions(
+            cache=Path(self.cache),
+            master=self.master,
+            driver_memory=self.driver_memory,
+            java_home=self.java_home,
+            s3=access,
+            conf=dict(self.conf),
+        )
+
+
+class ClusterSpark(SparkResource):
+    """The session of the `spark-submit` that this step runs in, on a cluster.
+
+    The orchestrator has this resource too, and never asks it for a session.
+    """
+
+    def session(self) -> "SparkSession":
+        from pyspark.sql import SparkSession
+
+        session = SparkSession.builder.getOrCreate()
+        for name, value in PIPELINE_CONF.items():
+            if name.startswith("spark.sql."):  # the others were fixed when the application started
+                session.conf.set(name, value)
+        return session

@@ -1,0 +1,199 @@
+"""The local Spark session: its settings, and starting it early.
+
+Put here what a Spark on one machine needs. On a cluster `spark-submit` and the EMR configurations have
+decided all of this already; S3 access is prepared in `s3a_jars.py`.
+"""
+
+import os
+import sys
+from concurrent.futures import Future
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Thread
+from typing import TYPE_CHECKING
+
+from fruit_assets.errors import FruitAssetsError, PermanentError
+from fruit_assets.spark.java import require_java
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+    from fruit_assets.spark.s3a_jars import S3Credentials
+
+_GIB = 2**30
+
+
+@dataclass(frozen=True)
+class S3Access:
+    """What S3A needs to know; credentials are resolved when the session starts.
+
+    Attributes:
+        endpoint_url: of an S3-compatible store; None is AWS.
+        region: None leaves it to S3A.
+        sse: server-side encryption, as in the settings.
+        kms_key_id: key for `aws:kms`.
+    """
+
+    endpoint_url: str | None
+    region: str | None
+    sse: str | None
+    kms_key_id: str | None
+
+
+@dataclass(frozen=True)
+class LocalSparkOptions:
+    """How to run Spark on this machine.
+
+    Attributes:
+        master: Spark master URL.
+        driver_memory: heap, such as `4g`; None takes a quarter of the machine, 1 to 8 GiB.
+        java_home: where Java is; None looks on the PATH.
+        cache: folder for jars and class data.
+        s3: S3 access; None when no `s3://` URI is used.
+        conf: further Spark settings, which win.
+    """
+
+    cache: Path
+    master: str = "local[*]"
+    driver_memory: str | None = None
+    java_home: str | None = None
+    s3: S3Access | None = None
+    conf: dict[str, str] | None = None
+
+
+def local_conf(options: LocalSparkOptions) -> dict[str, str]:
+    """Spark settings for this machine."""
+    cores = len(os.sched_getaffinity(0))
+    conf = {
+        "spark.master": options.master,
+        "spark.app.name": "fruit_assets",
+        "spark.driver.memory": options.driver_memory or _default_memory(),
+        "spark.driver.host": "127.0.0.1",
+        "spark.driver.bindAddress": "127.0.0.1",
+        "spark.driver.extraJavaOptions": _java_options(cores),
+        "spark.ui.enabled": "false",
+        "spark.log.level": "ERROR",
+        "spark.sql.shuffle.partitions": str(2 * cores),
+        "spark.sql.warehouse.dir": str(options.cache / "spark-warehouse"),
+        **PIPELINE_CONF,
+    }
+    return conf | (options.conf or {})
+
+
+# What the pipeline relies on wherever it runs; the EMR configurations say the same.
+PIPELINE_CONF = {
+    "spark.sql.execution.arrow.maxRecordsPerBatch": "256",
+    # A crash in native code is otherwise only "Python worker exited unexpectedly".
+    "spark.python.worker.faulthandler.enabled": "true",
+    "spark.sql.execution.pyspark.udf.faulthandler.enabled": "true",
+    # Readers trust manifests, so markers mean nothing and tasks may commit straight into the version.
+    "spark.hadoop.mapreduce.fileoutputcommitter.marksuccessfuljobs": "false",
+    "spark.hadoop.mapreduce.fileoutputcommitter.algorithm.version": "2",
+    "spark.sql.parquet.compression.codec": "zstd",
+    # Listing a few hundred files takes the driver less time than a Spark job.
+    "spark.sql.sources.parallelPartitionDiscovery.threshold": "1000",
+}
+
+
+def start_local_session(options: LocalSparkOptions) -> "SparkSession":
+    """Start Spark in this process, or return the session that is already there.
+
+    Raises:
+        PermanentError: no Java, or Spark does not start; the message carries the reason.
+    """
+    from pyspark.sql import SparkSession
+
+    require_java(options.java_home)
+    # Spark runs its Python workers with this interpreter, whatever `python3` is on the PATH.
+    os.environ["PYSPARK_PYTHON"] = os.environ["PYSPARK_DRIVER_PYTHON"] = sys.executable
+    builder = SparkSession.builder
+    credentials, conf = _resolved(options)
+    for name, value in conf.items():
+        builder = builder.config(name, value)
+    try:
+        session = builder.getOrCreate()
+    except FruitAssetsError:
+        raise
+    # py4j and the launcher raise several unrelated types here; all mean that there is no session.
+    except Exception as error:
+        raise PermanentError(
+            f"Spark does not start on {options.master}: {error}. Check the free memory against FRUIT_ASSETS_DRIVER_MEMORY "
+            "and the messages of the JVM above."
+        ) from error
+    if credentials is not None:
+        from fruit_assets.spark.s3a_jars import hand_over_credentials
+
+        hand_over_credentials(session, credentials)
+    return session
+
+
+def _resolved(options: LocalSparkOptions) -> "tuple[S3Credentials | None, dict[str, str]]":
+    conf = local_conf(options)
+    if options.s3 is None:
+        return None, conf
+    from fruit_assets.spark.s3a_jars import resolve_credentials, s3a_conf, s3a_jars_conf
+
+    credentials, s3 = resolve_credentials(), options.s3
+    access = s3a_conf(s3.endpoint_url, s3.region, s3.sse, s3.kms_key_id, credentials)
+    return credentials, {**s3a_jars_conf(options.cache), **access, **conf}
+
+
+class EarlySession:
+    """A session that starts in the background, so that other work can go on meanwhile.
+
+    Args:
+        options: how to run Spark.
+    """
+
+    def __init__(self, options: LocalSparkOptions) -> None:
+        self._future: Future[SparkSession] = Future()
+        Thread(target=self._start, args=(options,), name="spark-start", daemon=True).start()
+
+    def get(self) -> "SparkSession":
+        """The session; waits for it, and raises what starting it raised."""
+        return self._future.result()
+
+    def _start(self, options: LocalSparkOptions) -> None:
+        try:
+            session = start_local_session(options)
+        # Whatever went wrong is raised again where the session is asked for.
+        except BaseException as error:
+            self._future.set_exception(error)
+        else:
+            self._future.set_result(session)
+            _warm_workers(session)
+
+
+def _warm_workers(session: "SparkSession") -> None:
+    """Have the Python workers import what the pipeline needs, before there is work for them."""
+    from pyspark.errors import PySparkException
+
+    tasks = session.sparkContext.defaultParallelism
+    try:
+        session.range(tasks, numPartitions=tasks).mapInArrow(_import_runtime, "id bigint").write.format("noop").mode("overwrite").save()
+    except PySparkException:  # the real job will fail too, and say why where people look
+        return
+
+
+def _import_runtime(batches):  # type: ignore[no-untyped-def]  # runs in a worker, where only pyarrow types exist
+    import numpy
+    import openvino
+    from PIL import Image
+
+    del numpy, openvino
+    Image.init()
+    yield from batches
+
+
+def _default_memory() -> str:
+    import psutil
+
+    quarter = psutil.virtual_memory().total // 4 // _GIB
+    return f"{min(max(quarter, 1), 8)}g"
+
+
+def _java_options(cores: int) -> str:
+    # The JVM only moves bytes here: start-up counts, peak speed of compiled code does not.
+    collector = "-XX:+UseSerialGC" if cores <= 4 else "-XX:+UseParallelGC"
+    return f"{collector} -XX:TieredStopAtLevel=1 -XX:-UsePerfData"
+
