@@ -18,36 +18,28 @@ def fetch_images(out: Path, ref: str | None, url: str | None, keep_archive: bool
     Run it again after an interruption: it continues where the server allows it.
     """
     from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        DownloadColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeRemainingColumn,
-        TransferSpeedColumn,
-    )
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
     from fruit_assets.pipeline.fetch import ARCHIVE, REF, fetch_images
 
     if ref and url:
         raise click.UsageError("--ref names a version of the Fruits-360 repository; it does not go with --url.")
     url = url or ARCHIVE.format(ref=ref or REF)
-    console = Console(stderr=True)
-    download = Progress(
-        TextColumn("Downloading"), BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn(),
-        console=console,
+    columns = (
+        TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[amount]}"), TimeRemainingColumn()
     )  # fmt: skip
-    unpack = Progress(TextColumn("Unpacking"), BarColumn(), MofNCompleteColumn(), console=console)
-    with download, unpack:
-        received, unpacked = download.add_task("", total=None), unpack.add_task("", total=None, visible=False)
-        fetched = fetch_images(
-            out,
-            url,
-            on_download=lambda done, total: download.update(received, completed=done, total=total),
-            on_unpack=lambda done, total: unpack.update(unpacked, completed=done, total=total, visible=True),
-            keep_archive=keep_archive,
-        )
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        download = progress.add_task("Downloading", total=None, amount="")
+        unpack = progress.add_task("Unpacking", total=None, amount="", visible=False)
+
+        def downloaded(done: int, total: int | None) -> None:
+            amount = f"{done / 1e6:,.1f}" + (f" of {total / 1e6:,.1f} MB" if total else " MB")
+            progress.update(download, completed=done, total=total, amount=amount)
+
+        def unpacked(done: int, total: int | None) -> None:
+            progress.update(unpack, completed=done, total=total, amount=f"{done:,} images", visible=True)
+
+        fetched = fetch_images(out, url, on_download=downloaded, on_unpack=unpacked, keep_archive=keep_archive)
     click.echo(f"{fetched.images:,} images of {fetched.classes} classes in {fetched.root}.")
     click.echo(f"Archive: {fetched.bytes:,} bytes, sha256 {fetched.sha256}")
     click.echo(f"Use them with FRUIT_ASSETS_IMAGES={fetched.root}")
