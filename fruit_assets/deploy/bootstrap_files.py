@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from fruit_assets.deploy.node_requirements import BOOTSTRAP, FILES
-from fruit_assets.emr.calls import call, client
+from fruit_assets.emr.calls import AwsRefusedError, call, client
 
 SCRIPT = "install_runtime.sh"
 _UPLOADS_AT_ONCE = 8
@@ -41,24 +41,24 @@ def deployment_uri(staging: str) -> str:
     return f"{staging}/bootstrap/deployment.json"
 
 
-def deployment_facts(outputs: Mapping[str, str], *, project: str, region: str) -> dict[str, Any]:
+def deployment_facts(outputs: Mapping[str, str], *, project: str, region: str) -> dict[str, str]:
     """What a cluster is made from, out of the stack's outputs.
 
     Returns:
-        project, region, service_role, instance_profile, subnets (list), log_uri, bootstrap_uri, bucket,
-        kms_key (or None), tags (dict to put on clusters).
+        project, region, service_role, instance_profile, subnets (comma-separated, empty without a network of ours),
+        log_uri, bootstrap_uri, bucket, kms_key (empty without one), vpc (likewise).
     """
     return {
         "project": project,
         "region": region,
         "service_role": outputs["ServiceRole"],
         "instance_profile": outputs["NodeProfile"],
-        "subnets": [subnet for subnet in outputs.get("SubnetIds", "").split(",") if subnet],
+        "subnets": outputs.get("SubnetIds", ""),
         "log_uri": outputs["LogUri"],
         "bootstrap_uri": bootstrap_uri(outputs["StagingUri"]),
         "bucket": outputs["BucketName"],
-        "kms_key": outputs.get("KeyArn"),
-        "tags": {"project": project, "for-use-with-amazon-emr-managed-policies": "true"},
+        "kms_key": outputs.get("KeyArn", ""),
+        "vpc": outputs.get("VpcId", ""),
     }
 
 
@@ -95,7 +95,19 @@ def upload_bootstrap(
     return len(missing), len(files) - len(missing)
 
 
-def write_facts(staging: str, facts: Mapping[str, Any], region: str | None = None) -> None:
+def read_facts(staging: str, region: str | None = None) -> dict[str, str] | None:
+    """What `write_facts` published, or None where nothing was deployed to this staging prefix."""
+    bucket, key = _split(deployment_uri(staging))
+    try:
+        body = call(client("s3", region).get_object, patience=5, Bucket=bucket, Key=key)["Body"].read()
+    except AwsRefusedError as error:
+        if error.code in ("NoSuchKey", "404"):
+            return None
+        raise
+    return {name: str(value) for name, value in json.loads(body).items()}
+
+
+def write_facts(staging: str, facts: Mapping[str, str], region: str | None = None) -> None:
     """Publish the facts about the stack for whoever starts clusters."""
     bucket, key = _split(deployment_uri(staging))
     body = json.dumps(facts, indent=1, sort_keys=True).encode()
