@@ -61,6 +61,9 @@ class Compute(Protocol):
     def submit(self, submission: Submission) -> str:
         """Start a step, once: a lost answer never starts it twice. Returns its id."""
 
+    def find(self, name: str) -> str | None:
+        """The id of a recent step of this name, or None."""
+
     def statuses(self, wanted: Sequence[str] = ()) -> dict[str, StepStatus]:
         """One call: the newest steps, or the ones wanted (ten at most)."""
 

@@ -68,9 +68,13 @@ class EmrOnEc2:
                 )
                 return str(answer["StepIds"][0])
             except LostAnswerError:
-                started = self._find(submission.name)
+                started = self.find(submission.name)
                 if started is not None:
                     return started
+
+    def find(self, name: str) -> str | None:
+        steps = call(self.emr.list_steps, ClusterId=self.cluster_id).get("Steps", [])
+        return next((str(step["Id"]) for step in steps if step["Name"] == name), None)
 
     def statuses(self, wanted: Sequence[str] = ()) -> dict[str, StepStatus]:
         chosen: dict[str, Any] = {"StepIds": list(wanted[:10])} if wanted else {}
@@ -156,10 +160,6 @@ class EmrOnEc2:
     @cached_property
     def _log_uri(self) -> str | None:
         return self.describe().log_uri
-
-    def _find(self, name: str) -> str | None:
-        steps = call(self.emr.list_steps, ClusterId=self.cluster_id).get("Steps", [])
-        return next((str(step["Id"]) for step in steps if step["Name"] == name), None)
 
 
 def _spark_submit(submission: Submission) -> list[str]:

@@ -44,7 +44,7 @@ class OutputCapture:
 
     def _forward(self) -> None:
         pending = b""
-        last_sent = time.monotonic()
+        last_sent = 0.0
         while True:
             piece = os.read(self._reading, 65536)
             if piece:

@@ -54,7 +54,9 @@ def main(argument: str) -> int:
         versions = __import__(request["home"] + ".versions", fromlist=["differences"])
         problems = versions.differences(request["versions"], request["modules"])
         if problems:
-            return refuse("refused", "Version skew: " + "; ".join(problems) + ". Build a new cluster, or launch from it.")
+            return refuse(
+                "refused", "Version skew: " + "; ".join(problems) + ". Build a new cluster, or launch from it."
+            )
         remote_step = __import__(request["home"] + ".remote_step", fromlist=["run"])
     except Exception:  # whatever keeps the code from starting is what the person must read
         return refuse("crashed", f"The code did not start on the cluster.\n{traceback.format_exc()}")
@@ -70,11 +72,12 @@ def fetch(s3: Any, bucket: str, key: str, sha256: str) -> bytes:
 
 
 def unpack(content: bytes) -> None:
-    """Put the shipped packages first on the path, as files: code may read data that lies beside it."""
+    """Put the shipped packages ahead on the path, as files: code may read data that lies beside it."""
     folder = tempfile.mkdtemp(prefix="shipped-code-")
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
-        archive.extractall(folder)  # noqa: S202 - the hash says that we made this zip
-    sys.path.insert(0, folder)
+        archive.extractall(folder)  # the hash says that we made this zip
+    # Second, because Dagster takes the first entry away while it loads a code location.
+    sys.path.insert(1, folder)
 
 
 if __name__ == "__main__":

@@ -70,7 +70,7 @@ class StepReport:
         if event is None or not isinstance(event.event_specific_data, StepFailureData):
             return entry
         data = event.event_specific_data
-        user = data.user_failure_data or UserFailureData(label="emr-step", description=None, metadata={})
+        user = data.user_failure_data or UserFailureData._make(("emr-step", None, {}))
         metadata = normalize_metadata(cast("Any", {**self.place(), **_tails({"stderr": watch.stderr.tail})}))
         richer = user._replace(metadata={**metadata, **(user.metadata or {})})
         changed = data._replace(user_failure_data=richer)
@@ -119,7 +119,7 @@ class StepReport:
             return {}
         entries = _cost_entries(cost)
         rows = getattr(metadata.get("dagster/row_count"), "value", None)
-        if isinstance(rows, int) and cost.usd > 0:
+        if isinstance(rows, int) and cost.usd >= 0.0001:
             entries["emr/rows_per_usd"] = round(rows / cost.usd)
         return entries
 

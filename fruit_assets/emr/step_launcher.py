@@ -4,37 +4,26 @@ Put here the order of things and the translation to Dagster's failures. Each thi
 own module beside this one.
 """
 
-import contextlib
-import hashlib
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
 import dagster as dg
 from dagster._core.definitions.step_launcher import StepLauncher
-from dagster._core.events import DagsterEvent, EngineEventData
-from dagster._core.events.log import EventLogEntry
+from dagster._core.events import DagsterEvent
 from dagster._core.execution.context.system import StepExecutionContext
 from dagster._core.storage.tags import RETRY_ON_ASSET_OR_OP_FAILURE_TAG
 from pydantic import Field
 
-from fruit_assets.emr.cancelling import CancelFailedError, cancel_step
 from fruit_assets.emr.cluster import Clusters
 from fruit_assets.emr.cluster_spec import load_spec
-from fruit_assets.emr.compute import Compute, Submission
-from fruit_assets.emr.lifeline import CANCEL, Heartbeat
-from fruit_assets.emr.messages import sealed
+from fruit_assets.emr.compute import Compute
+from fruit_assets.emr.flight import Flight
 from fruit_assets.emr.objects import Objects
-from fruit_assets.emr.packaging import build_package, ship
-from fruit_assets.emr.reporting import StepReport
-from fruit_assets.emr.requests import Attempt, checked_environment, pack_request
-from fruit_assets.emr.versions import orchestrator_versions
-from fruit_assets.emr.watching import Watch, start_watch
 from fruit_assets.errors import FruitAssetsError, PermanentError
 
 
-class EmrPySparkStepLauncher(dg.ConfigurableResource, StepLauncher):
+class EmrPySparkStepLauncher(dg.ConfigurableResource[Any], StepLauncher):
     """Runs each step that requires this resource as a step of an EMR cluster. Constructing it costs nothing."""
 
     staging: str = Field(description="s3://bucket/prefix for requests, events, output and code.")
@@ -51,9 +40,13 @@ class EmrPySparkStepLauncher(dg.ConfigurableResource, StepLauncher):
     )
     poll_seconds: float = Field(default=10.0, ge=2.0, description="Between two questions to EMR, over all steps.")
     heartbeat_seconds: float = Field(default=20.0, gt=0, description="A step stops after six missed beats.")
-    max_runtime_seconds: float | None = Field(default=None, gt=0, description="Longest a step may take, queue included.")
+    max_runtime_seconds: float | None = Field(
+        default=None, gt=0, description="Longest a step may take, queue included."
+    )
     cancel_seconds: float = Field(default=30.0, gt=0, description="Patience after each of the two cancel requests.")
-    log_wait_seconds: float = Field(default=360.0, ge=0, description="Patience for EMR's logs of a step that died mute.")
+    log_wait_seconds: float = Field(
+        default=360.0, ge=0, description="Patience for EMR's logs of a step that died mute."
+    )
     prices: str | None = Field(default=None, description="Price table that overrides the package's.")
 
     def launch_step(self, step_context: StepExecutionContext) -> Iterator[DagsterEvent]:
@@ -63,11 +56,11 @@ class EmrPySparkStepLauncher(dg.ConfigurableResource, StepLauncher):
             Failure: with `allow_retries=False` where another try cannot help; the run is then not retried either.
             RetryRequested: the step died, and the asset has a retry policy.
         """
-        flight = _Flight(self, step_context)
+        flight = Flight(self, step_context)
         try:
             yield from flight.events()
         except FruitAssetsError as error:
-            raise self._translated(error, flight.failure_metadata(), step_context) from error
+            raise self._translated(error, flight.failure_metadata(error), step_context) from error
 
     def _translated(
         self, error: FruitAssetsError, metadata: dict[str, Any], context: StepExecutionContext
@@ -81,11 +74,9 @@ class EmrPySparkStepLauncher(dg.ConfigurableResource, StepLauncher):
         policy = context.op_retry_policy
         if policy is None:
             return failure
-        failure.__cause__ = error
-        delay = policy.calculate_delay(context.previous_attempt_count + 1)
-        retry = dg.RetryRequested(policy.max_retries, delay)
-        context.log.warning(f"{error} The retry policy decides whether to try again.")
-        return retry
+        # Dagster applies the policy where the step runs; what ends the step from outside never gets there.
+        context.log.error(f"{error}")
+        return dg.RetryRequested(policy.max_retries, policy.calculate_delay(context.previous_attempt_count + 1))
 
     def compute(self, staging: Objects) -> tuple[Compute, str]:
         """The cluster to use, and how it came to be, in a few words."""
@@ -94,6 +85,10 @@ class EmrPySparkStepLauncher(dg.ConfigurableResource, StepLauncher):
             return clusters.given(self.cluster_id), "given by its id"
         if not self.cluster_spec:
             raise PermanentError("The step launcher has neither a cluster_id nor a cluster_spec: give it one of them.")
-        variables = {"staging": staging.uri, **({"region": self.region} if self.region else {}), **self.cluster_variables}
+        variables = {
+            "staging": staging.uri,
+            **({"region": self.region} if self.region else {}),
+            **self.cluster_variables,
+        }
         compute, is_new = clusters.find_or_create(load_spec(Path(self.cluster_spec), variables))
         return compute, "made for this run" if is_new else "found by its tag"

@@ -38,6 +38,7 @@ class EventWriter:
         self._objects = objects
         self._queue: Queue[EventLogEntry | End] = Queue()
         self._sequence = 0
+        self._next_send = 0.0
         self._failure: Exception | None = None
         self._thread = Thread(target=self._send, name="event-writer", daemon=True)
         self._thread.start()
@@ -63,17 +64,17 @@ class EventWriter:
             self._failure = error
 
     def _next_batch(self) -> tuple[list[EventLogEntry], End | None]:
-        first = self._queue.get()
+        """At once after a silence: a process that is about to die has no second chance. Else what gathers."""
         events: list[EventLogEntry] = []
-        deadline = time.monotonic() + BATCH_SECONDS
-        item: EventLogEntry | End = first
+        item = self._queue.get()
         while True:
             if isinstance(item, End):
                 return events, item
             events.append(item)
             try:
-                item = self._queue.get(timeout=max(0.0, deadline - time.monotonic()))
+                item = self._queue.get(timeout=max(0.0, self._next_send - time.monotonic()))
             except Empty:
+                self._next_send = time.monotonic() + BATCH_SECONDS
                 return events, None
 
 

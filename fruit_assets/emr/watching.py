@@ -106,7 +106,7 @@ class Watch:
                 f"Step {self.step_id} is COMPLETED on EMR, but no success event arrived: its result is not trusted. "
                 f"{self._said()}"
             )
-        raise TransientError(f"Step {self.step_id} ended as {state} without a word of its own. {self._said()}")
+        raise TransientError(f"Step {self.step_id} ended as {state} before it could say how. {self._said()}")
 
     def _arrived(self) -> Iterator[EventLogEntry]:
         for entry in self.reader.arrived():

@@ -1,0 +1,128 @@
+"""A code location small enough to break on purpose: what the step launcher is tested with.
+
+Put here assets that behave badly in one chosen way. It is shipped to the simulated cluster as any
+code location is, so it imports nothing of the tests.
+"""
+
+import json
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+import dagster as dg
+
+from fruit_assets.emr.step_launcher import EmrPySparkStepLauncher
+
+
+class Behaviour(dg.Config):
+    """What the subject does once it runs on the cluster."""
+
+    does: str = "succeed"
+    seconds: float = 60.0
+
+
+def folder() -> Path:
+    """Where assets leave traces that a test can look at: both sides are on one machine."""
+    return Path(os.environ["TINY_FOLDER"])
+
+
+@dg.asset
+def source() -> dg.MaterializeResult:
+    """Runs in the orchestrator: it does not require the launcher."""
+    return dg.MaterializeResult(data_version=dg.DataVersion("v7"), metadata={"pid": os.getpid()})
+
+
+def subject(context: dg.AssetExecutionContext, config: Behaviour) -> dg.MaterializeResult:
+    """Runs on the cluster."""
+    starts = folder() / "starts"
+    starts.open("a").write(f"{context.run.run_id} {context.retry_number} {os.getpid()}\n")
+    context.log.info("the subject has started")
+    print(f"words on stdout from {os.environ.get('TINY_WORD', 'nobody')}", flush=True)
+    print("words on stderr", file=sys.stderr, flush=True)
+    behave(context, config)
+    publish(context.run.run_id)
+    if config.does == "die-after-publish":
+        os.kill(os.getpid(), signal.SIGKILL)
+    return dg.MaterializeResult(metadata={"dagster/row_count": 1000, "pid": os.getpid(), "file": __file__})
+
+
+def behave(context: dg.AssetExecutionContext, config: Behaviour) -> None:
+    if config.does == "fail":
+        raise ValueError("the pears are not ripe")
+    if config.does == "fail-for-good":
+        raise dg.Failure("the pears are rotten", allow_retries=False)
+    if config.does == "fail-once" and context.retry_number == 0:
+        raise ValueError("the first try fails")
+    if config.does == "die-once" and context.retry_number == 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+    if config.does == "die":
+        os.kill(os.getpid(), signal.SIGKILL)
+    if config.does == "exit-zero":
+        os._exit(0)
+    if config.does == "chatter":
+        for number in range(int(config.seconds * 10)):
+            context.log.info(f"event {number}")
+            time.sleep(0.1)
+    if config.does == "sleep":
+        deadline = time.monotonic() + config.seconds
+        while time.monotonic() < deadline:
+            time.sleep(0.1)
+    if config.does == "spark":
+        count_with_spark(context)
+
+
+def count_with_spark(context: dg.AssetExecutionContext) -> None:
+    from pyspark.sql import SparkSession
+
+    def twice(batches):  # type: ignore[no-untyped-def]
+        import tiny_location.arithmetic as arithmetic  # on the executors: from --py-files
+
+        for batch in batches:
+            yield arithmetic.doubled(batch)
+
+    spark = SparkSession.builder.getOrCreate()
+    total = spark.range(1000).mapInArrow(twice, "id long").agg({"id": "sum"}).first()[0]
+    context.log.info(f"spark {spark.version} summed to {total}")
+
+
+def publish(run_id: str) -> None:
+    """Half a result is never visible under its final name."""
+    part = folder() / f"{run_id}.part"
+    part.write_text("complete")
+    part.rename(folder() / "published")
+
+
+def tiny_definitions() -> dg.Definitions:
+    """The location, configured by the variables of the process that loads it."""
+    settings = {"staging": "s3://unused/staging", "package": "tiny_location"}
+    settings |= json.loads(os.environ.get("TINY_LAUNCHER", "{}"))
+    retries = int(os.environ.get("TINY_RETRIES", "0"))
+    policy = dg.RetryPolicy(max_retries=retries, delay=0.1) if retries else None
+    remote = dg.asset(deps=[source], required_resource_keys={"step_launcher"}, retry_policy=policy)(subject)
+    others = [
+        dg.asset(name=f"sibling_{number}", required_resource_keys={"step_launcher"})(subject)
+        for number in range(int(os.environ.get("TINY_SIBLINGS", "0")))
+    ]
+    return dg.Definitions(
+        assets=[source, remote, *others],
+        jobs=[
+            dg.define_asset_job("tiny", selection=["source", "subject"], executor_def=dg.in_process_executor),
+            dg.define_asset_job("alone", selection=["subject"], executor_def=dg.in_process_executor),
+            dg.define_asset_job("many", selection=dg.AssetSelection.all() - dg.AssetSelection.assets("source")),
+        ],
+        resources={"step_launcher": EmrPySparkStepLauncher(**settings)},
+    )
+
+
+def tiny() -> dg.JobDefinition:
+    return tiny_definitions().resolve_job_def("tiny")
+
+
+def alone() -> dg.JobDefinition:
+    return tiny_definitions().resolve_job_def("alone")
+
+
+def many() -> dg.JobDefinition:
+    return tiny_definitions().resolve_job_def("many")
