@@ -1,4 +1,4 @@
-"""Fixtures for tests that need EMR; a conftest imports them by name."""
+"""Fixtures for tests that need EMR; a conftest imports all of them by name."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,14 +18,15 @@ def emr_simulator(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[E
 
 
 @pytest.fixture(scope="session")
-def _session_spark_emr(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmrSimulator]:
+def spark_emr_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmrSimulator]:
+    """What `spark_emr_simulator` shares among tests; it sets no environment."""
     with EmrSimulator(tmp_path_factory.mktemp("spark_emr"), runner="spark") as simulator:
         yield simulator
 
 
 @pytest.fixture
-def spark_emr_simulator(_session_spark_emr: EmrSimulator, monkeypatch: pytest.MonkeyPatch) -> EmrSimulator:
+def spark_emr_simulator(spark_emr_session: EmrSimulator, monkeypatch: pytest.MonkeyPatch) -> EmrSimulator:
     """EMR whose steps are real spark-submits, the same for all tests: choose bucket names of your own."""
-    for name, value in _session_spark_emr.environment().items():
+    for name, value in spark_emr_session.environment().items():
         monkeypatch.setenv(name, value)
-    return _session_spark_emr
+    return spark_emr_session

@@ -16,6 +16,8 @@ from fruit_assets.spark.s3a_jars import resolve_s3a_jars
 from fruit_assets_tests.emr_simulator.recording import CLUSTER_KEY
 
 JARS_CACHE = Path.home() / ".cache" / "fruit_assets"
+# Containers too talk over the loopback device, whatever the machine's other addresses are.
+_LOOPBACK = {"SPARK_LOCAL_IP": "127.0.0.1"}
 _SESSION_TOKEN = "simulated-instance-profile"
 _YARN_COMMAND = "org.apache.hadoop.yarn.client.cli.ApplicationCLI"
 
@@ -77,7 +79,7 @@ class Node:
             "YARN_CONF_DIR": str(self.conf),
             "SPARK_HOME": str(spark_home()),
             "SPARK_CONF_DIR": str(self.conf),
-            "SPARK_LOCAL_IP": "127.0.0.1",
+            **_LOOPBACK,
             "PYSPARK_PYTHON": str(self.python),
             **self.instance_profile(),
         }
@@ -152,8 +154,6 @@ class Node:
             "spark.submit.deployMode": "client",
             "spark.driver.extraClassPath": jars,
             "spark.executor.extraClassPath": jars,
-            "spark.driver.host": "127.0.0.1",
-            "spark.driver.bindAddress": "127.0.0.1",
             "spark.driver.memory": "1g",
             "spark.executor.memory": "512m",
             "spark.pyspark.python": str(self.python),
@@ -165,7 +165,7 @@ class Node:
         return properties
 
     def _yarn_properties(self) -> dict[str, str]:
-        environment = {"PYSPARK_PYTHON": str(self.python)} | self.instance_profile()
+        environment = {"PYSPARK_PYTHON": str(self.python), **_LOOPBACK, **self.instance_profile()}
         return {
             "spark.yarn.jars": f"local:{spark_home()}/jars/*",
             "spark.yarn.am.memory": "512m",

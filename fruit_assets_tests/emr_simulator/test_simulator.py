@@ -7,9 +7,6 @@ import pytest
 from botocore.exceptions import ClientError, ConnectionClosedError
 
 from fruit_assets_tests.emr_simulator import EmrSimulator, StepCall
-from fruit_assets_tests.emr_simulator.fixtures import emr_simulator
-
-__all__ = ["emr_simulator"]
 
 
 def run_cluster(simulator: EmrSimulator, **request) -> str:
