@@ -34,7 +34,9 @@ _WARNING = {
     "sampled_images": {"class_coverage": "Every class of the collection has at least two images in the sample."},
     "feature_extractor": {"weights_are_pretrained": "The weights were trained on photographs, not drawn at random."},
     "image_features": {"few_rejected": f"At most {MAX_REJECTED_SHARE:.0%} of the sampled images were rejected."},
-    "pca_model": {"variance_explained": f"The components explain at least {MIN_VARIANCE_EXPLAINED:.0%} of the variance."},
+    "pca_model": {
+        "variance_explained": f"The components explain at least {MIN_VARIANCE_EXPLAINED:.0%} of the variance."
+    },
     "fruit_recognition": {"better_than_chance": "The baseline recognises more than naming the commonest label would."},
 }
 
@@ -44,11 +46,14 @@ def specs_for(asset: str) -> list[dg.AssetCheckSpec]:
     blocking = _BLOCKING.get(asset, {})
     described = {**blocking, **_WARNING.get(asset, {})}
     return [
-        dg.AssetCheckSpec(name, asset=asset, description=text, blocking=name in blocking) for name, text in described.items()
+        dg.AssetCheckSpec(name, asset=asset, description=text, blocking=name in blocking)
+        for name, text in described.items()
     ]
 
 
-def result(asset: str, name: str, passed: bool, text: str, metadata: Mapping[str, Any] | None = None) -> dg.AssetCheckResult:
+def result(
+    asset: str, name: str, passed: bool, text: str, metadata: Mapping[str, Any] | None = None
+) -> dg.AssetCheckResult:
     """The outcome of one check; its severity follows from whether the check blocks."""
     blocking = name in _BLOCKING.get(asset, {})
     return dg.AssetCheckResult(
@@ -65,17 +70,21 @@ def rows_reconcile(asset: str, expected: int, parts: Mapping[str, int]) -> dg.As
     """`expected` rows must be the sum of `parts`."""
     total = sum(parts.values())
     account = " + ".join(f"{count} {name}" for name, count in parts.items())
-    text = f"{expected} rows expected, {account} found" + ("." if expected == total else f": {expected - total} are missing.")
+    text = f"{expected} rows expected, {account} found" + (
+        "." if expected == total else f": {expected - total} are missing."
+    )
     return result(asset, "rows_reconcile", expected == total, text, {"expected": expected, **parts})
 
 
 def dimensions(asset: str, expected: int, shortest: int, longest: int) -> dg.AssetCheckResult:
+    """Every row must have `expected` values, from the shortest and longest row found."""
     passed = shortest == longest == expected
     text = f"{expected} values per row expected, {shortest} to {longest} found."
     return result(asset, "dimensions", passed, text, {"expected": expected, "shortest": shortest, "longest": longest})
 
 
 def finite_values(asset: str, broken_rows: int, example: str | None = None) -> dg.AssetCheckResult:
+    """No row may hold a NaN or an infinity."""
     text = "All values are finite."
     if broken_rows:
         text = f"{broken_rows} row(s) hold NaN or infinite values" + (f", such as {example}." if example else ".")
@@ -83,29 +92,35 @@ def finite_values(asset: str, broken_rows: int, example: str | None = None) -> d
 
 
 def class_coverage(available: Mapping[str, int], sampled: Mapping[str, int]) -> dg.AssetCheckResult:
+    """Every class of the collection should have two images in the sample, so that it can be tested on."""
     missing = sorted(set(available) - set(sampled))
     single = sorted(label for label, count in sampled.items() if count < 2)
     text = f"{len(sampled)} of {len(available)} classes are in the sample"
     if missing or single:
         named = ", ".join((missing + single)[:5])
-        text += f"; {len(single)} with a single image, {len(missing)} with none ({named}). Raise min_per_class to 2 or more"
+        text += (
+            f"; {len(single)} with a single image, {len(missing)} with none ({named}). Raise min_per_class to 2 or more"
+        )
     metadata = {"classes": len(available), "sampled_classes": len(sampled), "single_image_classes": len(single)}
     return result("sampled_images", "class_coverage", not missing and not single, f"{text}.", metadata)
 
 
 def weights_are_pretrained(weights: Mapping[str, str]) -> dg.AssetCheckResult:
+    """Random weights show here, with the reason why they were taken."""
     passed = weights["kind"] != "random"
     text = weights["warning"] or f"Weights: {weights['kind']} {weights['location']}".strip() + "."
     return result("feature_extractor", "weights_are_pretrained", passed, text, {"kind": weights["kind"]})
 
 
 def few_rejected(sampled: int, rejected: int) -> dg.AssetCheckResult:
+    """The share of rejected images should stay small."""
     share = rejected / max(sampled, 1)
     text = f"{rejected} of {sampled} images ({share:.1%}) were rejected; rejected_images says which and why."
     return result("image_features", "few_rejected", share <= MAX_REJECTED_SHARE, text, {"rejected_share": share})
 
 
 def orthonormal_components(components: "np.ndarray") -> dg.AssetCheckResult:
+    """The rows of (k, d) components must be orthonormal."""
     import numpy as np
 
     deviation = float(np.abs(components @ components.T - np.eye(len(components))).max())
@@ -115,13 +130,19 @@ def orthonormal_components(components: "np.ndarray") -> dg.AssetCheckResult:
 
 
 def variance_explained(share: float, n_components: int) -> dg.AssetCheckResult:
+    """The components kept should explain a good part of the variance."""
     text = f"{n_components} components explain {share:.1%} of the variance."
-    return result("pca_model", "variance_explained", share >= MIN_VARIANCE_EXPLAINED, text, {"variance_explained": share})
+    return result(
+        "pca_model", "variance_explained", share >= MIN_VARIANCE_EXPLAINED, text, {"variance_explained": share}
+    )
 
 
 def better_than_chance(accuracy: float, chance: float, test_images: int) -> dg.AssetCheckResult:
+    """The baseline should beat naming the commonest label."""
     if not test_images:
         text = "No label has two images, so nothing could be tested. Raise min_per_class of sampled_images."
     else:
         text = f"Accuracy {accuracy:.1%} on {test_images} images; naming the commonest label gives {chance:.1%}."
-    return result("fruit_recognition", "better_than_chance", accuracy > chance, text, {"accuracy": accuracy, "chance": chance})
+    return result(
+        "fruit_recognition", "better_than_chance", accuracy > chance, text, {"accuracy": accuracy, "chance": chance}
+    )

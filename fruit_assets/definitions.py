@@ -3,6 +3,7 @@
 Put here what is part of the graph, and nothing of what any of it does.
 """
 
+import warnings
 from typing import Any
 
 import dagster as dg
@@ -17,7 +18,15 @@ from fruit_assets.deployments import resources_for
 from fruit_assets.jobs import fruit_features_job
 from fruit_assets.settings import Settings, load_settings
 
-ASSETS = [raw_images, sampled_images, feature_extractor, image_features, pca_model, pca_components, fruit_recognition]
+ASSETS: list[dg.AssetsDefinition | dg.SourceAsset] = [
+    raw_images,
+    sampled_images,
+    feature_extractor,
+    image_features,
+    pca_model,
+    pca_components,
+    fruit_recognition,
+]
 
 
 def build_defs(settings: Settings | None = None, resources: dict[str, Any] | None = None) -> dg.Definitions:
@@ -30,8 +39,12 @@ def build_defs(settings: Settings | None = None, resources: dict[str, Any] | Non
     Raises:
         SettingsError: a setting is wrong; lists all that are.
     """
+    with warnings.catch_warnings():
+        # Code references are marked beta; the UI's links to the source are worth it.
+        warnings.simplefilter("ignore", dg.BetaWarning)
+        assets = dg.with_source_code_references(ASSETS)
     return dg.Definitions(
-        assets=dg.with_source_code_references(ASSETS),
+        assets=assets,
         jobs=[fruit_features_job],
         resources={**resources_for(settings or load_settings()), **(resources or {})},
         # One process per run, whatever is materialised: every process would start a JVM of its own.

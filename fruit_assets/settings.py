@@ -16,8 +16,7 @@ from fruit_assets.errors import SettingsError
 
 Deployment = Literal["local", "emr"]
 
-_S3_URI = re.compile(r"^s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/.*)?$")
-_CLUSTER_ID = re.compile(r"^j-[A-Z0-9]{1,}$")
+_S3_URI = r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/.*)?"
 _PREFIX = "FRUIT_ASSETS_"
 _KNOWN = {
     "DEPLOYMENT", "IMAGES", "STORAGE", "WEIGHTS", "STAGING", "EMR_CLUSTER", "KEEP_VERSIONS", "SSE", "KMS_KEY_ID",
@@ -94,81 +93,99 @@ def load_settings(environment: Mapping[str, str] | None = None, folder: Path | N
     """
     folder = folder or Path.cwd()
     variables = _with_dotenv(folder) if environment is None else dict(environment)
-    get = {name: variables.get(_PREFIX + name, "").strip() for name in _KNOWN}.__getitem__
-    problems: list[str] = [
-        f"{name} is not a setting of this project. Known: {', '.join(_PREFIX + known for known in sorted(_KNOWN))}."
-        for name in sorted(variables)
-        if name.startswith(_PREFIX) and name.removeprefix(_PREFIX) not in _KNOWN
-    ]
-
-    deployment = get("DEPLOYMENT") or "local"
-    if deployment not in ("local", "emr"):
-        problems.append(f"{_PREFIX}DEPLOYMENT is {deployment!r}: use 'local' or 'emr'.")
-
-    def place(name: str, default: str) -> str:
-        value = get(name) or default
-        if value.startswith(("s3a://", "s3n://")):
-            problems.append(f"{_PREFIX}{name} is {value!r}: write s3:// (it works locally and on EMR).")
-        elif "://" in value:
-            if not _S3_URI.match(value):
-                problems.append(f"{_PREFIX}{name} is {value!r}: use a folder or s3://bucket/prefix.")
-        else:
-            return str((folder / Path(value).expanduser()).resolve())
-        return value.rstrip("/")
-
-    images = place("IMAGES", "data/demo_images")
-    storage = place("STORAGE", "data/assets")
-    weights = get("WEIGHTS") or "imagenet"
-    if weights not in ("imagenet", "random", "auto"):
-        weights = place("WEIGHTS", weights)
-
-    staging = get("STAGING").rstrip("/") or None
-    if staging is not None and not _S3_URI.match(staging):
-        problems.append(f"{_PREFIX}STAGING is {staging!r}: use s3://bucket/prefix.")
-    emr_cluster = get("EMR_CLUSTER") or None
-    if emr_cluster is not None and not _CLUSTER_ID.match(emr_cluster):
-        problems.append(f"{_PREFIX}EMR_CLUSTER is {emr_cluster!r}: a cluster id looks like j-2AXXXXXXGAPLF.")
-    if deployment == "emr":
-        if staging is None:
-            problems.append(f"{_PREFIX}STAGING is not set: with deployment 'emr' it names s3://bucket/prefix.")
-        problems += [
-            f"{_PREFIX}{name} is {uri!r}: with deployment 'emr' it must be an s3:// URI the cluster can reach."
-            for name, uri in (("IMAGES", images), ("STORAGE", storage))
-            if not uri.startswith("s3://")
-        ]
-
-    keep = get("KEEP_VERSIONS") or "3"
-    if not keep.isdigit() or int(keep) < 1:
-        problems.append(f"{_PREFIX}KEEP_VERSIONS is {keep!r}: use a whole number of at least 1.")
-    sse = get("SSE") or None
-    if sse not in (None, "AES256", "aws:kms"):
-        problems.append(f"{_PREFIX}SSE is {sse!r}: use AES256 or aws:kms, or leave it to the bucket's default.")
-    kms_key_id = get("KMS_KEY_ID") or None
-    if kms_key_id and sse != "aws:kms":
-        problems.append(f"{_PREFIX}KMS_KEY_ID is set, but {_PREFIX}SSE is not aws:kms.")
-    driver_memory = get("DRIVER_MEMORY") or None
-    if driver_memory and not re.fullmatch(r"\d+[mg]", driver_memory):
-        problems.append(f"{_PREFIX}DRIVER_MEMORY is {driver_memory!r}: write it like 4g or 900m.")
-
-    if problems:
-        raise SettingsError(problems)
-    return Settings(
-        deployment=cast(Deployment, deployment),
-        images=images,
-        images_are_demo=not get("IMAGES"),
-        storage=storage,
-        weights=weights,
-        staging=staging,
-        emr_cluster=emr_cluster,
-        keep_versions=int(keep),
-        sse=sse,
-        kms_key_id=kms_key_id,
-        driver_memory=driver_memory,
-        cache=Path(get("CACHE")).expanduser() if get("CACHE") else Path.home() / ".cache" / "fruit_assets",
+    reader = _Reader(variables, folder)
+    deployment = reader.one_of("DEPLOYMENT", ("local", "emr"), default="local")
+    settings = Settings(
+        deployment=cast("Deployment", deployment),
+        images=reader.place("IMAGES", "data/demo_images"),
+        images_are_demo=not reader.text("IMAGES"),
+        storage=reader.place("STORAGE", "data/assets"),
+        weights=reader.weights(),
+        staging=reader.s3_uri("STAGING"),
+        emr_cluster=reader.matching("EMR_CLUSTER", r"j-[A-Z0-9]+", "a cluster id looks like j-2AXXXXXXGAPLF"),
+        keep_versions=int(reader.matching("KEEP_VERSIONS", r"[1-9]\d*", "use a whole number of at least 1") or 3),
+        sse=reader.one_of("SSE", ("AES256", "aws:kms"), default=None),
+        kms_key_id=reader.text("KMS_KEY_ID") or None,
+        driver_memory=reader.matching("DRIVER_MEMORY", r"\d+[mg]", "write it like 4g or 900m"),
+        cache=Path(reader.text("CACHE") or Path.home() / ".cache" / "fruit_assets").expanduser(),
         java_home=variables.get("JAVA_HOME") or None,
         aws_endpoint_url=variables.get("AWS_ENDPOINT_URL_S3") or variables.get("AWS_ENDPOINT_URL") or None,
         aws_region=variables.get("AWS_REGION") or variables.get("AWS_DEFAULT_REGION") or None,
     )
+    problems = [*_unknown(variables), *reader.problems, *_contradictions(settings)]
+    if problems:
+        raise SettingsError(problems)
+    return settings
+
+
+class _Reader:
+    """Reads one variable at a time and remembers what was wrong with it."""
+
+    def __init__(self, variables: Mapping[str, str], folder: Path) -> None:
+        self.problems: list[str] = []
+        self._variables = variables
+        self._folder = folder
+
+    def text(self, name: str) -> str:
+        return self._variables.get(_PREFIX + name, "").strip()
+
+    def one_of(self, name: str, choices: tuple[str, ...], default: str | None) -> str | None:
+        value = self.text(name) or default
+        if value is not None and value not in choices:
+            self._wrong(name, value, f"use {' or '.join(choices)}")
+            return default
+        return value
+
+    def matching(self, name: str, pattern: str, advice: str) -> str | None:
+        value = self.text(name) or None
+        if value is not None and not re.fullmatch(pattern, value):
+            self._wrong(name, value, advice)
+            return None
+        return value
+
+    def s3_uri(self, name: str) -> str | None:
+        return self.matching(name, _S3_URI, "use s3://bucket/prefix")
+
+    def place(self, name: str, default: str) -> str:
+        value = self.text(name) or default
+        if value.startswith(("s3a://", "s3n://")):
+            self._wrong(name, value, "write s3:// (it works locally and on EMR)")
+        elif "://" in value:
+            self.matching(name, _S3_URI, "use a folder or s3://bucket/prefix")
+        else:
+            return str((self._folder / Path(value).expanduser()).resolve())
+        return value.rstrip("/")
+
+    def weights(self) -> str:
+        value = self.text("WEIGHTS") or "imagenet"
+        return value if value in ("imagenet", "random", "auto") else self.place("WEIGHTS", value)
+
+    def _wrong(self, name: str, value: str, advice: str) -> None:
+        self.problems.append(f"{_PREFIX}{name} is {value!r}: {advice}.")
+
+
+def _unknown(variables: Mapping[str, str]) -> list[str]:
+    known = ", ".join(_PREFIX + name for name in sorted(_KNOWN))
+    return [
+        f"{name} is not a setting of this project. Known: {known}."
+        for name in sorted(variables)
+        if name.startswith(_PREFIX) and name.removeprefix(_PREFIX) not in _KNOWN
+    ]
+
+
+def _contradictions(settings: Settings) -> list[str]:
+    problems = []
+    if settings.kms_key_id and settings.sse != "aws:kms":
+        problems.append(f"{_PREFIX}KMS_KEY_ID is set, but {_PREFIX}SSE is not aws:kms.")
+    if settings.deployment != "emr":
+        return problems
+    if settings.staging is None:
+        problems.append(f"{_PREFIX}STAGING is not set: with deployment 'emr' it names s3://bucket/prefix.")
+    return problems + [
+        f"{_PREFIX}{name} is {uri!r}: with deployment 'emr' it must be an s3:// URI the cluster can reach."
+        for name, uri in (("IMAGES", settings.images), ("STORAGE", settings.storage))
+        if not uri.startswith("s3://")
+    ]
 
 
 def _with_dotenv(folder: Path) -> dict[str, str]:

@@ -1,0 +1,1 @@
+"""The assets of the graph, one noun per file: config in, a call into the pipeline, metadata out."""

@@ -79,7 +79,9 @@ def feature_extractor(
 def _staged(spec: ExtractorSpec, writing: Writing) -> tuple[StagedVersion, bool]:
     """The extractor as a staged version, and whether it had to be exported."""
     for version in writing.folder.published():
-        if version.manifest.facts.get("fingerprint") == spec.fingerprint and _intact(version.store.uri, version.manifest):
+        if version.manifest.facts.get("fingerprint") == spec.fingerprint and _intact(
+            version.store.uri, version.manifest
+        ):
             return stage_again(version, writing), False
     staged = stage_files(Export(spec).files(), writing)
     return staged.with_facts(fingerprint=spec.fingerprint), True
@@ -108,5 +110,3 @@ def _described(description: ExtractorDescription) -> dict[str, Any]:
     if weights["warning"]:
         metadata["warning"] = dg.MetadataValue.md(f"**{weights['warning']}**")
     return metadata
-
-

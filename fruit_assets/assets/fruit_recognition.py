@@ -30,7 +30,9 @@ _TABLE_ROWS = 12
     code_version="1",
     check_specs=checks.specs_for(NAME),
 )
-def fruit_recognition(context: dg.AssetExecutionContext, pca_components: Version, storage: AssetStorage) -> Iterator[Any]:
+def fruit_recognition(
+    context: dg.AssetExecutionContext, pca_components: Version, storage: AssetStorage
+) -> Iterator[Any]:
     """How well a baseline recognises fruit from the components: accuracy, macro-F1, a score per class.
 
     A linear discriminant is trained on 70 % of each class and tested on the rest. At most 20,000 images are
@@ -80,5 +82,7 @@ def _scores(outcome: Recognition) -> dict[str, Any]:
         "chance": outcome.chance,
         "train_images": outcome.train_images,
         "test_images": outcome.test_images,
-        "hardest_classes": dg.MetadataValue.md(f"| label | precision | recall | F1 | images |\n|---|---|---|---|---|\n{rows}"),
+        "hardest_classes": dg.MetadataValue.md(
+            f"| label | precision | recall | F1 | images |\n|---|---|---|---|---|\n{rows}"
+        ),
     }

@@ -67,7 +67,8 @@ class _Outcome:
             metadata=table_metadata(FEATURES_NAME),
         ),
         REJECTED_NAME: dg.AssetOut(
-            description="The sampled images that could not be read, and why: sampled = featurised + rejected, always.\n\n"
+            description="The sampled images that could not be read, and why: "
+            "sampled = featurised + rejected, always.\n\n"
             "```python\nfrom fruit_assets.storage import read_current\n"
             'read_current("data/assets/rejected_images").to_pandas()\n```',
             group_name="features",
@@ -99,7 +100,9 @@ def image_features(
         fingerprint = fingerprint_of(extractor, options)
         with phases("planning"):
             plan = _plan(storage, sampled_images, fingerprint, reuse=config.reuse)
-        context.log.info(f"{plan.compute_count} images to infer, {plan.reused_count} to take over from the previous version.")
+        context.log.info(
+            f"{plan.compute_count} images to infer, {plan.reused_count} to take over from the previous version."
+        )
         writings = storage.writing(FEATURES_NAME, context), storage.writing(REJECTED_NAME, context)
         with phases("featurizing"):
             if plan.unchanged:
@@ -113,7 +116,9 @@ def image_features(
 def _plan(storage: AssetStorage, sample: Version, fingerprint: str, *, reuse: bool) -> ReusePlan:
     """Reuse the newest features of the same fingerprint, with the rejected images that go with them."""
     previous = _newest(storage.folder(FEATURES_NAME), "features_fingerprint", fingerprint) if reuse else None
-    rejected = _newest(storage.folder(REJECTED_NAME), "features_version", previous.manifest.version) if previous else None
+    rejected = (
+        _newest(storage.folder(REJECTED_NAME), "features_version", previous.manifest.version) if previous else None
+    )
     return plan_reuse(sample, previous, rejected)
 
 
@@ -154,7 +159,8 @@ def _featurized(
 
 def _results(outcome: _Outcome, phases: Phases, fingerprint: str, sample: Version) -> Iterator[Any]:
     version = f"{sample.manifest.facts['data_version']}-{fingerprint}"
-    features = outcome.features.with_facts(features_fingerprint=fingerprint, data_version=version)
+    figures = _figures(outcome, phases)
+    features = outcome.features.with_facts(features_fingerprint=fingerprint, data_version=version, **figures)
     rejected = outcome.rejected.with_facts(features_version=features.manifest.version)
     rejected_table = rejected.opened.read_table()
     reasons = Counter(_kind(reason) for reason in rejected_table["reason"].to_pylist())
@@ -166,7 +172,7 @@ def _results(outcome: _Outcome, phases: Phases, fingerprint: str, sample: Versio
             dg.MaterializeResult(
                 asset_key=FEATURES_NAME,
                 value=features,
-                metadata={**shown, **_figures(outcome, phases, fingerprint)},
+                metadata={**shown, **figures, **phases.metadata(), "features_fingerprint": fingerprint},
                 data_version=dg.DataVersion(version),
             ),
             dg.MaterializeResult(
@@ -192,15 +198,13 @@ def _checks(outcome: _Outcome, sampled: int) -> list[dg.AssetCheckResult]:
     ]
 
 
-def _figures(outcome: _Outcome, phases: Phases, fingerprint: str) -> dict[str, Any]:
+def _figures(outcome: _Outcome, phases: Phases) -> dict[str, Any]:
     seconds = phases.seconds["featurizing"]
     figures: dict[str, Any] = {
         "computed": outcome.computed,
         "reused": outcome.plan.reused_count,
         "identical_files": len(outcome.plan.computed_paths) - outcome.plan.compute_count,
         "images_per_second": round(outcome.computed / seconds, 1) if outcome.computed else 0.0,
-        "features_fingerprint": fingerprint,
-        **phases.metadata(),
     }
     return figures | {f"worker_seconds/{name}": round(value, 3) for name, value in outcome.worker_seconds.items()}
 

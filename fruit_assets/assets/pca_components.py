@@ -65,12 +65,12 @@ def pca_model(
         features_version = image_features.manifest.facts["data_version"]
         version = _digest(features_version, repr(sorted(config.model_dump().items())))
         staged = stage_files(model.to_files(), storage.writing(MODEL_NAME, context))
-        staged = staged.with_facts(data_version=version, n_components=model.n_components, **_settings(config))
         ratio = model.explained_variance_ratio
         share = float(ratio[: model.n_components].sum())
+        figures = {"n_components": model.n_components, "variance_explained": share, "samples": model.n_samples}
+        staged = staged.with_facts(data_version=version, standardize=config.standardize, **figures)
         with phases("pictures"):
             metadata = pictures.scree(ratio, model.n_components)
-        figures = {"n_components": model.n_components, "variance_explained": share, "samples": model.n_samples}
         yield from published(
             [
                 dg.MaterializeResult(
@@ -146,10 +146,6 @@ def pca_components(
                 checks.finite_values(COMPONENTS_NAME, measured["broken"]),
             ],
         )
-
-
-def _settings(config: PcaConfig) -> dict[str, Any]:
-    return {"standardize": config.standardize, "variance": config.variance}
 
 
 def _digest(*parts: str) -> str:

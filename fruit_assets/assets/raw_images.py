@@ -3,6 +3,7 @@
 Put here how the collection is observed. Taking images from it belongs in `sampled_images.py`.
 """
 
+import warnings
 from typing import Any
 
 import dagster as dg
@@ -14,19 +15,23 @@ from fruit_assets.pipeline.image_listing import ImageListing
 RAW_IMAGES = "raw_images"
 
 
-@dg.observable_source_asset(
-    name=RAW_IMAGES,
-    group_name="images",
-    description="The image collection at `FRUIT_ASSETS_IMAGES`: a folder or an `s3://` prefix laid out "
-    "`<anything>/<label>/<file>.jpg`.\n\nAn observation lists it without reading an image. Its data version changes when an "
-    "image is added, removed or rewritten.",
-    tags={"dagster/kind/file": "", "dagster/kind/image": ""},
-)
-def raw_images(context: dg.OpExecutionContext, images: ImageCollection) -> dg.ObserveResult:
-    """List the collection and record what is there."""
-    with explained_failures():
-        listing = images.listing(context.log)
-    return dg.ObserveResult(data_version=dg.DataVersion(listing.data_version()), metadata=observed(listing))
+with warnings.catch_warnings():
+    # Observable source assets are marked beta, and are the one way to give a collection an "Observe" button.
+    warnings.simplefilter("ignore", dg.BetaWarning)
+
+    @dg.observable_source_asset(
+        name=RAW_IMAGES,
+        group_name="images",
+        description="The image collection at `FRUIT_ASSETS_IMAGES`: a folder or an `s3://` prefix laid out "
+        "`<anything>/<label>/<file>.jpg`.\n\nAn observation lists it without reading an image. Its data version changes "
+        "when an image is added, removed or rewritten.",
+        tags={"dagster/kind/file": "", "dagster/kind/image": ""},
+    )
+    def raw_images(context: dg.OpExecutionContext, images: ImageCollection) -> dg.ObserveResult:
+        """List the collection and record what is there."""
+        with explained_failures():
+            listing = images.listing(context.log)
+        return dg.ObserveResult(data_version=dg.DataVersion(listing.data_version()), metadata=observed(listing))
 
 
 def observed(listing: ImageListing) -> dict[str, Any]:
@@ -43,7 +48,8 @@ def observed(listing: ImageListing) -> dict[str, Any]:
     }
     if listing.unlabelled:
         metadata["unlabelled_images"] = dg.MetadataValue.md(
-            f"**{listing.unlabelled} images lie in the collection's root**, in no class folder. They are left out: move them into one."
+            f"**{listing.unlabelled} images lie in the collection's root**, in no class folder. "
+            "They are left out: move them into one."
         )
     return metadata
 

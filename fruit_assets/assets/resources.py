@@ -30,7 +30,8 @@ class ImageCollection(dg.ConfigurableResource):
             from fruit_assets.pipeline.demo_images import render_collection
 
             log.warning(
-                f"FRUIT_ASSETS_IMAGES is not set: rendering {DEMO_CLASSES * DEMO_IMAGES_PER_CLASS} demo images into {self.uri}."
+                "FRUIT_ASSETS_IMAGES is not set: "
+                f"rendering {DEMO_CLASSES * DEMO_IMAGES_PER_CLASS} demo images into {self.uri}."
             )
             render_collection(Path(self.uri), DEMO_CLASSES, DEMO_IMAGES_PER_CLASS, 0)
         return list_images(self.uri)

@@ -32,7 +32,9 @@ class SamplingConfig(dg.Config):
     """How much of the collection to take."""
 
     fraction: float = Field(default=0.01, gt=0, le=1, description="Share of every class to take, in (0, 1].")
-    min_per_class: int = Field(default=1, ge=1, description="Images of every class to keep at least, as far as it has them.")
+    min_per_class: int = Field(
+        default=1, ge=1, description="Images of every class to keep at least, as far as it has them."
+    )
     max_per_class: int | None = Field(default=None, ge=1, description="Images of every class to keep at most.")
     seed: int = Field(default=0, description="Another seed gives another sample; the same seed always the same.")
 
@@ -47,7 +49,8 @@ class ExtractorConfig(dg.Config):
     """Which extractor to export."""
 
     input_size: int = Field(
-        default=224, description=f"Height and width in pixels, one of {INPUT_SIZES}: smaller is faster and less accurate."
+        default=224,
+        description=f"Height and width in pixels, one of {INPUT_SIZES}: smaller is faster and less accurate.",
     )
 
     @model_validator(mode="after")
@@ -75,7 +78,9 @@ class FeaturesConfig(dg.Config):
 class PcaConfig(dg.Config):
     """How many components to keep."""
 
-    n_components: int = Field(default=80, ge=1, le=1280, description="Components to keep; at most the number of images.")
+    n_components: int = Field(
+        default=80, ge=1, le=1280, description="Components to keep; at most the number of images."
+    )
     variance: float | None = Field(
         default=None, gt=0, le=1, description="Keep as many components as explain this share of the variance, instead."
     )

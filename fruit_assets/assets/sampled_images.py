@@ -78,7 +78,11 @@ def sampled_images(
         staged = staged.with_facts(row_group_bytes=row_group, data_version=digest, **config.model_dump())
         counts = {item["values"]: item["counts"] for item in chosen["label"].value_counts().to_pylist()}
         with phases("pictures"):
-            metadata = {**_pictures(listing, chosen, counts), "images_listed": listing.count, "sampled_classes": len(counts)}
+            metadata = {
+                **_pictures(listing, chosen, counts),
+                "images_listed": listing.count,
+                "sampled_classes": len(counts),
+            }
         yield from published(
             [
                 dg.MaterializeResult(

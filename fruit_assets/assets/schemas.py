@@ -7,20 +7,36 @@ import dagster as dg
 
 _PATH = dg.TableColumn("path", "string", description="Path below the collection's root, '/'-separated. Unique.")
 _LABEL = dg.TableColumn("label", "string", description="Name of the folder the file lies in.")
-_SHA256 = dg.TableColumn("sha256", "string", description="SHA-256 of the file's bytes, hex; null when it could not be read.")
+_SHA256 = dg.TableColumn(
+    "sha256", "string", description="SHA-256 of the file's bytes, hex; null when it could not be read."
+)
 
 SCHEMAS = {
     "sampled_images": dg.TableSchema(
-        [_PATH, _LABEL, _SHA256, dg.TableColumn("content", "binary", description="The file's bytes; null when it could not be read.")]
+        [
+            _PATH,
+            _LABEL,
+            _SHA256,
+            dg.TableColumn("content", "binary", description="The file's bytes; null when it could not be read."),
+        ]
     ),
     "image_features": dg.TableSchema(
-        [_PATH, _LABEL, _SHA256, dg.TableColumn("features", "array<float>", description="1280 averages of the last convolution.")]
+        [
+            _PATH,
+            _LABEL,
+            _SHA256,
+            dg.TableColumn("features", "array<float>", description="1280 averages of the last convolution."),
+        ]
     ),
     "rejected_images": dg.TableSchema(
         [_PATH, _LABEL, _SHA256, dg.TableColumn("reason", "string", description="Why the image could not be used.")]
     ),
     "pca_components": dg.TableSchema(
-        [_PATH, _LABEL, dg.TableColumn("pca_features", "array<float>", description="Scores along the k principal components.")]
+        [
+            _PATH,
+            _LABEL,
+            dg.TableColumn("pca_features", "array<float>", description="Scores along the k principal components."),
+        ]
     ),
 }
 
@@ -29,7 +45,11 @@ _ORIGINS = {
     "rejected_images": {"path": ["path"], "label": ["label"], "sha256": ["sha256"], "reason": ["content"]},
     "pca_components": {"path": ["path"], "label": ["label"], "pca_features": ["features"]},
 }
-_UPSTREAM = {"image_features": "sampled_images", "rejected_images": "sampled_images", "pca_components": "image_features"}
+_UPSTREAM = {
+    "image_features": "sampled_images",
+    "rejected_images": "sampled_images",
+    "pca_components": "image_features",
+}
 
 
 def table_metadata(asset: str) -> dict[str, dg.TableSchema | dg.TableColumnLineage | str]:

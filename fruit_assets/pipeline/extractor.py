@@ -121,8 +121,8 @@ def resolve_weights(setting: str) -> WeightsSource:
     content = _weights_bytes(setting)
     if not content.startswith(b"\x89HDF\r\n\x1a\n"):
         raise InputError(
-            f"{setting} is not a Keras weights file (HDF5). FRUIT_ASSETS_WEIGHTS takes a file that "
-            f"{ARCHITECTURE}(include_top=False).save_weights() or Keras' own download wrote, 'imagenet', 'random' or 'auto'."
+            f"{setting} is not a Keras weights file (HDF5). FRUIT_ASSETS_WEIGHTS takes a file that Keras' download or "
+            f"{ARCHITECTURE}(include_top=False).save_weights() wrote, 'imagenet', 'random' or 'auto'."
         )
     return WeightsSource("file", setting, hashlib.sha256(content).hexdigest())
 
@@ -173,7 +173,8 @@ class ExtractorFiles:
             if actual != expected:
                 raise PermanentError(
                     f"{file} is not the file that was exported (sha256 {actual[:12]}, expected {expected[:12]}). "
-                    "Materialise feature_extractor again" + (f" and delete {folder}." if folder.name in str(folder) else ".")
+                    "Materialise feature_extractor again"
+                    + (f" and delete {folder}." if folder.name in str(folder) else ".")
                 )
         return folder
 

@@ -128,7 +128,8 @@ def _load_weights(network: Any, location: str) -> None:
         # h5py and Keras raise many types here, all of which mean that the file does not fit the network.
         except Exception as error:
             raise InputError(
-                f"The weights in {location} do not fit {ARCHITECTURE} without its top: {str(error).splitlines()[0][:300]} "
+                f"The weights in {location} do not fit {ARCHITECTURE} without its top: "
+                f"{str(error).splitlines()[0][:300]} "
                 "FRUIT_ASSETS_WEIGHTS needs weights of alpha 1.0, include_top=False."
             ) from error
 

@@ -145,6 +145,7 @@ def featurize(
 
 
 def fingerprint_of(extractor: ExtractorFiles, options: FeaturizationOptions) -> str:
+    """What names the features of this extractor and these options."""
     return features_fingerprint(extractor.description.fingerprint, options.precision)
 
 

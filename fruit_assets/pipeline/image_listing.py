@@ -8,7 +8,7 @@ import hashlib
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, NamedTuple
 
 from fruit_assets.errors import InputError
@@ -64,7 +64,9 @@ class ImageListing:
         digest = hashlib.sha256()
         for batch in self.table.select(["path", "size", "stamp"]).to_batches(max_chunksize=65536):
             columns = (batch.column(index).to_pylist() for index in range(3))
-            digest.update("\n".join(f"{path}\0{size}\0{stamp}" for path, size, stamp in zip(*columns, strict=True)).encode())
+            digest.update(
+                "\n".join(f"{path}\0{size}\0{stamp}" for path, size, stamp in zip(*columns, strict=True)).encode()
+            )
         return digest.hexdigest()[:32]
 
 
@@ -98,7 +100,7 @@ def list_images(root: str) -> ImageListing:
 
 def _is_image(path: str) -> bool:
     name = path.rpartition("/")[2]
-    return not name.startswith(".") and os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES
+    return not name.startswith(".") and PurePosixPath(name).suffix.lower() in IMAGE_SUFFIXES
 
 
 def _list_s3(root: str) -> Iterator[ListedFile]:
@@ -113,7 +115,9 @@ def _list_folder(root: Path) -> Iterator[ListedFile]:
             "<anything>/<label>/<file>.jpg, or make one: fruit-assets demo-images --out data/demo_images."
         )
     if not root.is_dir():
-        raise InputError(f"FRUIT_ASSETS_IMAGES is {root}, which is a file. Name the folder that holds the class folders.")
+        raise InputError(
+            f"FRUIT_ASSETS_IMAGES is {root}, which is a file. Name the folder that holds the class folders."
+        )
     yield from _walk(root, "", frozenset())
 
 

@@ -108,7 +108,9 @@ def compute_moments(features: "DataFrame") -> Moments:
     """
     partials = features.select("features").mapInArrow(_partial_moments, "count bigint, mean binary, scatter binary").rdd
     # The zero makes an empty frame an answer rather than an error of Spark's.
-    merged = partials.map(_from_row).treeAggregate(None, _merge_optional, _merge_optional, _depth(partials.getNumPartitions()))
+    merged = partials.map(_from_row).treeAggregate(
+        None, _merge_optional, _merge_optional, _depth(partials.getNumPartitions())
+    )
     if merged is None:
         raise InputError("There are no features to compute components of: every sampled image was rejected.")
     return merged
@@ -133,7 +135,9 @@ def fit(moments: Moments, n_components: int | None, variance: float | None, *, s
 
     rows, width = moments.count, len(moments.mean)
     if rows < 2:
-        raise InputError(f"Components need at least 2 featurised images; there is {rows}. Raise `fraction` of sampled_images.")
+        raise InputError(
+            f"Components need at least 2 featurised images; there is {rows}. Raise `fraction` of sampled_images."
+        )
     most = min(rows, width)
     if variance is None and n_components is not None and n_components > most:
         raise InputError(
@@ -237,7 +241,9 @@ def _projector(shared: Any) -> Callable[[Iterator["pa.RecordBatch"]], Iterator["
             scores = shared.value.project(feature_matrix(batch.column("features"))).astype(np.float32)
             offsets = np.arange(0, scores.size + 1, scores.shape[1], dtype=np.int32)
             column = pa.ListArray.from_arrays(pa.array(offsets), pa.array(scores.reshape(-1)))
-            yield pa.RecordBatch.from_arrays([batch.column("path"), batch.column("label"), column], ["path", "label", "pca_features"])
+            yield pa.RecordBatch.from_arrays(
+                [batch.column("path"), batch.column("label"), column], ["path", "label", "pca_features"]
+            )
 
     return project_partition
 

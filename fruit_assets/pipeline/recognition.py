@@ -78,7 +78,9 @@ def evaluate(points: "np.ndarray", labels: list[str], paths: list[str], *, test_
     model = LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto") if enough else KNeighborsClassifier(1)
     predicted = model.fit(points[train], names[train]).predict(points[test])
     tested = sorted(set(names[test]))
-    precision, recall, f1, support = precision_recall_fscore_support(names[test], predicted, labels=tested, zero_division=0)
+    precision, recall, f1, support = precision_recall_fscore_support(
+        names[test], predicted, labels=tested, zero_division=0
+    )
     _, counts = np.unique(names[train], return_counts=True)
     commonest = np.unique(names[train])[counts.argmax()]
     return Recognition(
@@ -99,7 +101,9 @@ def evaluate(points: "np.ndarray", labels: list[str], paths: list[str], *, test_
 def _test_rows(names: "np.ndarray", paths: list[str], share: float) -> "np.ndarray":
     import numpy as np
 
-    order = np.array([hashlib.blake2b(path.encode("utf-8", "surrogateescape"), digest_size=8).hexdigest() for path in paths])
+    order = np.array(
+        [hashlib.blake2b(path.encode("utf-8", "surrogateescape"), digest_size=8).hexdigest() for path in paths]
+    )
     is_test = np.zeros(len(names), bool)
     for name in np.unique(names):
         members = np.flatnonzero(names == name)

@@ -90,7 +90,9 @@ def plan_reuse(sample: "Version", previous: "Version | None", rejected: "Version
     """
     keys = sample.read_table(_KEYS)
     known = previous.read_table(_KEYS) if previous is not None else None
-    path_of = dict(zip(known["sha256"].to_pylist(), known["path"].to_pylist(), strict=True)) if known is not None else {}
+    path_of = (
+        dict(zip(known["sha256"].to_pylist(), known["path"].to_pylist(), strict=True)) if known is not None else {}
+    )
     known_paths: dict[int, str] = {}
     computed_paths: dict[int, str] = {}
     first_with: dict[str, str] = {}

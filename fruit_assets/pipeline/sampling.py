@@ -65,11 +65,7 @@ def choose(listing: "pa.Table", plan: SamplePlan) -> "pa.Table":
     members: dict[str, list[tuple[bytes, int]]] = {}
     for index, (path, label) in enumerate(zip(paths, labels, strict=True)):
         members.setdefault(label, []).append((_rank(plan.seed, path), index))
-    chosen = [
-        index
-        for ranked in members.values()
-        for _, index in sorted(ranked)[: plan.size_of_class(len(ranked))]
-    ]
+    chosen = [index for ranked in members.values() for _, index in sorted(ranked)[: plan.size_of_class(len(ranked))]]
     return listing.take(pa.array(sorted(chosen, key=lambda index: paths[index]), pa.int64()))
 
 
@@ -105,6 +101,7 @@ def row_group_bytes(chosen: "pa.Table", parallelism: int) -> int:
 
 
 def require_enough(chosen: "pa.Table") -> None:
+    """Raise InputError when the sample is too small for anything to be made of it."""
     if chosen.num_rows < 2:
         raise InputError(
             f"The sample holds {chosen.num_rows} image(s); components need at least 2. "
@@ -121,7 +118,12 @@ def _fetcher(root: str) -> Callable[[Iterator["pa.RecordBatch"]], Iterator["pa.R
             for keys in _slices(batches, _IMAGES_IN_FLIGHT):
                 contents = list(pool.map(read, keys.column("path").to_pylist()))
                 digests = [None if content is None else hashlib.sha256(content).hexdigest() for content in contents]
-                columns = [keys.column("path"), keys.column("label"), pa.array(digests, pa.string()), pa.array(contents, pa.binary())]
+                columns = [
+                    keys.column("path"),
+                    keys.column("label"),
+                    pa.array(digests, pa.string()),
+                    pa.array(contents, pa.binary()),
+                ]
                 yield pa.RecordBatch.from_arrays(columns, ["path", "label", "sha256", "content"])
 
     return fetch

@@ -22,7 +22,9 @@ def reported_progress(
     Jobs shorter than that report nothing.
     """
     done = Event()
-    watcher = Thread(target=_watch, args=(session, report, what, every_seconds, done), name="spark-progress", daemon=True)
+    watcher = Thread(
+        target=_watch, args=(session, report, what, every_seconds, done), name="spark-progress", daemon=True
+    )
     watcher.start()
     try:
         yield

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import dagster as dg
-from pydantic import PrivateAttr
+from pydantic import Field, PrivateAttr
 
 from fruit_assets.spark.session import PIPELINE_CONF, EarlySession, LocalSparkOptions, S3Access
 
@@ -45,7 +45,7 @@ class LocalSpark(SparkResource):
     region: str | None = None
     sse: str | None = None
     kms_key_id: str | None = None
-    conf: dict[str, str] = {}
+    conf: dict[str, str] = Field(default_factory=dict)
     _early: EarlySession | None = PrivateAttr(default=None)
 
     def setup_for_execution(self, context: dg.InitResourceContext) -> None:

@@ -72,6 +72,7 @@ def local_conf(options: LocalSparkOptions) -> dict[str, str]:
         "spark.driver.bindAddress": "127.0.0.1",
         "spark.driver.extraJavaOptions": _java_options(cores),
         "spark.ui.enabled": "false",
+        "spark.ui.showConsoleProgress": "false",  # progress goes to the run's log
         "spark.log.level": "ERROR",
         "spark.sql.shuffle.partitions": str(2 * cores),
         "spark.sql.warehouse.dir": str(options.cache / "spark-warehouse"),
@@ -106,6 +107,7 @@ def start_local_session(options: LocalSparkOptions) -> "SparkSession":
     require_java(options.java_home)
     # Spark runs its Python workers with this interpreter, whatever `python3` is on the PATH.
     os.environ["PYSPARK_PYTHON"] = os.environ["PYSPARK_DRIVER_PYTHON"] = sys.executable
+    os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
     builder = SparkSession.builder
     credentials, conf = _resolved(options)
     for name, value in conf.items():
@@ -117,8 +119,8 @@ def start_local_session(options: LocalSparkOptions) -> "SparkSession":
     # py4j and the launcher raise several unrelated types here; all mean that there is no session.
     except Exception as error:
         raise PermanentError(
-            f"Spark does not start on {options.master}: {error}. Check the free memory against FRUIT_ASSETS_DRIVER_MEMORY "
-            "and the messages of the JVM above."
+            f"Spark does not start on {options.master}: {error}. Check the free memory against "
+            "FRUIT_ASSETS_DRIVER_MEMORY and the messages of the JVM above."
         ) from error
     if credentials is not None:
         from fruit_assets.spark.s3a_jars import hand_over_credentials
@@ -170,7 +172,9 @@ def _warm_workers(session: "SparkSession") -> None:
 
     tasks = session.sparkContext.defaultParallelism
     try:
-        session.range(tasks, numPartitions=tasks).mapInArrow(_import_runtime, "id bigint").write.format("noop").mode("overwrite").save()
+        session.range(tasks, numPartitions=tasks).mapInArrow(_import_runtime, "id bigint").write.format("noop").mode(
+            "overwrite"
+        ).save()
     except PySparkException:  # the real job will fail too, and say why where people look
         return
 
@@ -196,4 +200,3 @@ def _java_options(cores: int) -> str:
     # The JVM only moves bytes here: start-up counts, peak speed of compiled code does not.
     collector = "-XX:+UseSerialGC" if cores <= 4 else "-XX:+UseParallelGC"
     return f"{collector} -XX:TieredStopAtLevel=1 -XX:-UsePerfData"
-

@@ -181,7 +181,9 @@ class S3Store:
         batch: list[dict[str, str]] = [{"Key": self._key(key)} for key in keys]
         for start in range(0, len(batch), 1000):  # DeleteObjects takes at most 1,000 keys
             request = {"Objects": batch[start : start + 1000], "Quiet": True}
-            self._call("delete", "", lambda request=request: self._s3.delete_objects(Bucket=self.bucket, Delete=request))
+            self._call(
+                "delete", "", lambda request=request: self._s3.delete_objects(Bucket=self.bucket, Delete=request)
+            )
 
     def filesystem(self) -> tuple["pyarrow.fs.FileSystem", str]:
         import boto3

@@ -108,6 +108,7 @@ def stage_again(version: Version, writing: Writing) -> StagedVersion:
 
 
 def read_arrow(version: Version, columns: list[str] | None) -> "pa.Table":
+    """Rows of exactly the listed files; see `Version.read_table`."""
     import pyarrow.parquet as pq
 
     filesystem, root = version.store.filesystem()
@@ -120,6 +121,7 @@ def read_arrow(version: Version, columns: list[str] | None) -> "pa.Table":
 
 
 def read_spark(version: Version, session: "SparkSession") -> "DataFrame":
+    """A lazy frame over exactly the listed files; see `Version.to_spark`."""
     schema = ", ".join(f"`{column['name']}` {column['type']}" for column in version.manifest.schema)
     return session.read.schema(schema).parquet(*(_spark_path(uri) for uri in version.uris))
 

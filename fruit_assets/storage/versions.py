@@ -9,6 +9,7 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from fruit_assets.errors import NotPublishedError, StorageError
@@ -204,7 +205,7 @@ class AssetFolder:
         versions = self.published()
         current = self.current_or_none()
         kept = versions[: self.keep_versions] + ([current] if current else [])
-        for newer, older in zip(versions, versions[1:], strict=False):
+        for newer, older in pairwise(versions):
             if now - datetime.fromisoformat(newer.manifest.created_at) < READER_GRACE:
                 kept.append(older)
         names = {version.manifest.version for version in kept}
@@ -226,4 +227,5 @@ class AssetFolder:
 
 
 def version_name(run_id: str, attempt: int) -> str:
+    """How a version is called: every attempt of every run has a name, and so a folder, of its own."""
     return f"{run_id}-{attempt}"

@@ -1,0 +1,69 @@
+# Two commands for a fresh machine: `make run` and `make test`. `make help` lists the others.
+
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+UV := $(BIN)/uv
+# Installed dependencies, named by what they were installed from.
+INSTALLED := $(VENV)/.installed-$(shell cat requirements.lock pyproject.toml 2>/dev/null | sha256sum | cut -c1-16)
+
+# Runs of `make run` show up in `make dev`; an instance of your own is respected.
+export DAGSTER_HOME ?= $(CURDIR)/.dagster
+# Real photographs and weights for the tests, when they lie beside the project.
+export FRUIT_ASSETS_TEST_DATA ?= $(wildcard $(CURDIR)/../shared/data)
+
+.PHONY: help run test dev lint format bench screenshots lock setup clean
+
+help: ## List the targets
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
+
+run: setup java $(DAGSTER_HOME)/dagster.yaml ## Set up, render demo images, materialise the whole graph, say what was made
+	@FRUIT_ASSETS_WEIGHTS=$${FRUIT_ASSETS_WEIGHTS:-auto} .ci/demo-run
+
+test: setup java test-system ## Set up and pass all tests
+	@$(BIN)/pytest
+
+dev: setup java $(DAGSTER_HOME)/dagster.yaml ## Open Dagit on http://localhost:3000
+	@PATH="$(CURDIR)/$(BIN):$$PATH" FRUIT_ASSETS_WEIGHTS=$${FRUIT_ASSETS_WEIGHTS:-auto} $(BIN)/dagster dev -w workspace.yaml
+
+lint: setup ## Check formatting, lint and types
+	@$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy
+
+format: setup ## Format and fix what can be fixed
+	@$(BIN)/ruff format . && $(BIN)/ruff check --fix .
+
+bench: setup java ## Run the benchmarks; prints ratios
+	@$(BIN)/python -m fruit_assets_tests.benchmarks
+
+screenshots: setup java test-system ## Renew the README's pictures from a real browser
+	@UPDATE_SCREENSHOTS=docs $(BIN)/pytest fruit_assets_tests/browser
+
+lock: setup ## Resolve the dependencies again
+	@$(UV) pip compile pyproject.toml --upgrade --all-extras --generate-hashes --no-emit-index-url --universal \
+		--python-version 3.11 -o requirements.lock -q
+
+setup: $(INSTALLED)
+
+$(INSTALLED): requirements.lock pyproject.toml
+	@command -v $(PYTHON) >/dev/null || { echo "Python 3.11 is needed (Debian 12: apt-get install python3.11-venv), or name one: make PYTHON=/path/to/python3.11"; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@# uv comes from the lock as well, by its hash; it installs the rest in seconds.
+	@awk '/^[^ #]/ {wanted = /^uv==/} wanted' requirements.lock > $(VENV)/uv.txt
+	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r $(VENV)/uv.txt
+	@$(UV) pip sync --quiet --require-hashes requirements.lock
+	@$(UV) pip install --quiet --no-deps --no-build-isolation -e .
+	@rm -f $(VENV)/.installed-* && touch $@
+
+$(DAGSTER_HOME)/dagster.yaml: dagster.yaml
+	@mkdir -p $(dir $@) && cp $< $@
+
+# Debian packages, only where they are missing.
+.PHONY: java test-system
+java:
+	@.ci/install-system java
+
+test-system:
+	@.ci/install-system java mvn chromium postgres
+
+clean: ## Remove everything that can be rebuilt
+	@rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis test-artefacts

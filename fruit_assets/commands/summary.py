@@ -1,0 +1,56 @@
+"""`fruit-assets summary`: what is published, in a few lines."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from fruit_assets.settings import load_settings
+from fruit_assets.storage.stores import open_store
+from fruit_assets.storage.versions import AssetFolder, Version
+
+
+@click.command("summary")
+@click.option("--seconds", type=int, help="Wall seconds of the run that was just made, to be told with the rest.")
+def summary(seconds: int | None) -> None:
+    """Say what is published: rows, place, speed, quality, and how to look at it."""
+    settings = load_settings()
+    storage = open_store(settings.storage)
+    names = ("sampled_images", "feature_extractor", "image_features", "rejected_images", "pca_model", "pca_components")
+    current = {name: AssetFolder(storage.below(name)).current() for name in (*names, "fruit_recognition")}
+    rows = {name: version.manifest.row_count for name, version in current.items()}
+    facts = {name: version.manifest.facts for name, version in current.items()}
+    click.echo()
+    click.echo(
+        f"What     {rows['pca_components']:,} images as {facts['pca_components']['n_components']} components each "
+        f"({rows['sampled_images']:,} sampled, {rows['rejected_images']:,} rejected)"
+    )
+    click.echo(f"Where    {current['pca_components'].store.uri}")
+    click.echo(f"How fast {_speed(facts['image_features'], seconds)}")
+    click.echo(f"How good {_quality(current)}")
+    if warning := json.loads(current["feature_extractor"].read_file("extractor.json"))["weights"]["warning"]:
+        click.secho(f"Beware   {warning}", fg="yellow")
+    click.echo(f"Look     make dev   (http://localhost:3000{_hint()})")
+
+
+def _speed(facts: dict[str, Any], seconds: int | None) -> str:
+    computed, reused = facts.get("computed", 0), facts.get("reused", 0)
+    rate = facts.get("images_per_second", 0)
+    told = f"{computed:,} images through the network at {rate:.0f} images/s, {reused:,} reused"
+    return told + (f"; {seconds} s for the whole run" if seconds is not None else "")
+
+
+def _quality(current: dict[str, Version]) -> str:
+    report = json.loads(current["fruit_recognition"].read_file("recognition.json"))
+    explained = current["pca_model"].manifest.facts["variance_explained"]
+    return (
+        f"{explained:.1%} of the variance explained; a baseline names {report['accuracy']:.1%} of "
+        f"{report['test_images']:,} unseen images right ({len(report['labels'])} classes, "
+        f"chance {report['chance']:.1%})"
+    )
+
+
+def _hint() -> str:
+    """Nothing when this is the project's own folder, where `make dev` works."""
+    return "" if Path("Makefile").is_file() else ", from the project's folder"
