@@ -76,10 +76,14 @@ class Clusters:
     def ours(self, name: str | None = None) -> Iterator[ClusterFacts]:
         """Living clusters that we made: they carry our tag. With a name, only those of that name."""
         for row in self._listed():
-            if name is None or row.get("Name") == name:
+            if name is not None and row.get("Name") != name:
+                continue
+            try:
                 facts = EmrOnEc2(row["Id"], self._region).describe()
-                if facts.is_alive and SPEC_TAG in facts.tags:
-                    yield facts
+            except AwsRefusedError:
+                continue  # a policy that knows our tag refuses other people's clusters: not ours
+            if facts.is_alive and SPEC_TAG in facts.tags:
+                yield facts
 
     def terminate(self, cluster_id: str) -> None:
         """End a cluster we made; never another.

@@ -12,6 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from fruit_assets.emr.objects import Objects
 from fruit_assets.errors import PermanentError
 
 SPEC_TAG = "dagster-emr-spec"
@@ -60,19 +61,16 @@ class ClusterSpec:
         }
 
 
-def load_spec(
-    path: Path, variables: Mapping[str, str], look_up: Callable[[str], str | None] = lambda _: None
-) -> ClusterSpec:
+def load_spec(path: Path, variables: Mapping[str, str]) -> ClusterSpec:
     """Read a cluster spec (YAML or JSON), fill it in and check it.
 
-    `${name}` and `${name:-default}` are filled from `variables`, then from `look_up`. `include: FILE` in the
-    place of a value is replaced by the content of a JSON or YAML file beside the spec. The key `Dependencies`
-    lists files beside the spec whose content belongs to the cluster's identity.
+    `${name}` and `${name:-default}` are filled from `variables`. `include: FILE` in the place of a value is
+    replaced by the content of a JSON or YAML file beside the spec. The key `Dependencies` lists files beside the
+    spec whose content belongs to the cluster's identity.
 
     Args:
         path: the spec.
-        variables: values known already, such as the staging URI.
-        look_up: asked for the others; called only when the spec names them.
+        variables: values by name; an empty one counts as known.
 
     Raises:
         PermanentError: lists everything that is missing or wrong.
@@ -86,10 +84,10 @@ def load_spec(
 
     def fill(found: re.Match[str]) -> str:
         name, default = found.group(1), found.group(2)
-        value = variables.get(name) or look_up(name) or default
-        if value is None:
+        known = variables.get(name)
+        if known is None and default is None:
             missing.add(name)
-        return value or ""
+        return known or default or ""
 
     parameters = _filled(raw, fill, path.parent)
     problems += [f"${{{name}}} has no value: deploy first, or write it into the spec." for name in sorted(missing)]
@@ -99,6 +97,24 @@ def load_spec(
         raise PermanentError(f"The cluster spec {path} cannot be used:\n{listed}")
     contents = b"".join(hashlib.sha256(file.read_bytes()).digest() for file in files)
     return ClusterSpec(parameters, hashlib.sha256(contents).hexdigest())
+
+
+def deployed_spec(path: Path, staging: Objects, region: str | None, variables: Mapping[str, str]) -> ClusterSpec:
+    """The spec filled in from `bootstrap/deployment.json` in the staging bucket, where a deployment left its facts.
+
+    Args:
+        path: the spec.
+        staging: the staging bucket; `${staging}` is its URI.
+        region: known as `${region}` when given.
+        variables: further values; they win over the deployment's.
+    """
+    stored = staging.get("bootstrap/deployment.json")
+    try:
+        deployed = json.loads(stored.body) if stored is not None else {}
+    except ValueError as error:
+        raise PermanentError(f"{staging.uri_of('bootstrap/deployment.json')} is not JSON: deploy again.") from error
+    known = {"staging": staging.uri, "log_uri": f"{staging.uri}/logs/", **({"region": region} if region else {})}
+    return load_spec(path, {**known, **{name: str(value) for name, value in deployed.items()}, **variables})
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from dagster._core.storage.tags import RETRY_ON_ASSET_OR_OP_FAILURE_TAG
 from pydantic import Field
 
 from fruit_assets.emr.cluster import Clusters
-from fruit_assets.emr.cluster_spec import load_spec
+from fruit_assets.emr.cluster_spec import deployed_spec
 from fruit_assets.emr.compute import Compute
 from fruit_assets.emr.flight import Flight
 from fruit_assets.emr.objects import Objects
@@ -85,10 +85,6 @@ class EmrPySparkStepLauncher(dg.ConfigurableResource[Any], StepLauncher):
             return clusters.given(self.cluster_id), "given by its id"
         if not self.cluster_spec:
             raise PermanentError("The step launcher has neither a cluster_id nor a cluster_spec: give it one of them.")
-        variables = {
-            "staging": staging.uri,
-            **({"region": self.region} if self.region else {}),
-            **self.cluster_variables,
-        }
-        compute, is_new = clusters.find_or_create(load_spec(Path(self.cluster_spec), variables))
+        spec = deployed_spec(Path(self.cluster_spec), staging, self.region, self.cluster_variables)
+        compute, is_new = clusters.find_or_create(spec)
         return compute, "made for this run" if is_new else "found by its tag"
