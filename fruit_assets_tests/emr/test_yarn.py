@@ -15,16 +15,16 @@ _BUCKET = "yarn-steps"
 _COUNT = """
 import os, sys
 from pyspark.sql import SparkSession
-spark = SparkSession.builder.appName(sys.argv[1]).getOrCreate()
-rows = spark.read.text(sys.argv[2]).repartition(2)
+spark = SparkSession.builder.getOrCreate()
+rows = spark.read.text(sys.argv[1]).repartition(2)
 lengths = rows.rdd.map(lambda row: (len(row.value), os.environ["CONTAINER_ID"])).collect()
 summary = spark.createDataFrame([(sum(length for length, _ in lengths), spark.conf.get("spark.submit.deployMode"))])
-summary.coalesce(1).write.mode("overwrite").json(sys.argv[3])
+summary.coalesce(1).write.mode("overwrite").json(sys.argv[2])
 """
 _HANG = """
-import sys, time
+import time
 from pyspark.sql import SparkSession
-spark = SparkSession.builder.appName(sys.argv[1]).getOrCreate()
+spark = SparkSession.builder.getOrCreate()
 spark.range(1).rdd.map(lambda row: time.sleep(600)).count()
 """
 
@@ -68,6 +68,11 @@ def submit(simulator: EmrSimulator, cluster_id: str, *args: str) -> str:
     return str(answer["StepIds"][0])
 
 
+def spark_submit(mode: str, name: str) -> list[str]:
+    # In cluster mode YARN knows an application by the name it was submitted with, not by the session's.
+    return ["spark-submit", "--deploy-mode", mode, "--name", name]
+
+
 def application_ids(simulator: EmrSimulator, cluster_id: str, step_id: str) -> list[str]:
     step = simulator.client("emr").describe_step(ClusterId=cluster_id, StepId=step_id)["Step"]
     return list(step.get("AdditionalInfo", {}).get("ResourceManagerApplicationIds", []))
@@ -76,8 +81,8 @@ def application_ids(simulator: EmrSimulator, cluster_id: str, step_id: str) -> l
 @pytest.mark.parametrize("mode", ["client", "cluster"])
 def test_a_step_runs_on_yarn_reading_and_writing_s3(simulator, yarn, cluster_id, mode):
     output = f"s3://{_BUCKET}/output/{mode}"
-    program = [f"s3://{_BUCKET}/count.py", f"count-{mode}", f"s3://{_BUCKET}/input/", output]
-    step_id = submit(simulator, cluster_id, "spark-submit", "--deploy-mode", mode, *program)
+    program = [f"s3://{_BUCKET}/count.py", f"s3://{_BUCKET}/input/", output]
+    step_id = submit(simulator, cluster_id, *spark_submit(mode, f"count-{mode}"), *program)
     state = simulator.wait_for_step(step_id, timeout=240)
     application_id = application_ids(simulator, cluster_id, step_id)[0]
     driver_log = simulator.step_log(step_id, "stderr") + yarn.container_log(application_id, "stderr")
@@ -92,8 +97,7 @@ def test_a_step_runs_on_yarn_reading_and_writing_s3(simulator, yarn, cluster_id,
 def test_a_cancelled_step_leaves_an_application_in_cluster_mode_only(simulator, yarn, cluster_id):
     steps = {}
     for mode in ("client", "cluster"):
-        program = [f"s3://{_BUCKET}/hang.py", f"hang-{mode}"]
-        steps[mode] = submit(simulator, cluster_id, "spark-submit", "--deploy-mode", mode, *program)
+        steps[mode] = submit(simulator, cluster_id, *spark_submit(mode, f"hang-{mode}"), f"s3://{_BUCKET}/hang.py")
 
     def running() -> dict[str, str]:
         return {app.name: app.id for app in yarn.applications() if app.state == "RUNNING"}
