@@ -1,0 +1,171 @@
+"""Fixtures that all tests share: settings, a collection, Spark, and one run of the whole graph.
+
+Put here what costs seconds and is read by many. What one module needs stays with its tests.
+"""
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from fruit_assets.settings import Settings, load_settings
+from fruit_assets_tests.emr_simulator.fixtures import emr_simulator, spark_emr_session, spark_emr_simulator
+
+if TYPE_CHECKING:
+    import dagster as dg
+    from pyspark.sql import SparkSession
+
+__all__ = ["emr_simulator", "spark_emr_session", "spark_emr_simulator"]
+
+TEST_DATA = "FRUIT_ASSETS_TEST_DATA"
+_WEIGHTS_FILE = "mobilenet_v2_1.0_224_notop.weights.h5"
+_DEMO_CLASSES, _DEMO_PER_CLASS = 12, 10
+
+MakeSettings = Callable[..., Settings]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Keep what the person at this machine has set away from the tests, an AWS account above all."""
+    for name in list(os.environ):
+        if name.startswith(("FRUIT_ASSETS_", "AWS_")) and name not in (TEST_DATA, "AWS_CA_BUNDLE"):
+            del os.environ[name]
+    os.environ.pop("DAGSTER_HOME", None)
+    os.environ |= {
+        "AWS_CONFIG_FILE": os.devnull,
+        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "DAGSTER_DISABLE_TELEMETRY": "true",
+    }
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    folder = os.environ.get(TEST_DATA)
+    if folder:
+        text = f"Tested on the real photographs and ImageNet weights in {folder}."
+    else:
+        text = f"Tested on demo images and seeded random weights; {TEST_DATA} names a folder with real ones."
+    terminalreporter.write_sep("-", text)
+
+
+@dataclass(frozen=True)
+class Collection:
+    """An image collection to test on.
+
+    Attributes:
+        images: its root.
+        weights: a value for FRUIT_ASSETS_WEIGHTS.
+        real: photographs and ImageNet weights, rather than demo images and random weights.
+    """
+
+    images: Path
+    weights: str
+    real: bool
+    image_count: int
+    label_count: int
+
+
+@dataclass(frozen=True)
+class PublishedGraph:
+    """The graph as one run over the whole collection published it; read only.
+
+    Attributes:
+        storage: folder of the published assets.
+        settings: what the run was given.
+        result: what Dagster says about the run.
+        instance: the Dagster instance it ran on.
+    """
+
+    storage: Path
+    settings: Settings
+    result: Any = field(repr=False)
+    instance: "dg.DagsterInstance" = field(repr=False)
+
+    def metadata(self, asset: str) -> dict[str, Any]:
+        """Values of the materialisation's metadata by key."""
+        return materialised_metadata(self.result, asset)
+
+
+def materialised_metadata(result: Any, asset: str) -> dict[str, Any]:
+    """Values of the metadata that a run recorded for an asset, by key."""
+    for event in result.get_asset_materialization_events():
+        if event.asset_key is not None and event.asset_key.path == [asset]:
+            return {name: value.value for name, value in event.materialization.metadata.items()}
+    raise AssertionError(f"{asset} was not materialised")
+
+
+@pytest.fixture(scope="session")
+def collection(tmp_path_factory: pytest.TempPathFactory) -> Collection:
+    """Real photographs when FRUIT_ASSETS_TEST_DATA names them, demo images otherwise."""
+    if folder := os.environ.get(TEST_DATA):
+        images = Path(folder).resolve() / "fruits"
+        files = [path for part in ("Training", "Test") for path in (images / part).rglob("*.jpg")]
+        labels = {path.parent.name for path in files}
+        weights = str(Path(folder).resolve() / "weights" / _WEIGHTS_FILE)
+        return Collection(images, weights, real=True, image_count=len(files), label_count=len(labels))
+    from fruit_assets.pipeline.demo_images import render_collection
+
+    images = tmp_path_factory.mktemp("collection") / "demo"
+    render_collection(images, _DEMO_CLASSES, _DEMO_PER_CLASS, 0)
+    return Collection(images, "random", False, _DEMO_CLASSES * _DEMO_PER_CLASS, _DEMO_CLASSES)
+
+
+@pytest.fixture(scope="session")
+def make_settings() -> MakeSettings:
+    """`make_settings(tmp_path, **overrides)`: settings whose places lie below `tmp_path`.
+
+    Overrides are settings by lower-case name: `images=...`, `weights="random"`, `keep_versions=1`,
+    `aws_endpoint_url=...`.
+    """
+
+    def make(tmp_path: Path, **overrides: Any) -> Settings:
+        values = {
+            "FRUIT_ASSETS_IMAGES": str(tmp_path / "images"),
+            "FRUIT_ASSETS_STORAGE": str(tmp_path / "assets"),
+            "FRUIT_ASSETS_WEIGHTS": "random",
+            "FRUIT_ASSETS_DRIVER_MEMORY": "1g",
+            **_java_home(),
+        }
+        for name, value in overrides.items():
+            values[name.upper() if name.startswith("aws_") else f"FRUIT_ASSETS_{name.upper()}"] = str(value)
+        return load_settings(values, tmp_path)
+
+    return make
+
+
+def _java_home() -> Mapping[str, str]:
+    return {"JAVA_HOME": os.environ["JAVA_HOME"]} if "JAVA_HOME" in os.environ else {}
+
+
+@pytest.fixture(scope="session")
+def spark(make_settings: MakeSettings, tmp_path_factory: pytest.TempPathFactory) -> "SparkSession":
+    """The one Spark session of the test process, as the local deployment starts it."""
+    from fruit_assets.deployments import resources_for
+
+    resource = resources_for(make_settings(tmp_path_factory.mktemp("spark")))["spark"]
+    session: SparkSession = resource.session()
+    return session
+
+
+@pytest.fixture(scope="session")
+def published(
+    collection: Collection, make_settings: MakeSettings, spark: "SparkSession", tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[PublishedGraph]:
+    """The whole graph, materialised once over every image of the collection."""
+    import dagster as dg
+
+    from fruit_assets.definitions import ASSETS
+    from fruit_assets.deployments import resources_for
+
+    folder = tmp_path_factory.mktemp("published")
+    settings = make_settings(folder, images=collection.images, weights=collection.weights)
+    with dg.DagsterInstance.ephemeral() as instance:
+        result = dg.materialize(
+            ASSETS,
+            resources=resources_for(settings),
+            run_config={"ops": {"sampled_images": {"config": {"fraction": 1.0}}}},
+            instance=instance,
+        )
+        yield PublishedGraph(Path(settings.storage), settings, result, instance)
