@@ -7,6 +7,7 @@ import hashlib
 import http.client
 import json
 import shutil
+import ssl
 from collections.abc import Callable
 from pathlib import Path
 from urllib.error import HTTPError, URLError
@@ -55,9 +56,11 @@ def _download_once(url: str, target: Path, part: Path, on_progress: Progress | N
         with _open(url, part, notes) as response:
             start, total = _position(response)
             check_space(target, (total or 0) - start, "the download")
+            if start == 0:
+                part.write_bytes(b"")  # first, so that the note never vouches for bytes of an older file
             notes.write_text(json.dumps({"url": url, "validator": _validator(response)}))
             received = _receive(response, part, start, total, on_progress)
-    except (http.client.HTTPException, TimeoutError, ConnectionError) as error:
+    except (http.client.HTTPException, TimeoutError, ConnectionError, ssl.SSLError) as error:
         raise TransientError(
             f"The download of {url} broke off ({error or type(error).__name__}). "
             f"Run the command again: it continues where the server allows it. {WITHOUT_INTERNET}"
