@@ -95,17 +95,9 @@ class Stack:
         known = {} if is_new else self.parameters()
         chosen = [{"ParameterKey": name, "ParameterValue": value} for name, value in parameters.items()]
         kept = [{"ParameterKey": name, "UsePreviousValue": True} for name in known if name not in parameters]
-        created = call(
-            self._aws.create_change_set,
-            StackName=self.name,
-            ChangeSetName=f"deploy-{int(time.time() * 1000)}",
-            ChangeSetType="CREATE" if is_new else "UPDATE",
-            TemplateBody=template,
-            Parameters=chosen + kept,
-            Capabilities=["CAPABILITY_NAMED_IAM"],
-            Tags=[{"Key": "project", "Value": parameters.get("Project", self.name)}],
-        )
-        change_set = created["Id"]
+        change_set = self._create_change_set(template, chosen + kept, is_new, parameters.get("Project", self.name))
+        if change_set is None:
+            return Plan(None, is_new, (), "")
         described = self._wait_for_change_set(change_set)
         if described is None:
             return Plan(None, is_new, (), "")
@@ -153,6 +145,28 @@ class Stack:
             )
         if status and status.endswith("_IN_PROGRESS") and status != "REVIEW_IN_PROGRESS":
             raise PermanentError(f"Stack {self.name!r} is {status}: wait until it has finished, then run again.")
+
+    def _create_change_set(
+        self, template: str, parameters: list[dict[str, Any]], is_new: bool, project: str
+    ) -> str | None:
+        try:
+            created = call(
+                self._aws.create_change_set,
+                StackName=self.name,
+                ChangeSetName=f"deploy-{int(time.time() * 1000)}",
+                ChangeSetType="CREATE" if is_new else "UPDATE",
+                TemplateBody=template,
+                Parameters=parameters,
+                Capabilities=["CAPABILITY_NAMED_IAM"],
+                # A bucket that an earlier destroy kept is taken in again, instead of being in the way.
+                **({"ImportExistingResources": True} if is_new else {}),
+                Tags=[{"Key": "project", "Value": project}],
+            )
+        except AwsRefusedError as error:
+            if any(words in str(error) for words in _NOTHING):
+                return None
+            raise
+        return str(created["Id"])
 
     def _wait_for_change_set(self, change_set: str) -> list[dict[str, Any]] | None:
         while True:

@@ -109,7 +109,7 @@ def _download(blocks: list[str], folder: Path, architecture: str, glibc: int) ->
     command += ["--require-hashes", "--only-binary", ":all:", "--python-version", "3.11", "--implementation", "cp"]
     command += [part for platform in platforms for part in ("--platform", platform)]
     command += ["--dest", str(folder), "--requirement", str(wanted)]
-    done = subprocess.run(command, capture_output=True, text=True)  # noqa: S603 - our own interpreter and arguments
+    done = subprocess.run(command, capture_output=True, text=True)
     wanted.unlink()
     if done.returncode == 0:
         return
