@@ -9,22 +9,25 @@ import click
 @click.option(
     "--out", default=Path("data/fruits-360"), show_default=True, type=click.Path(file_okay=False, path_type=Path)
 )
-@click.option("--ref", help="Branch, tag or commit of the Fruits-360 repository; main when left out.")
+@click.option("--ref", help="Branch, tag or commit of the Fruits-360 repository; a fixed one when left out.")
 @click.option("--url", help="Another archive: .tar, .tar.gz, .tar.bz2, .tar.xz or .zip.")
+@click.option("--archive", is_flag=True, help="Download the repository's archive instead of using git.")
 @click.option("--keep-archive", is_flag=True, help="Keep the downloaded archive beside the folder.")
-def fetch_images(out: Path, ref: str | None, url: str | None, keep_archive: bool) -> None:
-    """Download the Fruits-360 photographs (CC BY-SA 4.0) and unpack them.
+def fetch_images(out: Path, ref: str | None, url: str | None, archive: bool, keep_archive: bool) -> None:
+    """Download the Fruits-360 photographs; their licence comes with them.
 
-    Run it again after an interruption: it continues where the server allows it.
+    Run it again after an interruption. With git it continues at the class it was at; an archive is
+    continued where its server allows that, which GitHub's does not.
     """
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
     from fruit_assets.pipeline.fetch import ARCHIVE, REF, fetch_images
+    from fruit_assets.pipeline.fetch_git import fetch_repository, git_is_installed
 
     if ref and url:
         raise click.UsageError("--ref names a version of the Fruits-360 repository; it does not go with --url.")
-    url = url or ARCHIVE.format(ref=ref or REF)
+    with_git = not (url or archive or keep_archive) and git_is_installed()
     columns = (
         TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[amount]}"), TimeRemainingColumn()
     )  # fmt: skip
@@ -39,7 +42,19 @@ def fetch_images(out: Path, ref: str | None, url: str | None, keep_archive: bool
         def unpacked(done: int, total: int | None) -> None:
             progress.update(unpack, completed=done, total=total, amount=f"{done:,} images", visible=True)
 
-        fetched = fetch_images(out, url, on_download=downloaded, on_unpack=unpacked, keep_archive=keep_archive)
+        def checked_out(done: int, total: int) -> None:
+            progress.update(download, completed=done, total=total, amount=f"{done:,} of {total:,} images")
+
+        if with_git:
+            fetched = fetch_repository(out, ref or REF, on_progress=checked_out)
+        else:
+            fetched = fetch_images(
+                out,
+                url or ARCHIVE.format(ref=ref or REF),
+                on_download=downloaded,
+                on_unpack=unpacked,
+                keep_archive=keep_archive,
+            )
     click.echo(f"{fetched.images:,} images of {fetched.classes} classes in {fetched.root}.")
-    click.echo(f"Archive: {fetched.bytes:,} bytes, sha256 {fetched.sha256}")
+    click.echo(f"From {fetched.url}: {fetched.bytes:,} bytes, {fetched.checksum}")
     click.echo(f"Use them with FRUIT_ASSETS_IMAGES={fetched.root}")

@@ -22,13 +22,14 @@ from fruit_assets.errors import InputError
 from fruit_assets.pipeline.download import WITHOUT_INTERNET, Progress, check_space, download, sha256_of
 
 ARCHIVE = "https://github.com/fruits-360/fruits-360-100x100/archive/{ref}.tar.gz"
-"""Archive of the public repository of the 100 x 100 pixel edition; CC BY-SA 4.0."""
+"""Archive of the public repository of the 100 x 100 pixel edition."""
 
-REF = "main"
+REF = "2f981c83e352a9d4c15fb8c886034c817052c80b"
+"""Its version of 2024-08-04: 94,110 images of 141 classes. Pinned, so that everybody gets the same images."""
 
-_MANIFEST = "fetched_images.json"
+MANIFEST = "fetched_images.json"
 _SPLITS = ("Training", "Test", "Validation")
-_IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
 _KEPT_FILES = ("LICENSE", "README.md")
 _UNPACKED_PER_PACKED = 1.6  # photographs hardly shrink, and small files fill whole blocks of the disk
 _UNREADABLE = (tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, gzip.BadGzipFile, EOFError)
@@ -42,8 +43,8 @@ class Fetched:
         root: the folder, laid out `{Training,Test}/<class>/<file>.jpg`.
         images: number of image files.
         classes: number of class folders, counted once per name.
-        bytes: size of the archive.
-        sha256: of the archive, to compare with other downloads of the same reference.
+        bytes: size of the archive, or of the images that came from a repository.
+        checksum: sha256 of the archive, or the commit in a repository, to compare with other downloads.
         url: where it came from.
     """
 
@@ -51,7 +52,7 @@ class Fetched:
     images: int
     classes: int
     bytes: int
-    sha256: str
+    checksum: str
     url: str
 
 
@@ -81,7 +82,7 @@ def fetch_images(
     """
     if urlsplit(url).scheme not in ("http", "https"):
         raise InputError(f"{url!r} is not a web address: use http:// or https://.")
-    done = _already_fetched(out, url)
+    done = already_fetched(out, url)
     if done is not None:
         return done
     address = hashlib.sha256(url.encode()).hexdigest()[:12]
@@ -98,11 +99,12 @@ def fetch_images(
     return fetched
 
 
-def _already_fetched(out: Path, url: str) -> Fetched | None:
+def already_fetched(out: Path, url: str) -> Fetched | None:
+    """What the folder holds from this address; None when it is new or empty, an error when it holds something else."""
     if not out.exists():
         return None
     try:
-        facts = json.loads((out / _MANIFEST).read_text())
+        facts = json.loads((out / MANIFEST).read_text())
     except NotADirectoryError as error:
         raise InputError(f"{out} is a file. Choose a folder with --out.") from error
     except (OSError, ValueError):
@@ -123,7 +125,7 @@ def _unpack_into(out: Path, archive: Path, url: str, on_unpack: Progress | None)
     images, classes = 0, set[str]()
     try:
         for path in _unpack(archive, draft):
-            if path.suffix.lower() in _IMAGE_SUFFIXES:
+            if path.suffix.lower() in IMAGE_SUFFIXES:
                 images += 1
                 classes.add(path.parent.name)
                 if on_unpack is not None and images % 200 == 0:
@@ -136,9 +138,9 @@ def _unpack_into(out: Path, archive: Path, url: str, on_unpack: Progress | None)
             f"{url} did not give a readable archive ({error or type(error).__name__}); it was removed. "
             f"Run the command again, or check --url. {WITHOUT_INTERNET}"
         ) from error
-    fetched = Fetched(out, images, len(classes), archive.stat().st_size, sha256_of(archive), url)
+    fetched = Fetched(out, images, len(classes), archive.stat().st_size, f"sha256 {sha256_of(archive)}", url)
     facts = {key: value for key, value in vars(fetched).items() if key != "root"}
-    (draft / _MANIFEST).write_text(json.dumps(facts, indent=1) + "\n")
+    (draft / MANIFEST).write_text(json.dumps(facts, indent=1) + "\n")
     if out.exists():
         out.rmdir()
     draft.replace(out)
@@ -148,7 +150,7 @@ def _unpack_into(out: Path, archive: Path, url: str, on_unpack: Progress | None)
 def _unpack(archive: Path, folder: Path) -> Iterator[Path]:
     """Write the archive's images below `folder`; the paths written, one by one."""
     for name, content in _zip_members(archive) if zipfile.is_zipfile(archive) else _tar_members(archive, folder):
-        kept = _kept_path(name)
+        kept = kept_path(name)
         if kept is not None:
             path = folder / kept
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -179,12 +181,12 @@ def _zip_members(archive: Path) -> Iterator[tuple[str, IO[bytes]]]:
                 yield member.filename, content
 
 
-def _kept_path(name: str) -> PurePosixPath | None:
+def kept_path(name: str) -> PurePosixPath | None:
     """Where a member belongs in the collection; None for what is no part of it."""
     parts = PurePosixPath(name).parts
     if len(parts) <= 2 and parts[-1] in _KEPT_FILES:
         return PurePosixPath(parts[-1])  # the licence travels with the images
     for position, part in enumerate(parts[:-1]):
-        if part in _SPLITS and PurePosixPath(name).suffix.lower() in _IMAGE_SUFFIXES:
+        if part in _SPLITS and PurePosixPath(name).suffix.lower() in IMAGE_SUFFIXES:
             return PurePosixPath(*parts[position:])
     return None

@@ -110,7 +110,7 @@ def test_an_archive_becomes_a_collection_of_its_images(site, tmp_path, pack):
         out, site.url, on_download=lambda *now: downloaded.append(now), on_unpack=lambda *now: unpacked.append(now)
     )
     assert (fetched.images, fetched.classes) == (4, 2)
-    assert fetched.sha256 == hashlib.sha256(site.content).hexdigest()
+    assert fetched.checksum == f"sha256 {hashlib.sha256(site.content).hexdigest()}"
     found = {path.relative_to(out).as_posix(): path.read_bytes() for path in out.rglob("*") if path.is_file()}
     del found["fetched_images.json"]
     unwanted = ("fruits-main/setup.py", "fruits-main/Test/Apple Braeburn/notes.txt")
