@@ -14,6 +14,7 @@ from fruit_assets.assets.image_features import image_features
 from fruit_assets.assets.pca_components import pca_components, pca_model
 from fruit_assets.assets.raw_images import raw_images
 from fruit_assets.assets.sampled_images import sampled_images
+from fruit_assets.automation import automated, build_schedules, build_sensors
 from fruit_assets.deployments import resources_for
 from fruit_assets.jobs import fruit_features_job
 from fruit_assets.settings import Settings, load_settings
@@ -39,14 +40,17 @@ def build_defs(settings: Settings | None = None, resources: dict[str, Any] | Non
     Raises:
         SettingsError: a setting is wrong; lists all that are.
     """
+    settings = settings or load_settings()
     with warnings.catch_warnings():
         # Code references are marked beta; the UI's links to the source are worth it.
         warnings.simplefilter("ignore", dg.BetaWarning)
-        assets = dg.with_source_code_references(ASSETS)
+        assets = dg.with_source_code_references(automated(ASSETS))
     return dg.Definitions(
         assets=assets,
         jobs=[fruit_features_job],
-        resources={**resources_for(settings or load_settings()), **(resources or {})},
+        sensors=build_sensors(ASSETS, settings),
+        schedules=build_schedules(fruit_features_job.name),
+        resources={**resources_for(settings), **(resources or {})},
         # One process per run, whatever is materialised: every process would start a JVM of its own.
         executor=dg.in_process_executor,
     )

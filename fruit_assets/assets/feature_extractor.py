@@ -11,6 +11,7 @@ import dagster as dg
 
 from fruit_assets import checks
 from fruit_assets.assets.outcome import Phases, explained_failures, published
+from fruit_assets.assets.repeating import RUN_CONFIG, config_of_run
 from fruit_assets.assets.resources import WeightsSetting
 from fruit_assets.assets.run_config import ExtractorConfig
 from fruit_assets.pipeline.extractor import (
@@ -20,9 +21,9 @@ from fruit_assets.pipeline.extractor import (
     resolve_weights,
 )
 from fruit_assets.pipeline.extractor_export import Export
+from fruit_assets.spark.resource import SparkResource
 from fruit_assets.storage.artifacts import stage_files
 from fruit_assets.storage.io_managers import AssetStorage
-from fruit_assets.storage.stores import open_store
 from fruit_assets.storage.tables import Writing, stage_again
 from fruit_assets.storage.versions import StagedVersion
 
@@ -38,7 +39,11 @@ NAME = "feature_extractor"
     check_specs=checks.specs_for(NAME),
 )
 def feature_extractor(
-    context: dg.AssetExecutionContext, config: ExtractorConfig, weights: WeightsSetting, storage: AssetStorage
+    context: dg.AssetExecutionContext,
+    config: ExtractorConfig,
+    weights: WeightsSetting,
+    storage: AssetStorage,
+    spark: SparkResource,
 ) -> Iterator[Any]:
     """MobileNetV2 without its top: 1280 averages per image, with the preprocessing built in.
 
@@ -53,13 +58,15 @@ def feature_extractor(
     """
     with explained_failures():
         phases = Phases()
+        config = config_of_run(context, config, storage.folder(NAME))
         with phases("weights"):
             source = resolve_weights(weights.value)
         if source.warning:
             context.log.warning(source.warning)
         spec = ExtractorSpec(source, config.input_size)
         with phases("export"):
-            staged, exported = _staged(spec, storage.writing(NAME, context))
+            staged, exported = _staged(spec, storage.writing(NAME, context), spark)
+        staged = staged.with_facts(**{RUN_CONFIG: config.model_dump(mode="json")})
         description = ExtractorDescription.from_json(staged.opened.read_file(DESCRIPTION_FILE))
         if not exported:
             context.log.info(f"Extractor {spec.fingerprint} was exported before: nothing to build.")
@@ -76,22 +83,14 @@ def feature_extractor(
         )
 
 
-def _staged(spec: ExtractorSpec, writing: Writing) -> tuple[StagedVersion, bool]:
+def _staged(spec: ExtractorSpec, writing: Writing, spark: SparkResource) -> tuple[StagedVersion, bool]:
     """The extractor as a staged version, and whether it had to be exported."""
-    for version in writing.folder.published():
-        if version.manifest.facts.get("fingerprint") == spec.fingerprint and _intact(
-            version.store.uri, version.manifest
-        ):
-            return stage_again(version, writing), False
-    staged = stage_files(Export(spec).files(), writing)
-    return staged.with_facts(fingerprint=spec.fingerprint), True
-
-
-def _intact(uri: str, manifest: Any) -> bool:
-    """Whether the files are still there in full; an export that was damaged is simply made again."""
-    folder = manifest.files[0].path.rpartition("/")[0]
-    sizes = {item.key: item.size for item in open_store(uri).list(f"{folder}/")}
-    return all(sizes.get(file.path) == file.bytes for file in manifest.files)
+    if (before := writing.folder.newest_with(fingerprint=spec.fingerprint)) is not None:
+        return stage_again(before, writing), False
+    export = Export(spec)
+    # Another extractor means new features: the JVM can start while Keras builds the network.
+    spark.prepare()
+    return stage_files(export.files(), writing).with_facts(fingerprint=spec.fingerprint), True
 
 
 def _described(description: ExtractorDescription) -> dict[str, Any]:

@@ -7,7 +7,7 @@ decides both. The work belongs in `pipeline/featurization.py` and `pipeline/reus
 import hashlib
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,8 @@ import dagster as dg
 from fruit_assets import checks
 from fruit_assets.assets import pictures
 from fruit_assets.assets.outcome import Phases, explained_failures, published
+from fruit_assets.assets.repeating import RUN_CONFIG, config_of_run
+from fruit_assets.assets.resources import SPARK_POOL
 from fruit_assets.assets.run_config import FeaturesConfig
 from fruit_assets.assets.schemas import table_metadata
 from fruit_assets.pipeline.extractor import FEATURES, ExtractorFiles
@@ -25,7 +27,7 @@ from fruit_assets.spark.progress import reported_progress
 from fruit_assets.spark.resource import SparkResource
 from fruit_assets.storage.io_managers import AssetStorage
 from fruit_assets.storage.tables import Writing, stage_again, stage_frame, stage_table
-from fruit_assets.storage.versions import AssetFolder, StagedVersion, Version
+from fruit_assets.storage.versions import StagedVersion, Version
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -78,6 +80,7 @@ class _Outcome:
             metadata=table_metadata(REJECTED_NAME),
         ),
     },
+    pool=SPARK_POOL,
     check_specs=checks.specs_for(FEATURES_NAME),
 )
 def image_features(
@@ -93,6 +96,7 @@ def image_features(
     """Features of every readable sampled image, and the reasons why the others have none."""
     with explained_failures():
         phases = Phases()
+        config = config_of_run(context, config, storage.folder(FEATURES_NAME))
         extractor = ExtractorFiles.of(feature_extractor)
         options = FeaturizationOptions(
             config.batch_size, config.engine.value, config.precision.value, Path(worker_cache.folder)
@@ -110,29 +114,25 @@ def image_features(
             else:
                 with reported_progress(spark.session(), context.log.info, FEATURES_NAME):
                     outcome = _featurized(spark, sampled_images, plan, extractor, options, writings)
+        features = outcome.features.with_facts(**{RUN_CONFIG: config.model_dump(mode="json")})
+        outcome = replace(outcome, features=features)
         yield from _results(outcome, phases, fingerprint, sampled_images)
 
 
 def _plan(storage: AssetStorage, sample: Version, fingerprint: str, *, reuse: bool) -> ReusePlan:
     """Reuse the newest features of the same fingerprint, with the rejected images that go with them."""
-    previous = _newest(storage.folder(FEATURES_NAME), "features_fingerprint", fingerprint) if reuse else None
-    rejected = (
-        _newest(storage.folder(REJECTED_NAME), "features_version", previous.manifest.version) if previous else None
-    )
+    previous = storage.folder(FEATURES_NAME).newest_with(features_fingerprint=fingerprint) if reuse else None
+    rejected = _rejected_with(storage, previous) if previous else None
     return plan_reuse(sample, previous, rejected)
 
 
-def _newest(folder: AssetFolder, fact: str, value: str) -> Version | None:
-    current = folder.current_or_none()
-    if current is None:
-        return None
-    versions = [current] if current.manifest.facts.get(fact) == value else folder.published()
-    return next((version for version in versions if version.manifest.facts.get(fact) == value), None)
+def _rejected_with(storage: AssetStorage, features: Version) -> Version | None:
+    return storage.folder(REJECTED_NAME).newest_with(features_version=features.manifest.version)
 
 
 def _same_as_before(storage: AssetStorage, plan: ReusePlan, writings: tuple[Writing, Writing]) -> _Outcome:
     assert plan.previous is not None  # noqa: S101  a plan is unchanged only with regard to a version
-    rejected = _newest(storage.folder(REJECTED_NAME), "features_version", plan.previous.manifest.version)
+    rejected = _rejected_with(storage, plan.previous)
     assert rejected is not None  # noqa: S101  the plan compared its rows
     features = stage_again(plan.previous, writings[0])
     return _Outcome(features, stage_again(rejected, writings[1]), plan, 0, 0, {})
@@ -188,8 +188,9 @@ def _results(outcome: _Outcome, phases: Phases, fingerprint: str, sample: Versio
 
 def _checks(outcome: _Outcome, sampled: int) -> list[dg.AssetCheckResult]:
     rows, rejected = outcome.features.manifest.row_count, outcome.rejected.manifest.row_count
-    measured = outcome.features.measures
-    widths = [measured.get(name) if measured.get(name) is not None else FEATURES for name in ("shortest", "longest")]
+    measured = outcome.features.manifest.facts["measures"]
+    # Without a single row there is no width to be wrong.
+    widths = [FEATURES if measured[name] is None else measured[name] for name in ("shortest", "longest")]
     return [
         checks.rows_reconcile(FEATURES_NAME, sampled, {"featurised": rows, "rejected": rejected}),
         checks.dimensions(FEATURES_NAME, FEATURES, *widths),

@@ -6,13 +6,15 @@ sound never projects a row. The mathematics belongs in `pipeline/pca.py`.
 
 import hashlib
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
 from fruit_assets import checks
 from fruit_assets.assets import pictures
 from fruit_assets.assets.outcome import Phases, explained_failures, published
+from fruit_assets.assets.repeating import RUN_CONFIG, config_of_run
+from fruit_assets.assets.resources import SPARK_POOL
 from fruit_assets.assets.run_config import PcaConfig
 from fruit_assets.assets.schemas import table_metadata
 from fruit_assets.pipeline.pca import PcaModel, compute_moments, fit, project, wide_batches
@@ -20,8 +22,11 @@ from fruit_assets.spark.progress import reported_progress
 from fruit_assets.spark.resource import SparkResource
 from fruit_assets.storage.artifacts import stage_files
 from fruit_assets.storage.io_managers import AssetStorage
-from fruit_assets.storage.tables import stage_frame
+from fruit_assets.storage.tables import stage_again, stage_frame
 from fruit_assets.storage.versions import Version
+
+if TYPE_CHECKING:
+    from pyspark.sql import Column
 
 MODEL_NAME = "pca_model"
 COMPONENTS_NAME = "pca_components"
@@ -34,6 +39,7 @@ _PLOTTED_POINTS = 5000
     kinds={"pyspark", "numpy"},
     owners=["team:image-features"],
     code_version="1",
+    pool=SPARK_POOL,
     check_specs=checks.specs_for(MODEL_NAME),
 )
 def pca_model(
@@ -57,18 +63,23 @@ def pca_model(
     """
     with explained_failures():
         phases = Phases()
-        with phases("moments"), reported_progress(spark.session(), context.log.info, MODEL_NAME):
-            moments = compute_moments(image_features.to_spark(wide_batches(spark.session())))
-        with phases("eigenvectors"):
-            wanted = None if config.variance is not None else config.n_components
-            model = fit(moments, wanted, config.variance, standardize=config.standardize)
-        features_version = image_features.manifest.facts["data_version"]
-        version = _digest(features_version, repr(sorted(config.model_dump().items())))
-        staged = stage_files(model.to_files(), storage.writing(MODEL_NAME, context))
+        config = config_of_run(context, config, storage.folder(MODEL_NAME))
+        writing = storage.writing(MODEL_NAME, context)
+        version = _digest(image_features.manifest.facts["data_version"], repr(sorted(config.model_dump().items())))
+        if (before := writing.folder.newest_with(data_version=version)) is not None:
+            context.log.info("Neither the features nor the config have changed: the previous model is published again.")
+            model, staged = PcaModel.of(before), stage_again(before, writing)
+        else:
+            with phases("moments"), reported_progress(spark.session(), context.log.info, MODEL_NAME):
+                moments = compute_moments(image_features.to_spark(wide_batches(spark.session())))
+            with phases("eigenvectors"):
+                wanted = None if config.variance is not None else config.n_components
+                model = fit(moments, wanted, config.variance, standardize=config.standardize)
+            staged = stage_files(model.to_files(), writing)
         ratio = model.explained_variance_ratio
         share = float(ratio[: model.n_components].sum())
         figures = {"n_components": model.n_components, "variance_explained": share, "samples": model.n_samples}
-        staged = staged.with_facts(data_version=version, standardize=config.standardize, **figures)
+        staged = staged.with_facts(data_version=version, **{RUN_CONFIG: config.model_dump(mode="json")}, **figures)
         with phases("pictures"):
             metadata = pictures.scree(ratio, model.n_components)
         yield from published(
@@ -95,6 +106,7 @@ def pca_model(
     owners=["team:image-features"],
     code_version="1",
     metadata=table_metadata(COMPONENTS_NAME),
+    pool=SPARK_POOL,
     check_specs=checks.specs_for(COMPONENTS_NAME),
 )
 def pca_components(
@@ -112,25 +124,22 @@ def pca_components(
     table = read_current("data/assets/pca_components").to_pandas()   # path, label, pca_features
     ```
     """
-    from pyspark.sql import functions as F
-
     with explained_failures():
         phases = Phases()
         model = PcaModel.of(pca_model)
-        with phases("projecting"), reported_progress(spark.session(), context.log.info, COMPONENTS_NAME):
-            rows = project(image_features.to_spark(wide_batches(spark.session())), model)
-            unsound = F.exists("pca_features", lambda value: F.isnan(value) | (F.abs(value) == float("inf")))
-            measures = {
-                "shortest": F.min(F.size("pca_features")),
-                "longest": F.max(F.size("pca_features")),
-                "broken": F.sum(F.when(unsound, 1).otherwise(0)),
-            }
-            staged = stage_frame(rows, storage.writing(COMPONENTS_NAME, context), measures=measures)
+        writing = storage.writing(COMPONENTS_NAME, context)
         version = _digest(image_features.manifest.facts["data_version"], pca_model.manifest.facts["data_version"])
+        if (before := writing.folder.newest_with(data_version=version)) is not None:
+            context.log.info("Neither the features nor the model have changed: the components are published again.")
+            staged = stage_again(before, writing)
+        else:
+            with phases("projecting"), reported_progress(spark.session(), context.log.info, COMPONENTS_NAME):
+                rows = project(image_features.to_spark(wide_batches(spark.session())), model)
+                staged = stage_frame(rows, writing, measures=_soundness())
         staged = staged.with_facts(data_version=version, n_components=model.n_components)
         with phases("pictures"):
             metadata = pictures.scatter(staged.opened, _PLOTTED_POINTS)
-        measured, expected = staged.measures, image_features.manifest.row_count
+        measured, expected = staged.manifest.facts["measures"], image_features.manifest.row_count
         yield from published(
             [
                 dg.MaterializeResult(
@@ -146,6 +155,18 @@ def pca_components(
                 checks.finite_values(COMPONENTS_NAME, measured["broken"]),
             ],
         )
+
+
+def _soundness() -> "dict[str, Column]":
+    """Aggregates that the checks need, taken while the rows are written."""
+    from pyspark.sql import functions as F
+
+    unsound = F.exists("pca_features", lambda value: F.isnan(value) | (F.abs(value) == float("inf")))
+    return {
+        "shortest": F.min(F.size("pca_features")),
+        "longest": F.max(F.size("pca_features")),
+        "broken": F.sum(F.when(unsound, 1).otherwise(0)),
+    }
 
 
 def _digest(*parts: str) -> str:

@@ -10,6 +10,8 @@ import dagster as dg
 from fruit_assets.assets.run_config import check_run_config
 from fruit_assets.pipeline.image_listing import ImageListing, list_images
 
+# Steps in this pool wait for each other across runs: one local Spark, or one EMR cluster, at a time.
+SPARK_POOL = "spark"
 DEMO_CLASSES = 131
 DEMO_IMAGES_PER_CLASS = 50
 

@@ -13,17 +13,22 @@ from fruit_assets import checks
 from fruit_assets.assets import pictures
 from fruit_assets.assets.outcome import Phases, explained_failures, published
 from fruit_assets.assets.raw_images import RAW_IMAGES, observation_of
-from fruit_assets.assets.resources import ImageCollection
+from fruit_assets.assets.repeating import RUN_CONFIG, config_of_run
+from fruit_assets.assets.resources import SPARK_POOL, ImageCollection
 from fruit_assets.assets.run_config import SamplingConfig
 from fruit_assets.assets.schemas import table_metadata
+from fruit_assets.pipeline.image_listing import digest_of
 from fruit_assets.pipeline.sampling import SamplePlan, choose, read_few, read_sample, require_enough, row_group_bytes
 from fruit_assets.spark.progress import reported_progress
 from fruit_assets.spark.resource import SparkResource
 from fruit_assets.storage.io_managers import AssetStorage
-from fruit_assets.storage.tables import stage_frame
+from fruit_assets.storage.tables import Writing, stage_again, stage_frame
 from fruit_assets.storage.versions import StagedVersion
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+    from pyspark.sql import SparkSession
+
     from fruit_assets.pipeline.image_listing import ImageListing
 
 NAME = "sampled_images"
@@ -38,6 +43,7 @@ _SHOWN = 40
     owners=["team:image-features"],
     code_version="1",
     metadata=table_metadata(NAME),
+    pool=SPARK_POOL,
     check_specs=checks.specs_for(NAME),
 )
 def sampled_images(
@@ -61,6 +67,7 @@ def sampled_images(
     """
     with explained_failures():
         phases = Phases()
+        config = config_of_run(context, config, storage.folder(NAME))
         with phases("listing"):
             listing = images.listing(context.log)
         context.log_event(observation_of(listing))
@@ -68,27 +75,35 @@ def sampled_images(
             chosen = choose(listing.table, SamplePlan(**config.model_dump()))
             require_enough(chosen)
         context.log.info(f"Chose {chosen.num_rows} of {listing.count} images in {len(listing.class_counts())} classes.")
-        with phases("spark_start"):
-            session, parallelism = spark.session(), spark.parallelism
-        row_group = row_group_bytes(chosen, parallelism)
-        with phases("reading_and_writing"), reported_progress(session, context.log.info, NAME):
-            frame = read_sample(session, listing, chosen, parallelism)
-            staged = stage_frame(frame, storage.writing(NAME, context), {"parquet.block.size": str(row_group)})
-        digest = _content_digest(staged)
-        staged = staged.with_facts(row_group_bytes=row_group, data_version=digest, **config.model_dump())
         counts = {item["values"]: item["counts"] for item in chosen["label"].value_counts().to_pylist()}
+        writing, listed = storage.writing(NAME, context), digest_of(chosen)
+        before = writing.folder.newest_with(root=listing.root, listed=listed, unread=0)
+        if before is None:
+            spark.prepare()
         with phases("pictures"):
-            metadata = {
-                **_pictures(listing, chosen, counts),
-                "images_listed": listing.count,
-                "sampled_classes": len(counts),
-            }
+            shown = _pictures(listing, chosen, counts)
+        if before is None:
+            with phases("spark_start"):
+                session = spark.session()
+            with phases("reading_and_writing"), reported_progress(session, context.log.info, NAME):
+                staged = _read(session, listing, chosen, writing).with_facts(root=listing.root, listed=listed)
+        else:
+            context.log.info("No image of the sample has changed since the previous version: it is published again.")
+            staged = stage_again(before, writing)
+        staged = staged.with_facts(**{RUN_CONFIG: config.model_dump(mode="json")})
+        digest = staged.manifest.facts["data_version"]
+        figures = {
+            "images_listed": listing.count,
+            "sampled_classes": len(counts),
+            "sampled_share": chosen.num_rows / listing.count,
+            "read_again": before is None,
+        }
         yield from published(
             [
                 dg.MaterializeResult(
                     asset_key=NAME,
                     value=staged,
-                    metadata={**metadata, "sampled_share": chosen.num_rows / listing.count, **phases.metadata()},
+                    metadata={**shown, **figures, **phases.metadata()},
                     data_version=dg.DataVersion(digest),
                 )
             ],
@@ -99,15 +114,20 @@ def sampled_images(
         )
 
 
-def _content_digest(staged: StagedVersion) -> str:
-    """Names the sample's rows by what they hold, whatever run wrote them."""
+def _read(session: "SparkSession", listing: "ImageListing", chosen: "pa.Table", writing: Writing) -> StagedVersion:
+    """Fetch and stage the chosen images; the facts name their content and say how to read it evenly."""
+    parallelism = session.sparkContext.defaultParallelism
+    row_group = row_group_bytes(chosen, parallelism)
+    frame = read_sample(session, listing, chosen, parallelism)
+    staged = stage_frame(frame, writing, {"parquet.block.size": str(row_group)})
     keys = staged.opened.read_table(["path", "label", "sha256"])
     rows = sorted(zip(*(keys[name].to_pylist() for name in ("path", "label", "sha256")), strict=True))
-    return hashlib.sha256(repr(rows).encode("utf-8", "surrogateescape")).hexdigest()[:32]
+    digest = hashlib.sha256(repr(rows).encode("utf-8", "surrogateescape")).hexdigest()[:32]
+    return staged.with_facts(row_group_bytes=row_group, data_version=digest, unread=keys["sha256"].null_count)
 
 
-def _pictures(listing: "ImageListing", chosen: Any, counts: dict[str, int]) -> dict[str, Any]:
+def _pictures(listing: "ImageListing", chosen: "pa.Table", counts: dict[str, int]) -> dict[str, Any]:
     step = max(1, chosen.num_rows // _SHOWN)
-    shown = chosen.slice(0).take(list(range(0, chosen.num_rows, step))[:_SHOWN])
+    shown = chosen.take(list(range(0, chosen.num_rows, step))[:_SHOWN])
     contents = read_few(listing.root, shown["path"].to_pylist())
     return {**pictures.contact_sheet(contents, shown["label"].to_pylist()), **pictures.class_histogram(counts)}

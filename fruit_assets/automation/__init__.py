@@ -1,0 +1,57 @@
+"""What happens by itself: the sensor, conditions, schedule and hooks of the graph, all switched off.
+
+Put here when things run and how each is switched on in the UI. What a run does belongs to `assets/`
+and `jobs.py`. One noun a file; this one only puts them together.
+"""
+
+from collections.abc import Sequence
+
+import dagster as dg
+
+from fruit_assets.automation.cleaning import build_cleaning_sensors
+from fruit_assets.automation.collection_sensor import raw_images_sensor
+from fruit_assets.automation.conditions import HOURLY, when_changed
+from fruit_assets.automation.freshness import FRESHNESS
+from fruit_assets.automation.refreshing import build_refresh_schedule, build_refresh_sensor
+from fruit_assets.settings import Settings
+
+Asset = dg.AssetsDefinition | dg.SourceAsset
+
+__all__ = ["HOURLY", "automated", "build_schedules", "build_sensors"]
+
+
+def automated(assets: Sequence[Asset], budget: str = HOURLY) -> list[Asset]:
+    """The assets with the conditions under which they refresh, and with what is expected of their age.
+
+    Args:
+        assets: the graph; what we do not make ourselves stays as it is.
+        budget: cron schedule; the graph is requested at most once per tick of it.
+    """
+    made = [asset for asset in assets if isinstance(asset, dg.AssetsDefinition)]
+    condition = when_changed(sorted(key for asset in made for key in asset.keys), budget)
+
+    def dressed(spec: dg.AssetSpec) -> dg.AssetSpec:
+        freshness = FRESHNESS.get(spec.key.to_user_string())
+        return spec.replace_attributes(automation_condition=condition, freshness_policy=freshness)
+
+    return [*(asset for asset in assets if asset not in made), *dg.map_asset_specs(dressed, made)]
+
+
+def build_sensors(assets: Sequence[Asset], settings: Settings) -> list[dg.SensorDefinition]:
+    """Every sensor, stopped until somebody switches it on."""
+    made = [key for asset in assets if isinstance(asset, dg.AssetsDefinition) for key in asset.keys]
+    names = sorted(key.to_user_string() for key in made)
+    return [raw_images_sensor, build_refresh_sensor(made), *build_cleaning_sensors(names), *_of_deployment(settings)]
+
+
+def _of_deployment(settings: Settings) -> list[dg.SensorDefinition]:
+    if settings.deployment != "emr" or settings.staging is None:
+        return []
+    from fruit_assets.emr.sweeper import build_sweeper
+
+    return [build_sweeper(settings.staging, settings.aws_region, settings.emr_cluster)]
+
+
+def build_schedules(job_name: str) -> list[dg.ScheduleDefinition]:
+    """The alternative to refreshing on change: refresh by the clock."""
+    return [build_refresh_schedule(job_name)]

@@ -1,0 +1,49 @@
+"""The sensor that watches the image collection: new, removed and rewritten images, by listing alone.
+
+Put here how a change is noticed and what is said about it. Listing belongs in `pipeline/image_listing.py`,
+what follows from a change in `conditions.py`.
+"""
+
+import json
+from pathlib import Path
+
+import dagster as dg
+
+from fruit_assets.assets.raw_images import observation_of
+from fruit_assets.assets.resources import ImageCollection
+from fruit_assets.pipeline.image_listing import ImageListing, list_images
+
+SECONDS_BETWEEN_LISTINGS = 300
+
+
+@dg.sensor(
+    name="watch_raw_images",
+    description="Lists the image collection every few minutes and records an observation of `raw_images` when an "
+    "image was added, removed or rewritten. It starts no run; `refresh_on_change` does.",
+    minimum_interval_seconds=SECONDS_BETWEEN_LISTINGS,
+    default_status=dg.DefaultSensorStatus.STOPPED,
+)
+def raw_images_sensor(context: dg.SensorEvaluationContext, images: ImageCollection) -> dg.SensorResult | dg.SkipReason:
+    """Observe `raw_images` when its data version differs from the one in the cursor.
+
+    The cursor lives in the instance, so a restart neither misses a change nor reports one twice. A listing
+    that fails fails the tick, in words, and the next tick looks again.
+    """
+    if images.demo and not Path(images.uri).exists():
+        return dg.SkipReason("FRUIT_ASSETS_IMAGES is not set; the first run renders the demo images to watch.")
+    listing = list_images(images.uri)
+    version, count, size = listing.data_version(), listing.count, listing.total_bytes
+    before = json.loads(context.cursor) if context.cursor else None
+    if before and before["data_version"] == version:
+        return dg.SkipReason(f"Nothing changed: {count:,} images, {size:,} bytes.")
+    return dg.SensorResult(
+        asset_events=[observation_of(listing)._replace(description=_change(before, listing))],
+        cursor=json.dumps({"data_version": version, "images": count, "bytes": size}),
+    )
+
+
+def _change(before: dict[str, int] | None, listing: ImageListing) -> str:
+    if before is None:
+        return f"First look: {listing.count:,} images."
+    more, bytes_more = listing.count - before["images"], listing.total_bytes - before["bytes"]
+    return f"The collection changed: {more:+,} images, {bytes_more:+,} bytes; now {listing.count:,} images."

@@ -1,0 +1,59 @@
+"""When the graph refreshes itself: something changed, the budget allows it, and nothing is running.
+
+Put here the condition, made of Dagster's own parts so that the daemon can evaluate it. Who evaluates
+it, and the switch, belong in `refreshing.py`.
+"""
+
+from collections.abc import Sequence
+from functools import reduce
+from operator import and_
+from typing import Any
+
+import dagster as dg
+
+HOURLY = "0 * * * *"
+
+Condition = dg.AutomationCondition[dg.AssetKey]
+
+
+def when_changed(graph: Sequence[dg.AssetKey], budget: str) -> Condition:
+    """The condition of every asset of the graph.
+
+    An asset refreshes when something it is made from was updated, when its code changed, or when it was
+    never made; together with whatever lies below it, in one run. A run that failed is not repeated before
+    the next change: what made it fail would be there still.
+
+    Args:
+        graph: all assets that share the budget.
+        budget: cron schedule (UTC). Changes wait for its next tick, and however many there were, the graph
+            is requested once.
+    """
+    c = dg.AutomationCondition
+    handled = c.newly_requested() | c.newly_updated()
+    # Unlike Dagster's eager(), also true for what was missing already when the switch was turned on.
+    changed = (c.any_deps_updated() | c.code_version_changed() | c.newly_missing()).since(handled)
+    return (
+        changed.with_label("changed since it was last made")
+        & _within_budget(graph, budget)
+        & _idle(graph)
+        & ~c.any_deps_missing().with_label("any dependency missing")
+    )
+
+
+def _within_budget(graph: Sequence[dg.AssetKey], budget: str) -> Condition:
+    """A tick has passed since any asset of the graph was last requested."""
+    c = dg.AutomationCondition
+    ticked = c.cron_tick_passed(budget).since(c.newly_requested())
+    return _all([c.asset_matches(key, ticked) for key in graph], f"within the budget of {budget}")
+
+
+def _idle(graph: Sequence[dg.AssetKey]) -> Condition:
+    """No asset of the graph is being made."""
+    c = dg.AutomationCondition
+    return _all([~c.asset_matches(key, c.in_progress()) for key in graph], "nothing is running")
+
+
+def _all(conditions: Sequence[Condition], label: str) -> Condition:
+    combined: Any = reduce(and_, conditions)
+    labelled: Condition = combined.with_label(label)
+    return labelled
