@@ -38,7 +38,7 @@ def yarn(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MiniYarn]:
 @pytest.fixture(scope="module")
 def simulator(tmp_path_factory: pytest.TempPathFactory, yarn: MiniYarn) -> Iterator[EmrSimulator]:
     folder = tmp_path_factory.mktemp("emr_on_yarn")
-    with EmrSimulator(folder, runner="spark", master="yarn", yarn_conf=yarn.conf) as running:
+    with EmrSimulator(folder, runner="spark", yarn=yarn) as running:
         running.create_bucket(_BUCKET)
         s3 = running.client("s3")
         for key, text in (("count.py", _COUNT), ("hang.py", _HANG), ("input/words", "fig\npear\nmedlar\n")):
@@ -85,8 +85,8 @@ def test_a_step_runs_on_yarn_reading_and_writing_s3(simulator, yarn, cluster_id,
     step_id = submit(simulator, cluster_id, *spark_submit(mode, f"count-{mode}"), *program)
     state = simulator.wait_for_step(step_id, timeout=240)
     application_id = application_ids(simulator, cluster_id, step_id)[0]
-    driver_log = simulator.step_log(step_id, "stderr") + yarn.container_log(application_id, "stderr")
-    assert state == "COMPLETED", driver_log
+    logs = simulator.step_log(step_id, "stderr"), yarn.container_logs(application_id)
+    assert state == "COMPLETED", logs
     application = yarn.application(application_id)
     assert (application.name, application.final_status) == (f"count-{mode}", "SUCCEEDED")
     s3 = simulator.client("s3")

@@ -19,6 +19,7 @@ from fruit_assets_tests.emr_simulator.logs import LogArchive
 from fruit_assets_tests.emr_simulator.node import Node
 from fruit_assets_tests.emr_simulator.runners import Runner
 from fruit_assets_tests.emr_simulator.steps import Step, now
+from fruit_assets_tests.emr_simulator.yarn import MiniYarn
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,13 @@ class Pace:
 
 @dataclass
 class World:
-    """What all agents share."""
+    """What all agents share.
+
+    Attributes:
+        build_node: lays out the primary node of a cluster.
+        cluster_s3: client with the credentials of an instance profile.
+        own_client: makes a client of the simulator itself.
+    """
 
     clusters: Clusters
     faults: Faults
@@ -49,6 +56,7 @@ class World:
     cluster_s3: Any
     own_client: Callable[[str], Any]
     check_roles: bool
+    yarn: MiniYarn | None
 
 
 class ClusterAgent:
@@ -181,12 +189,9 @@ class ClusterAgent:
         running = sum(step.state in ("RUNNING", "CANCEL_PENDING") for step in self.cluster.steps.values())
         pending = [step for step in self.cluster.steps.values() if step.state == "PENDING"]
         for step in pending[: max(0, self.cluster.concurrency - running)]:
-            world = self._world
-            execution = StepExecution(
-                step, self.cluster, world.clusters, node, world.faults, world.archive, world.cluster_s3
-            )
+            execution = StepExecution(step, self.cluster, node, self._world)
             self.executions[step.id] = execution
-            execution.start(world.runner)
+            execution.start()
 
     def _settle(self) -> None:
         """What follows from the steps for the cluster."""
@@ -261,7 +266,10 @@ class Agents:
 
     def execution(self, step_id: str) -> StepExecution:
         """The execution of a step that has started."""
-        return next(agent.executions[step_id] for agent in self._agents.values() if step_id in agent.executions)
+        for agent in self._agents.values():
+            if step_id in agent.executions:
+                return agent.executions[step_id]
+        raise KeyError(f"step {step_id} has not started: wait until it is RUNNING")
 
     def stop(self) -> None:
         for agent in self._agents.values():

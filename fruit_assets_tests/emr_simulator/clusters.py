@@ -141,4 +141,7 @@ class Clusters:
 
     def step(self, step_id: str) -> Step:
         """The step of that id, in whichever cluster."""
-        return next(cluster.steps[step_id] for cluster in self.by_id.values() if step_id in cluster.steps)
+        for cluster in self.by_id.values():
+            if step_id in cluster.steps:
+                return cluster.steps[step_id]
+        raise KeyError(f"no cluster has a step {step_id}")

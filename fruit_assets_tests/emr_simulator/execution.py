@@ -8,15 +8,17 @@ import re
 import signal
 import threading
 import time
-from typing import Any
+from typing import TYPE_CHECKING
 
 from fruit_assets_tests.emr_simulator import runners
-from fruit_assets_tests.emr_simulator.clusters import Cluster, Clusters
-from fruit_assets_tests.emr_simulator.faults import Faults
-from fruit_assets_tests.emr_simulator.logs import LogArchive, read_logs
+from fruit_assets_tests.emr_simulator.clusters import Cluster
+from fruit_assets_tests.emr_simulator.logs import read_logs
 from fruit_assets_tests.emr_simulator.node import Node
 from fruit_assets_tests.emr_simulator.processes import StepProcess
 from fruit_assets_tests.emr_simulator.steps import Step, now
+
+if TYPE_CHECKING:
+    from fruit_assets_tests.emr_simulator.agent import World
 
 _APPLICATION = re.compile(r"application_\d+_\d+")
 # The last line that looks like a cause is what EMR shows as the message of a failure.
@@ -29,24 +31,18 @@ _HADOOP_JAR = "hadoop jar /var/lib/aws/emr/step-runner/hadoop-jars/command-runne
 class StepExecution:
     """Runs a step in a thread of its own."""
 
-    def __init__(
-        self, step: Step, cluster: Cluster, clusters: Clusters, node: Node, faults: Faults, archive: LogArchive, s3: Any
-    ) -> None:
+    def __init__(self, step: Step, cluster: Cluster, node: Node, world: "World") -> None:
         self.step = step
         self._cluster = cluster
-        self._clusters = clusters
         self._node = node
-        self._faults = faults
-        self._archive = archive
-        self._s3 = s3
+        self._world = world
         self._process: StepProcess | None = None
         self._started = threading.Event()
         self._interrupted = False
         self.thread = threading.Thread(target=self._run, name=f"step {step.id}", daemon=True)
 
-    def start(self, runner: runners.Runner) -> None:
+    def start(self) -> None:
         """Make the step RUNNING and start its process. Hold the register's lock."""
-        self._runner = runner
         self.step.state = "RUNNING"
         self.step.started_at = now()
         if self._node.master != "yarn":
@@ -56,7 +52,7 @@ class StepExecution:
 
     def interrupt(self) -> None:
         """SEND_INTERRUPT: SIGTERM to the child process only."""
-        if self._faults.take("ignore_interrupt") is None:
+        if self._world.faults.take("ignore_interrupt") is None:
             self._interrupted = True
             self.kill(signal.SIGTERM, tree=False)
 
@@ -85,19 +81,19 @@ class StepExecution:
         self._started.set()
         exit_code = 1 if self._process is None else self._process.wait()
         self._write_controller_log(exit_code, time.monotonic() - began)
-        with self._clusters.changed:
+        with self._world.clusters.changed:
             if self.step.is_active:
                 self._conclude(exit_code)
-            self._clusters.changed.notify_all()
+            self._world.clusters.changed.notify_all()
         self._archive_logs()
 
     def _start_process(self) -> StepProcess:
         jar = self.step.config["HadoopJarStep"]["Jar"]
         if jar != "command-runner.jar":
             raise ValueError(f"the simulator runs command-runner.jar only, not {jar}")
-        if self._faults.take("hang") is not None:
+        if self._world.faults.take("hang") is not None:
             return runners.start_hung(self._node, self.step.id)
-        return runners.start(self._runner, self._node, self.step.id, self.step.args, self._s3)
+        return runners.start(self._world.runner, self._node, self.step.id, self.step.args, self._world.cluster_s3)
 
     def _conclude(self, exit_code: int) -> None:
         """Set the terminal state. Hold the register's lock."""
@@ -145,4 +141,8 @@ class StepExecution:
     def _archive_logs(self) -> None:
         logs = read_logs(self._node.logs(self.step.id))
         named = {f"{self._cluster.id}/steps/{self.step.id}/{name}": content for name, content in logs.items()}
-        self._archive.archive(self.step.log_uri, named, self._cluster.request.get("LogEncryptionKmsKeyId"))
+        if self._world.yarn is not None:
+            for application in self.step.application_ids:
+                for name, content in self._world.yarn.container_logs(application).items():
+                    named[f"{self._cluster.id}/containers/{application}/{name}"] = content
+        self._world.archive.archive(self.step.log_uri, named, self._cluster.request.get("LogEncryptionKmsKeyId"))

@@ -4,6 +4,7 @@ Put here the way of a request: recorded, perhaps spoilt by a fault, dispatched, 
 operation means belongs to the operations.
 """
 
+import functools
 import io
 import socket
 import threading
@@ -61,7 +62,7 @@ class Endpoint:
         self._faults = faults
         self._lock = lock
         self._quotas = quotas
-        self._moto = DomainDispatcherApplication(create_backend_app)
+        self._moto = _moto()
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         environ["HTTP_X_MOTO_ACCOUNT_ID"] = self._account
@@ -120,6 +121,12 @@ class Endpoint:
             headers = [pair for pair in headers if not pair[0].lower().startswith(_HIDDEN_AFTER_TRUNCATION)]
             headers.append(("Content-Length", str(len(body))))
         return status, headers, body
+
+
+@functools.lru_cache(maxsize=1)
+def _moto() -> DomainDispatcherApplication:
+    """Moto's application: one for all simulators, which differ by account."""
+    return DomainDispatcherApplication(create_backend_app)
 
 
 class Server:

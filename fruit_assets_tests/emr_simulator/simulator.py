@@ -22,8 +22,10 @@ from fruit_assets_tests.emr_simulator.node import Node
 from fruit_assets_tests.emr_simulator.quotas import Quotas
 from fruit_assets_tests.emr_simulator.recording import CLUSTER_KEY, ORCHESTRATOR_KEY, OWN_KEY, Recording, Request
 from fruit_assets_tests.emr_simulator.runners import Runner
+from fruit_assets_tests.emr_simulator.serialisation import EmrError
 from fruit_assets_tests.emr_simulator.server import Endpoint, Operation, Server
 from fruit_assets_tests.emr_simulator.step_operations import StepOperations
+from fruit_assets_tests.emr_simulator.yarn import MiniYarn
 
 # Operations without a state of their own here: moto answers them.
 _MOTOS = frozenset(
@@ -46,8 +48,8 @@ class EmrSimulator:
         starting_seconds, bootstrap_seconds, terminating_seconds: how long these states last.
         log_delay_seconds: from the end of a step to its logs in LogUri (five minutes with EMR).
         idle_scale: seconds of ours for one second of an IdleTimeout.
-        master: what Spark runs on: a local master, or `yarn`.
-        yarn_conf: folder with the `yarn-site.xml` of a running YARN, for `yarn`.
+        master: the local master Spark runs on.
+        yarn: a running YARN that Spark runs on instead.
         check_roles: whether instance profile and service role must exist in IAM.
         enforce_quotas: whether EMR's default API rates are in force.
     """
@@ -63,7 +65,7 @@ class EmrSimulator:
         log_delay_seconds: float = 0.5,
         idle_scale: float = 1.0,
         master: str = "local[1]",
-        yarn_conf: Path | None = None,
+        yarn: MiniYarn | None = None,
         region: str = "us-east-1",
         check_roles: bool = False,
         enforce_quotas: bool = False,
@@ -72,8 +74,8 @@ class EmrSimulator:
         self.account = f"{secrets.randbelow(10**12):012d}"
         self._work_dir = work_dir
         self._runner = runner
-        self._master = master
-        self._yarn_conf = yarn_conf
+        self._master = "yarn" if yarn is not None else master
+        self._yarn = yarn
         self._check_roles = check_roles
         self._register = Clusters()
         self._agents = Agents()
@@ -100,6 +102,7 @@ class EmrSimulator:
             self._client("s3", CLUSTER_KEY),
             lambda service: self._client(service, OWN_KEY),
             self._check_roles,
+            self._yarn,
         )
         return self
 
@@ -190,7 +193,7 @@ class EmrSimulator:
         methods = [getattr(operations, name, None) for operations in self._operations]
         found: Operation | None = next((method for method in methods if method is not None), None)
         if found is None:
-            raise NotImplementedError(f"the simulator does not know EMR's {name}")
+            raise EmrError("NotImplementedException", f"The simulator does not know EMR's {name}.", 501)
         return found
 
     def _client(self, service: str, access_key: str) -> Any:
@@ -223,7 +226,8 @@ class EmrSimulator:
             for key, value in configuration.get("Properties", {}).items()
         }
         root = self._work_dir / cluster.id
-        return Node(root, self.endpoint_url, cluster.region, self._master, self._yarn_conf, defaults)
+        yarn_conf = self._yarn.conf if self._yarn is not None else None
+        return Node(root, self.endpoint_url, cluster.region, self._master, yarn_conf, defaults)
 
     def _build_node(self, cluster: Cluster) -> Node:
         node = self._node(cluster)

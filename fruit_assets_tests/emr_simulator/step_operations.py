@@ -48,7 +48,7 @@ class StepOperations:
         # EMR lists the newest first.
         steps = self._steps(cluster, step_ids) if step_ids else list(reversed(cluster.steps.values()))
         states = params.get("StepStates")
-        kept = [step for step in steps if not states or step.state in states]
+        kept = [step for step in steps if not states or (step.reported_state or step.state) in states]
         for step in kept:
             self._refresh(cluster, step)
         return page("Steps", [step.summary() for step in kept], params)

@@ -2,6 +2,9 @@
 
 import gzip
 import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError, ConnectionClosedError
@@ -9,7 +12,7 @@ from botocore.exceptions import ClientError, ConnectionClosedError
 from fruit_assets_tests.emr_simulator import EmrSimulator, StepCall
 
 
-def run_cluster(simulator: EmrSimulator, **request) -> str:
+def run_cluster(simulator: EmrSimulator, **request: Any) -> str:
     defaults = {
         "Name": "test",
         "ReleaseLabel": "emr-spark-8.1.0",
@@ -36,14 +39,14 @@ def add_step(simulator: EmrSimulator, cluster_id: str, *args: str, action: str =
     return simulator.client("emr").add_job_flow_steps(JobFlowId=cluster_id, Steps=[step])["StepIds"][0]
 
 
-def refusal(call, **params) -> tuple[str, str]:
+def refusal(call: Callable[..., Any], **params: Any) -> tuple[str, str]:
     with pytest.raises(ClientError) as refused:
         call(**params)
     error = refused.value.response["Error"]
     return error["Code"], error["Message"]
 
 
-def test_a_step_runs_with_the_code_it_ships_and_its_logs_appear_late(emr_simulator):
+def test_a_step_runs_with_the_code_it_ships_and_its_logs_appear_late(emr_simulator: EmrSimulator) -> None:
     s3, emr = emr_simulator.client("s3"), emr_simulator.client("emr")
     for name in ("code", "logs"):
         emr_simulator.create_bucket(name)
@@ -81,7 +84,7 @@ def test_a_step_runs_with_the_code_it_ships_and_its_logs_appear_late(emr_simulat
     assert emr_simulator.calls("PutObject", caller="cluster")[0].params == {"Bucket": "code", "Key": "answer"}
 
 
-def test_interrupt_then_terminate_stop_a_step(emr_simulator):
+def test_interrupt_then_terminate_stop_a_step(emr_simulator: EmrSimulator) -> None:
     emr = emr_simulator.client("emr")
     cluster_id = run_cluster(emr_simulator)
     stubborn = "import signal, time\nsignal.signal(15, signal.SIG_IGN)\nprint('on', flush=True)\ntime.sleep(600)"
@@ -98,7 +101,7 @@ def test_interrupt_then_terminate_stop_a_step(emr_simulator):
     assert emr_simulator.wait_for_step(waiting) == "COMPLETED"
 
 
-def test_a_lost_cluster_interrupts_its_step_and_takes_no_more(emr_simulator):
+def test_a_lost_cluster_interrupts_its_step_and_takes_no_more(emr_simulator: EmrSimulator) -> None:
     emr = emr_simulator.client("emr")
     cluster_id = run_cluster(emr_simulator)
     emr_simulator.faults.hang_next_step()
@@ -123,7 +126,7 @@ def test_a_lost_cluster_interrupts_its_step_and_takes_no_more(emr_simulator):
     assert "finished may not be modified" in message
 
 
-def test_emr_s_limits_are_enforced(emr_simulator):
+def test_emr_s_limits_are_enforced(emr_simulator: EmrSimulator) -> None:
     emr = emr_simulator.client("emr")
     cluster_id = run_cluster(emr_simulator, StepConcurrencyLevel=2)
     step = {"Name": "x", "ActionOnFailure": "CONTINUE", "HadoopJarStep": {"Jar": "command-runner.jar"}}
@@ -143,7 +146,7 @@ def test_emr_s_limits_are_enforced(emr_simulator):
     assert emr.list_steps(ClusterId=cluster_id)["Steps"] == []
 
 
-def test_a_failed_bootstrap_leaves_its_log_and_its_reason(emr_simulator):
+def test_a_failed_bootstrap_leaves_its_log_and_its_reason(emr_simulator: EmrSimulator) -> None:
     emr_simulator.create_bucket("logs")
     emr_simulator.faults.fail_bootstrap("pip: no matching distribution")
     cluster_id = run_cluster(emr_simulator)
@@ -159,7 +162,7 @@ def test_a_failed_bootstrap_leaves_its_log_and_its_reason(emr_simulator):
     assert b"no matching" in gzip.decompress(s3.get_object(Bucket="logs", Key=key)["Body"].read())
 
 
-def test_an_idle_cluster_terminates_itself(tmp_path):
+def test_an_idle_cluster_terminates_itself(tmp_path: Path) -> None:
     with EmrSimulator(tmp_path, idle_scale=0.01) as simulator:
         cluster_id = run_cluster(simulator, AutoTerminationPolicy={"IdleTimeout": 60})
         step_id = add_step(simulator, cluster_id, "true")
@@ -167,7 +170,7 @@ def test_an_idle_cluster_terminates_itself(tmp_path):
         simulator.wait_for(lambda: simulator.clusters[cluster_id].state == "TERMINATED")
 
 
-def test_faults_reach_only_what_they_name(emr_simulator):
+def test_faults_reach_only_what_they_name(emr_simulator: EmrSimulator) -> None:
     emr, s3 = emr_simulator.client("emr"), emr_simulator.client("s3")
     cluster_id = run_cluster(emr_simulator)
     emr_simulator.faults.throttle("DescribeCluster")
@@ -185,7 +188,7 @@ def test_faults_reach_only_what_they_name(emr_simulator):
     assert reads == [b"01234", b"0123456789"]
 
 
-def test_a_function_can_stand_in_for_a_step(tmp_path):
+def test_a_function_can_stand_in_for_a_step(tmp_path: Path) -> None:
     def run(call: StepCall) -> int:
         print(call.args, file=call.stdout)
         return 0 if call.interrupted.wait(0.01) else 3

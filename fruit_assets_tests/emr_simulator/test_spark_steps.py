@@ -44,7 +44,7 @@ def put_code(simulator: EmrSimulator, bucket: str) -> None:
         s3.put_object(Bucket=bucket, Key=key, Body=body)
 
 
-def test_spark_submit_takes_everything_from_s3(spark_emr_simulator):
+def test_spark_submit_takes_everything_from_s3(spark_emr_simulator: EmrSimulator) -> None:
     simulator = spark_emr_simulator
     put_code(simulator, "spark-steps")
     s3 = simulator.client("s3")
@@ -63,7 +63,7 @@ def test_spark_submit_takes_everything_from_s3(spark_emr_simulator):
     assert answer["folder"] == []
 
 
-def test_cancelling_a_spark_step_leaves_no_process(spark_emr_simulator):
+def test_cancelling_a_spark_step_leaves_no_process(spark_emr_simulator: EmrSimulator) -> None:
     simulator = spark_emr_simulator
     put_code(simulator, "spark-cancel")
     cluster_id = run_cluster(simulator, StepConcurrencyLevel=2)

@@ -142,10 +142,10 @@ class MiniYarn:
             if report.getApplicationId().toString() == application_id:
                 self._client.killApplication(report.getApplicationId())
 
-    def container_log(self, application_id: str, name: str) -> str:
-        """The logs of that name of all containers of an application, one after the other."""
-        logs = sorted(self._folder.rglob(f"{application_id}/container_*/{name}"))
-        return "\n".join(log.read_text(errors="replace") for log in logs)
+    def container_logs(self, application_id: str) -> dict[str, bytes]:
+        """The logs of the containers of an application, by `<container>/<name>`."""
+        logs = sorted(self._folder.rglob(f"{application_id}/container_*/std*"))
+        return {f"{log.parent.name}/{log.name}": log.read_bytes() for log in logs}
 
     def _write_site(self) -> None:
         stream = self._gateway.jvm.java.io.FileOutputStream(str(self.conf / "yarn-site.xml"))

@@ -35,7 +35,7 @@ def main(bucket: str, endpoint_url: str, region: str, cache: str) -> None:
         "images": {row.path: row.content.decode() for row in images},
         "one": one,
         "rows": spark.read.parquet(table).count(),
-        "arguments": [argument for process in jvm for argument in process.cmdline()],
+        "arguments": [argument for process in jvm for argument in process.as_dict(["cmdline"])["cmdline"] or []],
         "conf": dict(spark.sparkContext.getConf().getAll()),
     }
     print(json.dumps(answer))
