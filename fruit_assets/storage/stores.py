@@ -7,7 +7,7 @@ What the bytes mean (versions, manifests, tables) does not belong here.
 import os
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,11 +21,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class StoredObject:
-    """One object: its key relative to the store, its size in bytes, and when it was last written."""
+    """One object: its key relative to the store, its size in bytes, when it was last written, and a
+    stamp that changes when its content does (modification time in nanoseconds, or the ETag).
+    """
 
     key: str
     size: int
     modified: datetime
+    stamp: str
 
 
 class Store(Protocol):
@@ -102,7 +105,8 @@ class LocalStore:
                 except FileNotFoundError:  # removed by somebody else between the listing and now
                     continue
                 modified = datetime.fromtimestamp(status.st_mtime, UTC)
-                yield StoredObject(path.relative_to(self.root).as_posix(), status.st_size, modified)
+                key = path.relative_to(self.root).as_posix()
+                yield StoredObject(key, status.st_size, modified, str(status.st_mtime_ns))
 
     def delete(self, keys: Iterable[str]) -> None:
         parents = set()
@@ -111,8 +115,9 @@ class LocalStore:
                 (self.root / key).unlink(missing_ok=True)
             parents.add((self.root / key).parent)
         for parent in sorted(parents, key=lambda path: len(path.parts), reverse=True):
-            if parent != self.root and parent.is_dir() and not any(parent.iterdir()):
-                parent.rmdir()
+            if parent != self.root:
+                with suppress(OSError):  # not empty, or somebody else was first
+                    parent.rmdir()
 
     def filesystem(self) -> tuple["pyarrow.fs.FileSystem", str]:
         import pyarrow.fs
@@ -154,8 +159,10 @@ class S3Store:
 
     def get(self, key: str) -> bytes:
         """Read one object; raises KeyError when it is not there."""
-        response = self._call("read", key, lambda: self._s3.get_object(Bucket=self.bucket, Key=self._key(key)))
-        content: bytes = response["Body"].read()
+        # The body is read in the call too: a connection may break in the middle of it.
+        content: bytes = self._call(
+            "read", key, lambda: self._s3.get_object(Bucket=self.bucket, Key=self._key(key))["Body"].read()
+        )
         return content
 
     def put(self, key: str, content: bytes) -> None:
@@ -175,7 +182,7 @@ class S3Store:
         while (page := self._call("list", prefix, lambda: next(iterator, None))) is not None:
             for item in page.get("Contents", []):
                 if not item["Key"].endswith("/"):
-                    yield StoredObject(item["Key"].removeprefix(root), item["Size"], item["LastModified"])
+                    yield StoredObject(item["Key"].removeprefix(root), item["Size"], item["LastModified"], item["ETag"])
 
     def delete(self, keys: Iterable[str]) -> None:
         batch: list[dict[str, str]] = [{"Key": self._key(key)} for key in keys]

@@ -6,7 +6,8 @@ not there. How Spark writes the files belongs in `tables.py`, how small files ar
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -42,7 +43,7 @@ class Manifest:
 
     Attributes:
         version: `<run_id>-<attempt>`.
-        created_at: ISO 8601, UTC.
+        created_at: when it was published (before that: staged); ISO 8601, UTC.
         run_id: the Dagster run that made it.
         row_count: rows of a table, 0 for an artifact.
         schema: `[{"name": ..., "type": ...}]` of a table, empty for an artifact.
@@ -97,6 +98,12 @@ class Version:
 
         return read_spark(self, session)
 
+    def is_intact(self) -> bool:
+        """Whether every listed file is there, with the size it was published with."""
+        folders = {file.path.rpartition("/")[0] for file in self.manifest.files}
+        sizes = {item.key: item.size for folder in folders for item in self.store.list(f"{folder}/")}
+        return all(sizes.get(file.path) == file.bytes for file in self.manifest.files)
+
     def read_file(self, name: str) -> bytes:
         """The bytes of one file of an artifact, by its file name."""
         for file in self.manifest.files:
@@ -107,17 +114,10 @@ class Version:
 
 @dataclass(frozen=True)
 class StagedVersion:
-    """A version that is complete on storage but that nobody sees until `AssetFolder.publish`.
-
-    Attributes:
-        folder: the asset's folder.
-        manifest: what would be published.
-        measures: figures taken while the rows were written; not published.
-    """
+    """A version that is complete on storage but that nobody sees until `AssetFolder.publish`."""
 
     folder: "AssetFolder"
     manifest: Manifest
-    measures: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def opened(self) -> Version:
@@ -156,13 +156,27 @@ class AssetFolder:
         except NotPublishedError:
             return None
 
+    def newest_with(self, **facts: Any) -> Version | None:
+        """The newest published version that states all these facts and whose files are all there, or None."""
+
+        def fits(version: Version) -> bool:
+            stated = all(version.manifest.facts.get(name) == value for name, value in facts.items())
+            return stated and version.is_intact()
+
+        current = self.current_or_none()
+        if current is None or fits(current):
+            return current
+        return next((version for version in self.published() if fits(version)), None)
+
     def published(self) -> list[Version]:
         """Every version that still has its manifest, newest first."""
-        versions = [
-            Version(self.store, Manifest.from_json(self.store.get(item.key), self.store.uri_of(item.key)))
-            for item in self.store.list("versions/")
-            if item.key.endswith(f"/{MANIFEST}")
-        ]
+        versions = []
+        for item in self.store.list("versions/"):
+            if item.key.endswith(f"/{MANIFEST}"):
+                # Another run's retention may remove a version between the listing and now.
+                with suppress(KeyError):
+                    manifest = Manifest.from_json(self.store.get(item.key), self.store.uri_of(item.key))
+                    versions.append(Version(self.store, manifest))
         return sorted(versions, key=lambda version: version.manifest.created_at, reverse=True)
 
     def staged(
@@ -185,15 +199,31 @@ class AssetFolder:
         )
         return StagedVersion(self, manifest)
 
-    def publish(self, staged: StagedVersion) -> Version:
+    def publish(self, staged: StagedVersion, now: datetime | None = None) -> Version:
         """Make a staged version the one readers see: one atomic replacement of `CURRENT`.
 
         The manifest is kept beside the version too, so that retention knows which files it needs.
+
+        Raises:
+            StorageError: the version lists files of an older one that have been removed since it was staged.
         """
-        content = staged.manifest.to_json()
-        self.store.put(f"versions/{staged.manifest.version}/{MANIFEST}", content)
+        self._require_taken_over(staged.manifest)
+        published = (now or datetime.now(UTC)).isoformat(timespec="microseconds")
+        manifest = replace(staged.manifest, created_at=published)
+        content = manifest.to_json()
+        self.store.put(f"versions/{manifest.version}/{MANIFEST}", content)
         self.store.put(CURRENT, content)
-        return Version(self.store, staged.manifest)
+        return Version(self.store, manifest)
+
+    def _require_taken_over(self, manifest: Manifest) -> None:
+        paths = {file.path for file in manifest.files if file.path.split("/")[1] != manifest.version}
+        folders = {path.rpartition("/")[0] for path in paths}
+        there = {item.key for folder in folders for item in self.store.list(f"{folder}/")}
+        if missing := sorted(paths - there):
+            raise StorageError(
+                f"Version {manifest.version} takes over {missing[0]}, which another run has removed meanwhile. "
+                "Nothing was published. Run it again."
+            )
 
     def remove_old(self, now: datetime | None = None) -> list[str]:
         """Delete versions that nobody can be reading any more; returns the keys removed.
@@ -212,8 +242,8 @@ class AssetFolder:
         listed = {file.path for version in kept for file in version.manifest.files}
         manifested = {version.manifest.version for version in versions}
         doomed = list(self._unneeded(now, names, listed, manifested))
-        # The manifest goes last: while it is there, the version still counts as published.
-        doomed.sort(key=lambda key: key.endswith(MANIFEST))
+        # Manifests go first: what is killed half way must not leave a version that looks whole.
+        doomed.sort(key=lambda key: not key.endswith(f"/{MANIFEST}"))
         self.store.delete(doomed)
         return doomed
 
