@@ -1,7 +1,96 @@
-"""stand-in"""
+"""Pictures as metadata: each story as a miniature on the asset's page and in full behind a click.
 
-from typing import Any
+Put here which pictures an asset has and what is written beside them. Drawing belongs in
+`pipeline/plots.py` and `pipeline/miniatures.py`.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import dagster as dg
+
+from fruit_assets.pipeline import miniatures, plots
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from fruit_assets.storage.versions import Version
+
+Pictures = dict[str, dg.MarkdownMetadataValue]
 
 
-def __getattr__(name: str) -> Any:
-    return lambda *a, **k: {}
+def contact_sheet(images: Sequence[bytes | None], captions: Sequence[str]) -> Pictures:
+    """A look at some of the sampled images."""
+    contents = [image or b"" for image in images]
+    small = miniatures.miniature_markdown(
+        miniatures.sheet(contents), "sample", f"{len(contents)} of the sampled images"
+    )
+    return _pair("sample", small, plots.contact_sheet(contents, captions))
+
+
+def class_histogram(counts: Mapping[str, int]) -> Pictures:
+    """How many images each class has in the sample."""
+    values = sorted(counts.values(), reverse=True)
+    text = f"{values[-1]} to {values[0]} images in each of {len(values)} classes"
+    small = miniatures.miniature_markdown(miniatures.bars(values), "images per class", text)
+    return _pair("images_per_class", small, plots.class_histogram(counts))
+
+
+def work_done(reused: int, computed: int, rejected: int, seconds: Mapping[str, float]) -> Pictures:
+    """What was reused and what computed, and where the seconds went."""
+    text = f"{reused:,} reused, {computed:,} computed, {rejected:,} rejected"
+    bar = miniatures.stacked_bar([computed, reused, rejected])
+    small = miniatures.miniature_markdown(bar, "reused and computed", text)
+    phases = ", ".join(f"{name.replace('_', ' ')} {value:.1f} s" for name, value in seconds.items())
+    where = miniatures.miniature_markdown(miniatures.stacked_bar(list(seconds.values())), "phases", phases)
+    return {
+        **_pair("images", small, plots.reuse_bar(reused, computed, rejected)),
+        **_pair("phases", where, plots.phase_bars(seconds)),
+    }
+
+
+def rejected_by_reason(counts: Mapping[str, int]) -> Pictures:
+    """Why images were rejected; nothing to draw when none was."""
+    if not counts:
+        return {"reasons": dg.MetadataValue.md("No image was rejected.")}
+    ordered = sorted(counts.items(), key=lambda item: -item[1])
+    text = ", ".join(f"{reason} {count}" for reason, count in ordered[:3])
+    small = miniatures.miniature_markdown(miniatures.bars([count for _, count in ordered]), "reasons", text[:150])
+    return _pair("reasons", small, plots.rejected_by_reason(counts))
+
+
+def scree(ratio: "np.ndarray", chosen: int) -> Pictures:
+    """The variance that the components explain together, and where k was chosen."""
+    text = f"{ratio[:chosen].sum():.1%} of the variance in {chosen} components"
+    small = miniatures.miniature_markdown(miniatures.scree(ratio, chosen), "explained variance", text)
+    return _pair("explained_variance", small, plots.scree(ratio, chosen))
+
+
+def scatter(components: "Version", most: int) -> Pictures:
+    """The images in the plane of the first two components; at most `most` of them are drawn."""
+    import numpy as np
+
+    from fruit_assets.pipeline.pca import feature_matrix
+
+    table = components.read_table(["label", "pca_features"])
+    if table.num_rows > most:
+        table = table.take(np.linspace(0, table.num_rows - 1, most).astype(int))
+    points = feature_matrix(table["pca_features"])[:, :2]
+    if points.shape[1] < 2:  # a single component: spread the dots along one line
+        points = np.column_stack([points, np.zeros(len(points))])
+    labels = table["label"].to_pylist()
+    text = f"first two components of {len(points):,} images"
+    small = miniatures.miniature_markdown(miniatures.scatter(points, labels), "components", text)
+    return _pair("map", small, plots.scatter_by_class(points, labels))
+
+
+def confusion(matrix: "np.ndarray", labels: Sequence[str], accuracy: float) -> Pictures:
+    """What the baseline takes for what."""
+    text = f"{accuracy:.1%} right, {len(labels)} classes"
+    small = miniatures.miniature_markdown(miniatures.matrix(matrix), "confusion", text)
+    return _pair("confusion", small, plots.confusion_matrix(matrix, labels))
+
+
+def _pair(name: str, small: str, full: bytes) -> Pictures:
+    picture = miniatures.picture_markdown(full, name.replace("_", " "))
+    return {name: dg.MetadataValue.md(small), f"{name}_full": dg.MetadataValue.md(picture)}

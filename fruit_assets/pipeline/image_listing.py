@@ -61,13 +61,18 @@ class ImageListing:
 
     def data_version(self) -> str:
         """A digest that changes when an image is added, removed, renamed or rewritten."""
-        digest = hashlib.sha256()
-        for batch in self.table.select(["path", "size", "stamp"]).to_batches(max_chunksize=65536):
-            columns = (batch.column(index).to_pylist() for index in range(3))
-            digest.update(
-                "\n".join(f"{path}\0{size}\0{stamp}" for path, size, stamp in zip(*columns, strict=True)).encode()
-            )
-        return digest.hexdigest()[:32]
+        return digest_of(self.table)
+
+
+def digest_of(files: "pa.Table") -> str:
+    """A digest of `path, size, stamp` of some listed files."""
+    digest = hashlib.sha256()
+    for batch in files.select(["path", "size", "stamp"]).to_batches(max_chunksize=65536):
+        columns = (batch.column(index).to_pylist() for index in range(3))
+        digest.update(
+            "\n".join(f"{path}\0{size}\0{stamp}" for path, size, stamp in zip(*columns, strict=True)).encode()
+        )
+    return digest.hexdigest()[:32]
 
 
 def list_images(root: str) -> ImageListing:
@@ -105,7 +110,7 @@ def _is_image(path: str) -> bool:
 
 def _list_s3(root: str) -> Iterator[ListedFile]:
     for item in open_store(root).list():
-        yield ListedFile(item.key, item.size, item.modified.isoformat())
+        yield ListedFile(item.key, item.size, item.stamp)
 
 
 def _list_folder(root: Path) -> Iterator[ListedFile]:

@@ -9,10 +9,12 @@ import json
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
-from fruit_assets.storage.artifacts import array_bytes
+from fruit_assets.storage.artifacts import array_bytes, read_array
 
 if TYPE_CHECKING:
     import numpy as np
+
+    from fruit_assets.storage.versions import Version
 
 # Enough to judge the components, and it bounds the driver's memory and time.
 MAX_IMAGES = 20_000
@@ -48,6 +50,11 @@ class Recognition:
         report = {name: value for name, value in asdict(self).items() if name != "confusion"}
         text = json.dumps(report, indent=1, ensure_ascii=False).encode()
         return {REPORT_FILE: text, CONFUSION_FILE: array_bytes(self.confusion)}
+
+    @staticmethod
+    def of(version: "Version") -> "Recognition":
+        report = json.loads(version.read_file(REPORT_FILE))
+        return Recognition(confusion=read_array(version, CONFUSION_FILE), **report)
 
 
 def evaluate(points: "np.ndarray", labels: list[str], paths: list[str], *, test_share: float = 0.3) -> Recognition:

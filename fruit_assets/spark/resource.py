@@ -23,6 +23,9 @@ class SparkResource(dg.ConfigurableResource):
     def session(self) -> "SparkSession":
         """The session; the first call may take seconds."""
 
+    def prepare(self) -> None:
+        """Say that a session will be wanted soon; does not wait for it."""
+
     @property
     def parallelism(self) -> int:
         """Tasks that run at the same time."""
@@ -30,7 +33,7 @@ class SparkResource(dg.ConfigurableResource):
 
 
 class LocalSpark(SparkResource):
-    """Spark inside this process, started in the background when a run begins.
+    """Spark inside this process, started in the background as soon as somebody says that it will be wanted.
 
     `dagster_pyspark.LazyPySparkResource` imports pyspark with the code location and starts the JVM only
     when a step is already waiting for it; this one does neither.
@@ -48,13 +51,13 @@ class LocalSpark(SparkResource):
     conf: dict[str, str] = Field(default_factory=dict)
     _early: EarlySession | None = PrivateAttr(default=None)
 
-    def setup_for_execution(self, context: dg.InitResourceContext) -> None:
-        """Begin to start the JVM, so that it is there when the first Spark asset wants it."""
-        self._early = EarlySession(self._options())
-
-    def session(self) -> "SparkSession":
+    def prepare(self) -> None:
         if self._early is None:
             self._early = EarlySession(self._options())
+
+    def session(self) -> "SparkSession":
+        self.prepare()
+        assert self._early is not None  # noqa: S101  prepare() has just set it
         return self._early.get()
 
     def _options(self) -> LocalSparkOptions:

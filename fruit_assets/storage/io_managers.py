@@ -7,7 +7,7 @@ IO manager publishes it. So a version that fails its checks is never seen by a r
 import dagster as dg
 from pydantic import PrivateAttr
 
-from fruit_assets.errors import InputError
+from fruit_assets.errors import InputError, StorageError
 from fruit_assets.storage.stores import open_store
 from fruit_assets.storage.tables import Writing
 from fruit_assets.storage.versions import AssetFolder, StagedVersion, Version
@@ -52,7 +52,6 @@ class VersionIOManager(dg.ConfigurableIOManager):
         folder = obj.folder
         version = folder.publish(obj)
         manifest = version.manifest
-        kept = folder.remove_old()
         metadata: dict[str, dg.MetadataValue | str | int] = {
             "dagster/uri": folder.store.uri,
             "version": manifest.version,
@@ -62,10 +61,21 @@ class VersionIOManager(dg.ConfigurableIOManager):
         if manifest.schema:
             metadata["dagster/row_count"] = manifest.row_count
         context.add_output_metadata(metadata)
-        if kept:
-            context.log.info(f"Removed {len(kept)} files of old versions of {context.asset_key.to_user_string()}.")
+        _remove_old(folder, context)
 
     def load_input(self, context: dg.InputContext) -> Version:
         if context.upstream_output is None and not context.has_asset_key:
             raise InputError("Only published assets can be loaded; this input is not one.")
         return self.storage.folder(context.asset_key.path[-1]).current()
+
+
+def _remove_old(folder: AssetFolder, context: dg.OutputContext) -> None:
+    name = context.asset_key.to_user_string()
+    try:
+        removed = folder.remove_old()
+    except StorageError as error:
+        # The new version is out: storage that is not tidy is no reason to fail, and to compute it again.
+        context.log.warning(f"The old versions of {name} stay: {error}")
+        return
+    if removed:
+        context.log.info(f"Removed {len(removed)} files of old versions of {name}.")

@@ -21,8 +21,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class StoredObject:
-    """One object: its key relative to the store, its size in bytes, when it was last written, and a
-    stamp that changes when its content does (modification time in nanoseconds, or the ETag).
+    """One object of a store.
+
+    Attributes:
+        key: relative to the store.
+        size: in bytes.
+        modified: when it was last written.
+        stamp: changes when the content does: modification time in nanoseconds, or the ETag.
     """
 
     key: str

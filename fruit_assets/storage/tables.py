@@ -7,7 +7,7 @@ Put here how rows get into and out of the files a manifest lists. Publishing the
 import io
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from fruit_assets.errors import StorageError
@@ -60,7 +60,7 @@ def stage_frame(
         frame: what to write.
         writing: the asset's folder, run and attempt.
         options: Parquet writer options, such as `parquet.block.size`.
-        measures: aggregates over the rows as they are written, by name; found in the result's `measures`.
+        measures: aggregates over the rows as they are written, by name; found in the facts as `measures`.
 
     Raises:
         StorageError: storage cannot be written, or files and metrics disagree.
@@ -82,8 +82,8 @@ def stage_frame(
             f"{listed}: a task attempt left files behind. Nothing was published; run the step again."
         )
     schema = [{"name": item.name, "type": item.dataType.simpleString()} for item in frame.schema.fields]
-    staged = writing.folder.staged(writing.run_id, writing.attempt, files, schema)
-    return replace(staged, measures={name: seen.get[name] for name in measures or {}})
+    measured = {name: seen.get[name] for name in measures or {}}
+    return writing.folder.staged(writing.run_id, writing.attempt, files, schema, {"measures": measured})
 
 
 def stage_table(table: "pa.Table", writing: Writing) -> StagedVersion:
