@@ -10,13 +10,13 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
 
 from fruit_assets_tests.emr_simulator.clusters import Cluster, Clusters
 from fruit_assets_tests.emr_simulator.execution import StepExecution
 from fruit_assets_tests.emr_simulator.faults import Faults
 from fruit_assets_tests.emr_simulator.logs import LogArchive
 from fruit_assets_tests.emr_simulator.node import Node
+from fruit_assets_tests.emr_simulator.provisioning import ClusterFailure, failed_bootstrap, wrong_role
 from fruit_assets_tests.emr_simulator.runners import Runner
 from fruit_assets_tests.emr_simulator.steps import Step, now
 from fruit_assets_tests.emr_simulator.yarn import MiniYarn
@@ -92,11 +92,11 @@ class ClusterAgent:
             self.cluster.change("TERMINATING", message, code)
             self._changed.notify_all()
 
-    def lose(self, code: str, message: str) -> None:
+    def lose(self, failure: ClusterFailure) -> None:
         """The cluster fails."""
         with self._changed:
-            self.cluster.error_details.append({"ErrorCode": code, "ErrorMessage": message, "ErrorData": []})
-            self.terminate(code, message, "TERMINATED_WITH_ERRORS")
+            self.cluster.error_details.append(failure.details())
+            self.terminate(failure.code, failure.message, "TERMINATED_WITH_ERRORS")
 
     def stop(self) -> None:
         """The simulator closes: end every process at once."""
@@ -122,15 +122,15 @@ class ClusterAgent:
         """STARTING and BOOTSTRAPPING; False when it did not get through."""
         pace, cluster = self._world.pace, self.cluster
         self._pause(pace.starting)
-        if problem := self._invalid_role():
-            self.lose("VALIDATION_ERROR", problem)
+        if failure := wrong_role(cluster, self._world):
+            self.lose(failure)
             return False
         with self._changed:
             if cluster.accepts_steps:
                 cluster.change("BOOTSTRAPPING", "Running bootstrap actions")
         self._pause(pace.bootstrapping)
-        if problem := self._failed_bootstrap():
-            self.lose("BOOTSTRAP_FAILURE", problem)
+        if cluster.accepts_steps and (failure := failed_bootstrap(cluster, self._world)):
+            self.lose(failure)
             return False
         with self._changed:
             if cluster.accepts_steps:
@@ -143,46 +143,6 @@ class ClusterAgent:
         with self._changed:
             while self.cluster.accepts_steps and (left := deadline - time.monotonic()) > 0:
                 self._changed.wait(left)
-
-    def _invalid_role(self) -> str | None:
-        role = self.cluster.request.get("ServiceRole")
-        if not self._world.check_roles or role is None:
-            return None
-        iam = self._world.own_client("iam")
-        try:
-            iam.get_role(RoleName=role.rpartition("/")[2])
-        except iam.exceptions.NoSuchEntityException:
-            arn = role if role.startswith("arn:") else f"arn:aws:iam::{self.cluster.account}:role/{role}"
-            return f"EMR service role {arn} is invalid"
-        return None
-
-    def _failed_bootstrap(self) -> str | None:
-        """What EMR says when a bootstrap action is missing or fails, having written its log."""
-        instances = [instance for group in self.cluster.collections for instance in group.instances]
-        primary = instances[0]["Ec2InstanceId"] if instances else "i-00000000000000000"
-        for number, action in enumerate(self.cluster.request.get("BootstrapActions", []), 1):
-            path = action["ScriptBootstrapAction"]["Path"]
-            if not self._exists(path):
-                return (
-                    f"Master instance ({primary}) failed attempting to download bootstrap action {number} file from S3"
-                )
-        order = self._world.faults.take("bootstrap")
-        if order is None:
-            return None
-        logs = {f"{self.cluster.id}/node/{primary}/bootstrap-actions/1/stderr": order.text.encode()}
-        self._world.archive.archive(self.cluster.log_uri, logs)
-        return f"On the master instance ({primary}), bootstrap action 1 returned a non-zero return code"
-
-    def _exists(self, path: str) -> bool:
-        place = urlsplit(path)
-        if not place.scheme.startswith("s3") or place.netloc.endswith("elasticmapreduce"):
-            return True
-        s3 = self._world.cluster_s3
-        try:
-            s3.head_object(Bucket=place.netloc, Key=place.path.lstrip("/"))
-        except s3.exceptions.ClientError:
-            return False
-        return True
 
     def _start_steps(self, node: Node) -> None:
         """First come, first served, as many at once as the cluster allows."""
@@ -207,7 +167,8 @@ class ClusterAgent:
             self.terminate("ALL_STEPS_COMPLETED", "Steps completed")
         elif cluster.idle_since is None:
             cluster.idle_since = now()
-            cluster.change("WAITING", "Cluster ready after last step completed.")
+            last = max((step for step in cluster.steps.values() if step.ended_at), key=lambda step: step.ended_at)
+            cluster.change("WAITING", f"Cluster ready after last step {last.state.lower()}.")
         elif self._seconds_of_idleness_left() == 0:
             self.terminate("ALL_STEPS_COMPLETED", "Auto-terminated after being idle")
 

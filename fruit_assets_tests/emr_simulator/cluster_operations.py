@@ -106,7 +106,7 @@ class ClusterOperations:
     def TerminateJobFlows(self, region: str, params: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
         if len(params["JobFlowIds"]) > 10:
             raise validation_error("At most 10 job flows can be terminated at once.")
-        unknown = validation_error("Specified job flow ID does not exist.")
+        unknown = validation_error("Specified job flow ID not valid.")
         clusters = [self._clusters.find(cluster_id, region, unknown) for cluster_id in params["JobFlowIds"]]
         for cluster in clusters:
             if not cluster.protected:

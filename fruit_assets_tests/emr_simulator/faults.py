@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
+from fruit_assets_tests.emr_simulator.provisioning import ClusterFailure
 from fruit_assets_tests.emr_simulator.serialisation import EmrError
 
 if TYPE_CHECKING:
@@ -76,7 +77,8 @@ class Faults:
 
     def lose_cluster(self, cluster_id: str, code: str = "INSTANCE_FAILURE", message: str = "") -> None:
         """The cluster dies at once: running steps are killed and INTERRUPTED."""
-        self.agents.agent(cluster_id).lose(code, message or "The master node was terminated by Amazon EC2.")
+        message = message or "The master node was terminated by Amazon EC2."
+        self.agents.agent(cluster_id).lose(ClusterFailure(code, message, code))
 
     def delay_objects(self, key_substring: str, seconds: float) -> None:
         """Hold back every write of such an S3 object, from any side, for this long. Zero ends it."""

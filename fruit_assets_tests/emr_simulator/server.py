@@ -9,6 +9,7 @@ import io
 import socket
 import threading
 import time
+import uuid
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -87,7 +88,7 @@ class Endpoint:
     def _emr(self, environ: Environ, request: Request) -> tuple[str, list[tuple[str, str]], bytes]:
         length = int(environ.get("CONTENT_LENGTH") or 0)
         raw = environ["wsgi.input"].read(length)
-        headers = [("Content-Type", _TYPE)]
+        headers = [("Content-Type", _TYPE), ("x-amzn-RequestId", str(uuid.uuid4()))]
         try:
             request.params = parse_request(request.operation, raw)
             if order := self._faults.take("answer", request.operation):

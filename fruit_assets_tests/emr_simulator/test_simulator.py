@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import boto3
 import pytest
 from botocore.exceptions import ClientError, ConnectionClosedError
 
@@ -160,6 +161,40 @@ def test_a_failed_bootstrap_leaves_its_log_and_its_reason(emr_simulator: EmrSimu
     key = s3.list_objects_v2(Bucket="logs")["Contents"][0]["Key"]
     assert key.endswith("/bootstrap-actions/1/stderr.gz")
     assert b"no matching" in gzip.decompress(s3.get_object(Bucket="logs", Key=key)["Body"].read())
+
+
+def test_a_cluster_ends_for_a_role_or_script_that_is_not_there(tmp_path: Path) -> None:
+    with EmrSimulator(tmp_path, check_roles=True) as simulator:
+        assert refusal(run_cluster, simulator=simulator) == ("ValidationException", "Invalid InstanceProfile: profile.")
+        simulator.create_roles("other", "profile")
+        without_role = run_cluster(simulator)
+        script = {"Name": "prepare", "ScriptBootstrapAction": {"Path": "s3://nowhere/prepare.sh"}}
+        without_script = run_cluster(simulator, ServiceRole="other", BootstrapActions=[script])
+        emr = simulator.client("emr")
+        for cluster_id, code, words in (
+            (without_role, "VALIDATION_ERROR", "role/role is invalid"),
+            (without_script, "BOOTSTRAP_FAILURE", "failed attempting to download bootstrap action 1"),
+        ):
+            simulator.wait_for(lambda cluster_id=cluster_id: simulator.clusters[cluster_id].has_ended)
+            reason = emr.describe_cluster(ClusterId=cluster_id)["Cluster"]["Status"]["StateChangeReason"]
+            assert reason["Code"] == code
+            assert words in reason["Message"]
+
+
+def test_a_cluster_is_known_in_its_own_region_only(emr_simulator: EmrSimulator) -> None:
+    cluster_id = run_cluster(emr_simulator)
+    elsewhere = boto3.session.Session(region_name="eu-west-3").client("emr")
+    assert refusal(elsewhere.describe_cluster, ClusterId=cluster_id)[0] == "InvalidRequestException"
+    assert elsewhere.list_clusters()["Clusters"] == []
+
+
+def test_emr_s_rates_are_enforced_when_asked_for(tmp_path: Path) -> None:
+    with EmrSimulator(tmp_path, enforce_quotas=True) as simulator:
+        emr = simulator.client("emr")
+        for _ in range(10):
+            refusal(emr.describe_step, ClusterId="j-NONE", StepId="s-NONE")
+        assert refusal(emr.describe_step, ClusterId="j-NONE", StepId="s-NONE")[0] == "ThrottlingException"
+        assert emr.list_clusters()["Clusters"] == []
 
 
 def test_an_idle_cluster_terminates_itself(tmp_path: Path) -> None:
