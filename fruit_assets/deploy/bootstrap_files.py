@@ -45,14 +45,15 @@ def deployment_facts(outputs: Mapping[str, str], *, project: str, region: str) -
     """What a cluster is made from, out of the stack's outputs.
 
     Returns:
-        project, region, service_role, instance_profile, subnets (comma-separated, empty without a network of ours),
-        log_uri, bootstrap_uri, bucket, kms_key (empty without one), vpc (likewise).
+        project, region, service_role, instance_profile, security_configuration, subnets (comma-separated, empty
+        without a network of ours), log_uri, bootstrap_uri, bucket, kms_key (empty without one), vpc (likewise).
     """
     return {
         "project": project,
         "region": region,
         "service_role": outputs["ServiceRole"],
         "instance_profile": outputs["NodeProfile"],
+        "security_configuration": outputs["SecurityConfiguration"],
         "subnets": outputs.get("SubnetIds", ""),
         "log_uri": outputs["LogUri"],
         "bootstrap_uri": bootstrap_uri(outputs["StagingUri"]),
