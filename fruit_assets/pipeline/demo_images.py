@@ -81,6 +81,11 @@ class _Order:
                 yield class_index, range(start, min(start + _BATCH, self.per_class))
 
 
+def is_missing(out: Path) -> bool:
+    """Whether a collection is still to be rendered here: there is no folder, or rendering was interrupted."""
+    return not out.exists() or ((out / _UNFINISHED).exists() and not (out / MANIFEST).exists())
+
+
 def render_image(class_index: int, index: int, seed: int) -> bytes:
     """One JPEG, 100 x 100 RGB on white.
 

@@ -19,6 +19,7 @@ from PIL import Image
 from fruit_assets.errors import InputError
 from fruit_assets.pipeline.demo_images import (
     MANIFEST,
+    is_missing,
     render_calibration_images,
     render_collection,
     render_image,
@@ -112,12 +113,14 @@ def test_a_killed_generation_leaves_no_processes_and_is_completed_by_the_next_ca
     assert children
     assert alive == []
     assert not (tmp_path / MANIFEST).exists()
+    assert is_missing(tmp_path)
     there = len(list(tmp_path.rglob("[0-9]*.jpg")))
     collection = render_collection(tmp_path, 4, 40, 0, workers=1)
     assert 0 < collection.rendered == 160 - there
     for path in tmp_path.rglob("[0-9]*.jpg"):
         assert Image.open(path).size == (100, 100)
     assert (tmp_path / MANIFEST).exists()
+    assert not is_missing(tmp_path)
 
 
 @pytest.mark.parametrize(
