@@ -136,7 +136,13 @@ def pca_components(
             with phases("projecting"), reported_progress(spark.session(), context.log.info, COMPONENTS_NAME):
                 rows = project(image_features.to_spark(wide_batches(spark.session())), model)
                 staged = stage_frame(rows, writing, measures=_soundness())
-        staged = staged.with_facts(data_version=version, n_components=model.n_components)
+        staged = staged.with_facts(
+            data_version=version,
+            n_components=model.n_components,
+            # A new image can be placed among these rows only by what made them.
+            pca_model=pca_model.manifest.facts["data_version"],
+            features_fingerprint=image_features.manifest.facts["features_fingerprint"],
+        )
         with phases("pictures"):
             metadata = pictures.scatter(staged.opened, _PLOTTED_POINTS)
         measured, expected = staged.manifest.facts["measures"], image_features.manifest.row_count
