@@ -123,7 +123,7 @@ def read_arrow(version: Version, columns: list[str] | None) -> "pa.Table":
 def read_spark(version: Version, session: "SparkSession") -> "DataFrame":
     """A lazy frame over exactly the listed files; see `Version.to_spark`."""
     schema = ", ".join(f"`{column['name']}` {column['type']}" for column in version.manifest.schema)
-    return session.read.schema(schema).parquet(*(_spark_path(uri) for uri in version.uris))
+    return session.read.schema(schema).parquet(*(_spark_glob(uri) for uri in version.uris))
 
 
 def _data_files(writing: Writing) -> tuple[DataFile, ...]:
@@ -143,9 +143,13 @@ def _data_files(writing: Writing) -> tuple[DataFile, ...]:
 
 
 def _spark_path(uri: str) -> str:
-    """`uri` for Spark: local paths name their scheme, and characters that Spark would expand are escaped."""
-    path = uri if "://" in uri else f"file:{uri}"
-    return "".join(f"\\{character}" if character in "{}[]*?\\" else character for character in path)
+    """`uri` for Spark to write to: local paths name their scheme."""
+    return uri if "://" in uri else f"file:{uri}"
+
+
+def _spark_glob(uri: str) -> str:
+    """`uri` for Spark to read: characters that it would expand are escaped."""
+    return "".join(f"\\{character}" if character in "{}[]*?\\" else character for character in _spark_path(uri))
 
 
 def _spark_type(arrow_type: "pa.DataType") -> str:
