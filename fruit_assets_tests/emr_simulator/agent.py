@@ -7,56 +7,13 @@ started and signalled by the executions.
 import signal
 import threading
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
 
-from fruit_assets_tests.emr_simulator.clusters import Cluster, Clusters
+from fruit_assets_tests.emr_simulator.clusters import Cluster
 from fruit_assets_tests.emr_simulator.execution import StepExecution
-from fruit_assets_tests.emr_simulator.faults import Faults
-from fruit_assets_tests.emr_simulator.logs import LogArchive
 from fruit_assets_tests.emr_simulator.node import Node
 from fruit_assets_tests.emr_simulator.provisioning import ClusterFailure, failed_bootstrap, wrong_role
-from fruit_assets_tests.emr_simulator.runners import Runner
 from fruit_assets_tests.emr_simulator.steps import Step, now
-from fruit_assets_tests.emr_simulator.yarn import MiniYarn
-
-
-@dataclass(frozen=True)
-class Pace:
-    """How long things take, in seconds.
-
-    Attributes:
-        starting, bootstrapping, terminating: the states of a cluster.
-        idle_scale: an idle second of ours counts as 1 / idle_scale seconds of an IdleTimeout.
-    """
-
-    starting: float = 0.05
-    bootstrapping: float = 0.2
-    terminating: float = 0.05
-    idle_scale: float = 1.0
-
-
-@dataclass
-class World:
-    """What all agents share.
-
-    Attributes:
-        build_node: lays out the primary node of a cluster.
-        cluster_s3: client with the credentials of an instance profile.
-        own_client: makes a client of the simulator itself.
-    """
-
-    clusters: Clusters
-    faults: Faults
-    archive: LogArchive
-    pace: Pace
-    runner: Runner
-    build_node: Callable[[Cluster], Node]
-    cluster_s3: Any
-    own_client: Callable[[str], Any]
-    check_roles: bool
-    yarn: MiniYarn | None
+from fruit_assets_tests.emr_simulator.world import World
 
 
 class ClusterAgent:
@@ -167,7 +124,7 @@ class ClusterAgent:
             self.terminate("ALL_STEPS_COMPLETED", "Steps completed")
         elif cluster.idle_since is None:
             cluster.idle_since = now()
-            last = max((step for step in cluster.steps.values() if step.ended_at), key=lambda step: step.ended_at)
+            last = max(cluster.steps.values(), key=lambda step: step.ended_at or step.created_at)
             cluster.change("WAITING", f"Cluster ready after last step {last.state.lower()}.")
         elif self._seconds_of_idleness_left() == 0:
             self.terminate("ALL_STEPS_COMPLETED", "Auto-terminated after being idle")
@@ -191,7 +148,7 @@ class ClusterAgent:
         if policy is None or since is None:
             return None
         idle = (now() - since).total_seconds()
-        return max(0.0, policy.get("IdleTimeout", 3600) * self._world.pace.idle_scale - idle)
+        return max(0.0, float(policy.get("IdleTimeout", 3600)) * self._world.pace.idle_scale - idle)
 
     def _end(self) -> None:
         """TERMINATING to the end: pending steps are cancelled, running ones killed and interrupted."""
@@ -208,30 +165,3 @@ class ClusterAgent:
             self.cluster.state = self.cluster.ending or "TERMINATED"
             self.cluster.ended_at = now()
             self._changed.notify_all()
-
-
-class Agents:
-    """The agents of all clusters."""
-
-    def __init__(self) -> None:
-        self.world: World
-        self._agents: dict[str, ClusterAgent] = {}
-
-    def start(self, cluster: Cluster) -> None:
-        agent = ClusterAgent(cluster, self.world)
-        self._agents[cluster.id] = agent
-        agent.thread.start()
-
-    def agent(self, cluster_id: str) -> ClusterAgent:
-        return self._agents[cluster_id]
-
-    def execution(self, step_id: str) -> StepExecution:
-        """The execution of a step that has started."""
-        for agent in self._agents.values():
-            if step_id in agent.executions:
-                return agent.executions[step_id]
-        raise KeyError(f"step {step_id} has not started: wait until it is RUNNING")
-
-    def stop(self) -> None:
-        for agent in self._agents.values():
-            agent.stop()

@@ -6,11 +6,13 @@ Put here limits and refusals in EMR's own words. What happens afterwards is the 
 from collections.abc import Callable
 from typing import Any
 
-from fruit_assets_tests.emr_simulator.agent import Agents
+from fruit_assets_tests.emr_simulator.agents import Agents
+from fruit_assets_tests.emr_simulator.cluster_checks import refuse_concurrency, refuse_idle_timeout, refuse_request
 from fruit_assets_tests.emr_simulator.clusters import Cluster, Clusters
+from fruit_assets_tests.emr_simulator.instances import Collection
 from fruit_assets_tests.emr_simulator.paging import page
 from fruit_assets_tests.emr_simulator.releases import APPLICATIONS, OS_RELEASE, instance_types, release_labels
-from fruit_assets_tests.emr_simulator.serialisation import EmrError, invalid_request, validation_error
+from fruit_assets_tests.emr_simulator.serialisation import invalid_request, validation_error
 from fruit_assets_tests.emr_simulator.steps import Step, new_id
 
 _UNMODIFIABLE = "A job flow that is shutting down, terminated, or finished may not be modified."
@@ -60,7 +62,7 @@ class ClusterOperations:
     def ListInstances(self, region: str, params: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
         cluster = self._find(region, params)
         state = _instance_state(cluster)
-        wanted = {
+        wanted: dict[str, Callable[[Collection, Any], bool]] = {
             "InstanceFleetId": lambda group, value: group.id == value,
             "InstanceGroupId": lambda group, value: group.id == value,
             "InstanceFleetType": lambda group, value: group.role == value,
@@ -129,7 +131,7 @@ class ClusterOperations:
     def PutAutoTerminationPolicy(self, region: str, params: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
         cluster = self._modifiable(region, params["ClusterId"])
         policy = params.get("AutoTerminationPolicy", {})
-        _refuse_idle_timeout(policy)
+        refuse_idle_timeout(policy)
         cluster.auto_termination = policy
         return {}
 
@@ -166,7 +168,7 @@ class ClusterOperations:
     def ModifyCluster(self, region: str, params: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
         cluster = self._modifiable(region, params["ClusterId"])
         level = params.get("StepConcurrencyLevel", cluster.concurrency)
-        _refuse_concurrency(level)
+        refuse_concurrency(level)
         cluster.concurrency = level
         return {"StepConcurrencyLevel": level}
 
@@ -215,58 +217,14 @@ class ClusterOperations:
         return cluster
 
     def _refuse_cluster(self, params: dict[str, Any]) -> None:
-        problems = [problem for check in _CHECKS if (problem := check(params))]
+        refuse_request(params)
         profile = params.get("JobFlowRole")
         if not profile:
-            problems.append("InstanceProfile is required for creating cluster.")
-        elif not self._has_instance_profile(profile):
-            problems.append(f"Invalid InstanceProfile: {profile}.")
-        if problems:
-            raise validation_error(problems[0])
-        _refuse_idle_timeout(params.get("AutoTerminationPolicy", {"IdleTimeout": 3600}))
-        _refuse_concurrency(params.get("StepConcurrencyLevel", 1))
+            raise validation_error("InstanceProfile is required for creating cluster.")
+        if not self._has_instance_profile(profile):
+            raise validation_error(f"Invalid InstanceProfile: {profile}.")
 
 
 def _instance_state(cluster: Cluster) -> str:
     states = {"STARTING": "PROVISIONING", "BOOTSTRAPPING": "BOOTSTRAPPING", "RUNNING": "RUNNING", "WAITING": "RUNNING"}
     return states.get(cluster.state, "TERMINATED")
-
-
-def _wrong_release(params: dict[str, Any]) -> str | None:
-    label = params.get("ReleaseLabel", "")
-    return None if label in release_labels() else f"The supplied release label is invalid: {label}."
-
-
-def _wrong_instances(params: dict[str, Any]) -> str | None:
-    instances = params["Instances"]
-    if instances.get("InstanceFleets") and instances.get("InstanceGroups"):
-        return "Instance fleets and instance groups are mutually exclusive. Please specify only one."
-    groups = instances.get("InstanceFleets", []) + instances.get("InstanceGroups", [])
-    if groups and not any("MASTER" in (g.get("InstanceFleetType"), g.get("InstanceRole")) for g in groups):
-        return "The master instance fleet or group is required."
-    if instances.get("InstanceFleets") and "Ec2SubnetId" in instances:
-        return "Ec2SubnetId is for instance groups; instance fleets take Ec2SubnetIds."
-    types = {config["InstanceType"] for group in groups for config in group.get("InstanceTypeConfigs", [group])}
-    unknown = sorted(types - {entry["Type"] for entry in instance_types(params.get("ReleaseLabel", ""))})
-    return f"Instance type '{unknown[0]}' is not supported." if unknown else None
-
-
-def _wrong_name(params: dict[str, Any]) -> str | None:
-    return "The cluster name contains one of < > $ | `." if set(params["Name"]) & set("<>$|`") else None
-
-
-def _wrong_bootstrap(params: dict[str, Any]) -> str | None:
-    return "At most 16 bootstrap actions can be specified." if len(params.get("BootstrapActions", [])) > 16 else None
-
-
-_CHECKS = (_wrong_name, _wrong_release, _wrong_instances, _wrong_bootstrap)
-
-
-def _refuse_idle_timeout(policy: dict[str, Any]) -> None:
-    if not 60 <= policy.get("IdleTimeout", 3600) <= 604_800:
-        raise validation_error("The idle timeout must be between 60 and 604800 seconds.")
-
-
-def _refuse_concurrency(level: int) -> None:
-    if not 1 <= level <= 256:
-        raise EmrError("ValidationException", "StepConcurrencyLevel must be between 1 and 256.")

@@ -18,7 +18,7 @@ from fruit_assets_tests.emr_simulator.processes import StepProcess
 from fruit_assets_tests.emr_simulator.steps import Step, now
 
 if TYPE_CHECKING:
-    from fruit_assets_tests.emr_simulator.agent import World
+    from fruit_assets_tests.emr_simulator.world import World
 
 _APPLICATION = re.compile(r"application_\d+_\d+")
 # The last line that looks like a cause is what EMR shows as the message of a failure.

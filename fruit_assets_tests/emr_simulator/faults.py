@@ -14,7 +14,7 @@ from fruit_assets_tests.emr_simulator.provisioning import ClusterFailure
 from fruit_assets_tests.emr_simulator.serialisation import EmrError
 
 if TYPE_CHECKING:
-    from fruit_assets_tests.emr_simulator.agent import Agents
+    from fruit_assets_tests.emr_simulator.agents import Agents
 
 OrderKind = Literal["answer", "drop", "token", "truncate", "hang", "ignore_interrupt", "bootstrap"]
 

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from fruit_assets_tests.emr_simulator.clusters import Cluster
 
 if TYPE_CHECKING:
-    from fruit_assets_tests.emr_simulator.agent import World
+    from fruit_assets_tests.emr_simulator.world import World
 
 _MANUAL = "https://docs.aws.amazon.com/emr/latest/ManagementGuide"
 

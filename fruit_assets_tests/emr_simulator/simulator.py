@@ -3,28 +3,26 @@
 Put here what a test may do and see. How EMR behaves belongs to the other modules.
 """
 
-import secrets
 import time
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-import boto3
-from botocore.config import Config
-
-from fruit_assets_tests.emr_simulator.agent import Agents, Pace, World
+from fruit_assets_tests.emr_simulator.account import Account
+from fruit_assets_tests.emr_simulator.agents import Agents
 from fruit_assets_tests.emr_simulator.cluster_operations import ClusterOperations
 from fruit_assets_tests.emr_simulator.clusters import Cluster, Clusters
 from fruit_assets_tests.emr_simulator.faults import Faults
 from fruit_assets_tests.emr_simulator.logs import LogArchive
 from fruit_assets_tests.emr_simulator.node import Node
 from fruit_assets_tests.emr_simulator.quotas import Quotas
-from fruit_assets_tests.emr_simulator.recording import CLUSTER_KEY, ORCHESTRATOR_KEY, OWN_KEY, Recording, Request
+from fruit_assets_tests.emr_simulator.recording import ORCHESTRATOR_KEY, Recording, Request
 from fruit_assets_tests.emr_simulator.runners import Runner
 from fruit_assets_tests.emr_simulator.serialisation import EmrError
 from fruit_assets_tests.emr_simulator.server import Endpoint, Operation, Server
 from fruit_assets_tests.emr_simulator.step_operations import StepOperations
+from fruit_assets_tests.emr_simulator.world import Pace, World
 from fruit_assets_tests.emr_simulator.yarn import MiniYarn
 
 # Operations without a state of their own here: moto answers them.
@@ -70,8 +68,7 @@ class EmrSimulator:
         check_roles: bool = False,
         enforce_quotas: bool = False,
     ) -> None:
-        self.region = region
-        self.account = f"{secrets.randbelow(10**12):012d}"
+        self._account = Account(region)
         self._work_dir = work_dir
         self._runner = runner
         self._master = "yarn" if yarn is not None else master
@@ -83,7 +80,8 @@ class EmrSimulator:
         self.faults = Faults(self._agents)
         self._pace = Pace(starting_seconds, bootstrap_seconds, terminating_seconds, idle_scale)
         self._log_delay = log_delay_seconds
-        clusters = ClusterOperations(self._register, self._agents, self.account, self._has_instance_profile)
+        has_instance_profile = self._account.has_instance_profile if check_roles else lambda _: True
+        clusters = ClusterOperations(self._register, self._agents, self.account, has_instance_profile)
         self._operations = (clusters, StepOperations(self._register, self._agents))
         quotas = Quotas() if enforce_quotas else None
         endpoint = Endpoint(self.account, self._operation, self._recording, self.faults, self._register.changed, quotas)
@@ -91,7 +89,8 @@ class EmrSimulator:
 
     def __enter__(self) -> Self:
         self._server.start()
-        self._archive = LogArchive(self._client("s3", OWN_KEY), self._log_delay)
+        self._account.endpoint_url = self._server.url
+        self._archive = LogArchive(self._account.own("s3"), self._log_delay)
         self._agents.world = World(
             self._register,
             self.faults,
@@ -99,8 +98,8 @@ class EmrSimulator:
             self._pace,
             self._runner,
             self._build_node,
-            self._client("s3", CLUSTER_KEY),
-            lambda service: self._client(service, OWN_KEY),
+            self._account.instance_profile("s3"),
+            self._account.own,
             self._check_roles,
             self._yarn,
         )
@@ -112,7 +111,16 @@ class EmrSimulator:
         self._agents.stop()
         self._archive.close()
         self._server.stop()
-        _forget_buckets(self.account)
+        self._account.forget_buckets()
+
+    @property
+    def account(self) -> str:
+        """The account's number."""
+        return self._account.number
+
+    @property
+    def region(self) -> str:
+        return self._account.region
 
     @property
     def endpoint_url(self) -> str:
@@ -141,16 +149,16 @@ class EmrSimulator:
 
     def client(self, service: str) -> Any:
         """A boto3 client with the orchestrator's credentials. It retries nothing, so that faults show."""
-        return self._client(service, ORCHESTRATOR_KEY)
+        return self._account.orchestrator(service)
 
     def create_bucket(self, name: str) -> str:
         """Create a bucket; its name."""
-        self._client("s3", OWN_KEY).create_bucket(Bucket=name)
+        self._account.own("s3").create_bucket(Bucket=name)
         return name
 
     def create_roles(self, service_role: str, instance_profile: str) -> None:
         """Create what `check_roles` looks for."""
-        iam = self._client("iam", OWN_KEY)
+        iam = self._account.own("iam")
         iam.create_role(RoleName=service_role, AssumeRolePolicyDocument="{}")
         iam.create_instance_profile(InstanceProfileName=instance_profile)
 
@@ -196,28 +204,6 @@ class EmrSimulator:
             raise EmrError("NotImplementedException", f"The simulator does not know EMR's {name}.", 501)
         return found
 
-    def _client(self, service: str, access_key: str) -> Any:
-        token = "simulated-instance-profile" if access_key == CLUSTER_KEY else None
-        return boto3.session.Session().client(
-            service,
-            region_name=self.region,
-            endpoint_url=self.endpoint_url,
-            aws_access_key_id=access_key,
-            aws_secret_access_key="simulated",
-            aws_session_token=token,
-            config=Config(retries={"total_max_attempts": 1}),
-        )
-
-    def _has_instance_profile(self, name: str) -> bool:
-        if not self._check_roles:
-            return True
-        iam = self._client("iam", OWN_KEY)
-        try:
-            iam.get_instance_profile(InstanceProfileName=name.rpartition("/")[2])
-        except iam.exceptions.NoSuchEntityException:
-            return False
-        return True
-
     def _node(self, cluster: Cluster) -> Node:
         defaults = {
             key: value
@@ -233,16 +219,3 @@ class EmrSimulator:
         node = self._node(cluster)
         node.build(with_spark=self._runner == "spark")
         return node
-
-
-def _forget_buckets(account: str) -> None:
-    """Give the names of an account's buckets back, and what their objects take."""
-    from moto.s3.models import FakeKey, s3_backends
-
-    buckets = s3_backends[account]["aws"].buckets
-    for bucket in buckets.values():
-        for key in bucket.keys.values():
-            if isinstance(key, FakeKey):
-                key.dispose()
-        s3_backends.bucket_accounts.pop(bucket.name, None)
-    buckets.clear()

@@ -5,7 +5,7 @@ Put here limits and refusals in EMR's own words. Running and stopping belongs to
 
 from typing import Any
 
-from fruit_assets_tests.emr_simulator.agent import Agents
+from fruit_assets_tests.emr_simulator.agents import Agents
 from fruit_assets_tests.emr_simulator.clusters import Cluster, Clusters
 from fruit_assets_tests.emr_simulator.paging import page
 from fruit_assets_tests.emr_simulator.serialisation import invalid_request, validation_error
