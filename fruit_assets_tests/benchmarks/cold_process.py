@@ -1,0 +1,119 @@
+"""Cold processes: started for one measurement, in an environment that is written down.
+
+Put here how a measured process is started, timed, watched and ended. What it runs belongs to the
+benchmarks; how memory is sampled, in `memory_watch.py`.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from fruit_assets_tests.benchmarks.memory_watch import DEFAULT_INTERVAL, Memory, MemoryWatch
+
+PROJECT = Path(__file__).parents[2]
+PYTHON = sys.executable
+# What finds programs, homes and the time zone; nothing that configures any of the contenders.
+_KEPT_VARIABLES = ("PATH", "HOME", "USER", "LANG", "LC_ALL", "TZ", "TMPDIR", "JAVA_HOME", "LD_LIBRARY_PATH")
+_SHOWN_OF_A_LOG = 4000
+
+
+class ColdProcessFailed(Exception):
+    """A measured process ended with an error, so there is nothing to compare."""
+
+
+@dataclass(frozen=True)
+class ColdRun:
+    """A finished process.
+
+    Attributes:
+        seconds: from starting it to its end.
+        started_at: seconds since the epoch.
+        output: what it wrote to stdout.
+        memory: of it and its descendants.
+    """
+
+    seconds: float
+    started_at: float
+    output: str
+    memory: Memory
+
+
+def environment(**variables: str) -> dict[str, str]:
+    """The environment of a measured process: this project, this interpreter, and the given variables.
+
+    Settings of the caller's shell (`FRUIT_ASSETS_*`, `SPARK_*`, `DAGSTER_*`, thread counts) do not reach it.
+    """
+    kept = {name: os.environ[name] for name in _KEPT_VARIABLES if name in os.environ}
+    path = os.pathsep.join([str(Path(PYTHON).parent), kept.get("PATH", os.defpath)])
+    base = {"PATH": path, "PYTHONPATH": str(PROJECT), "TF_CPP_MIN_LOG_LEVEL": "2"}
+    return {**kept, **base, **variables}
+
+
+def run_cold(
+    command: Sequence[str],
+    folder: Path,
+    variables: Mapping[str, str],
+    *,
+    name: str = "run",
+    interval: float = DEFAULT_INTERVAL,
+) -> ColdRun:
+    """Run a command to its end in a new process.
+
+    Args:
+        command: program and arguments.
+        folder: its working directory; `<name>.out` and `<name>.err` are left there.
+        variables: its whole environment, from `environment()`.
+        name: of the logs.
+        interval: seconds between two looks at its memory.
+
+    Raises:
+        ColdProcessFailed: it ended with an error; the message carries the end of its log.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    output, errors = folder / f"{name}.out", folder / f"{name}.err"
+    with output.open("wb") as out, errors.open("wb") as err:
+        started_at, started = time.time(), time.perf_counter()
+        process = subprocess.Popen(
+            command,
+            cwd=folder,
+            env=dict(variables),
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=err,
+            start_new_session=True,
+        )
+        watch = MemoryWatch(process.pid, interval)
+        try:
+            code = process.wait()
+            seconds = time.perf_counter() - started
+        except BaseException:
+            _end(process)
+            raise
+        finally:
+            memory = watch.stop()
+    if code != 0:
+        tail = (errors.read_text(errors="replace") + output.read_text(errors="replace"))[-_SHOWN_OF_A_LOG:]
+        raise ColdProcessFailed(f"{' '.join(command)} ended with {code}:\n{tail}")
+    return ColdRun(seconds, started_at, output.read_text(errors="replace"), memory)
+
+
+def _end(process: "subprocess.Popen[bytes]") -> None:
+    """Kill a process with all its descendants; Spark's workers are in process groups of their own."""
+    try:
+        family = psutil.Process(process.pid).children(recursive=True)
+        os.killpg(process.pid, signal.SIGKILL)
+    except (psutil.NoSuchProcess, ProcessLookupError):
+        return
+    for member in family:
+        try:
+            member.kill()
+        except psutil.NoSuchProcess:
+            continue
+    process.wait()

@@ -1,0 +1,94 @@
+"""The machine a benchmark ran on: ratios travel, seconds do not.
+
+Put here what a reader needs to judge the figures. Measuring belongs in `cold_process.py`.
+"""
+
+import os
+import platform
+import subprocess
+from dataclasses import asdict, dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+# What decides how fast a convolution is at each precision.
+_TELLING_FLAGS = ("avx2", "avx512f", "avx512_bf16", "avx512_vnni", "amx_bf16", "amx_int8", "avx_vnni")
+_PACKAGES = ("dagster", "pyspark", "tensorflow", "keras", "openvino", "numpy", "pyarrow", "pillow", "scikit-learn")
+
+
+@dataclass(frozen=True)
+class Machine:
+    """One machine as it is now.
+
+    Attributes:
+        cpu: model name.
+        flags: those of `_TELLING_FLAGS` the processor has.
+        cores: that this process may use.
+        memory_gib: installed.
+        load: average number of running processes over the last minute: above 0.5, measure again later.
+        java: first line of `java -version`.
+        versions: of Python and the packages that matter.
+    """
+
+    cpu: str
+    flags: tuple[str, ...]
+    cores: int
+    memory_gib: float
+    load: float
+    java: str
+    versions: dict[str, str]
+
+    def __str__(self) -> str:
+        flags = " ".join(self.flags) or "no vector extensions that matter here"
+        packages = ", ".join(f"{name} {number}" for name, number in self.versions.items())
+        return (
+            f"{self.cpu}, {self.cores} cores, {self.memory_gib:.0f} GiB, load {self.load:.1f} at the start\n"
+            f"{flags}\n{self.java}; {packages}"
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def this_machine() -> Machine:
+    import psutil
+
+    cpu, flags = _processor()
+    return Machine(
+        cpu=cpu,
+        flags=tuple(flag for flag in _TELLING_FLAGS if flag in flags),
+        cores=cores(),
+        memory_gib=round(psutil.virtual_memory().total / 2**30, 1),
+        load=os.getloadavg()[0],
+        java=_java(),
+        versions={"python": platform.python_version(), **{name: _version(name) for name in _PACKAGES}},
+    )
+
+
+def cores() -> int:
+    """Cores that this process, and whatever it starts, may use."""
+    return len(os.sched_getaffinity(0))
+
+
+def _processor() -> tuple[str, set[str]]:
+    fields: dict[str, str] = {}
+    cpuinfo = Path("/proc/cpuinfo")
+    for line in cpuinfo.read_text().splitlines() if cpuinfo.is_file() else []:
+        name, _, value = line.partition(":")
+        fields.setdefault(name.strip(), value.strip())
+    return fields.get("model name", platform.processor() or "unknown processor"), set(fields.get("flags", "").split())
+
+
+def _java() -> str:
+    try:
+        told = subprocess.run(["java", "-version"], capture_output=True, text=True, check=True).stderr
+    except (OSError, subprocess.CalledProcessError):
+        return "no Java on the PATH"
+    return told.splitlines()[0]
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "absent"

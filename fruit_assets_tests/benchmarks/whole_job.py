@@ -1,0 +1,163 @@
+"""Our contender: the whole graph by `dagster job execute`, in a cold process.
+
+Put here how the job is configured and started, and what state its storage is in before. What the run
+says afterwards is read in `run_log.py`.
+"""
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from fruit_assets_tests.benchmarks.cold_process import PROJECT, PYTHON, ColdRun, environment, run_cold
+from fruit_assets_tests.benchmarks.memory_watch import DEFAULT_INTERVAL
+from fruit_assets_tests.benchmarks.run_log import RunLog, read_run_log
+
+_DEFAULT_COMPONENTS = 80
+
+
+@dataclass(frozen=True)
+class JobRun:
+    """A finished job: its process and its event log."""
+
+    process: ColdRun
+    log: RunLog
+
+    @property
+    def seconds(self) -> float:
+        return self.process.seconds
+
+    @property
+    def images(self) -> int:
+        return int(self.log.metadata["pca_components"]["dagster/row_count"])
+
+    @property
+    def computed(self) -> int:
+        return int(self.log.metadata["image_features"]["computed"])
+
+
+@dataclass(frozen=True)
+class WholeJob:
+    """The job on one image set.
+
+    Attributes:
+        images: the image set.
+        count: images in it.
+        weights: value for FRUIT_ASSETS_WEIGHTS.
+        scratch: folder for storages, caches and logs.
+        precision: of the features.
+        input_size: of the extractor.
+        driver_memory: value for FRUIT_ASSETS_DRIVER_MEMORY; None leaves the choice to the project.
+    """
+
+    images: Path
+    count: int
+    weights: str
+    scratch: Path
+    precision: str = "f32"
+    input_size: int = 224
+    driver_memory: str | None = None
+
+    def cold(self, *, interval: float = DEFAULT_INTERVAL) -> "tuple[JobRun, Storage]":
+        """Run with an empty storage and an empty cache: what the very first run on a machine does."""
+        storage = Storage.new(self.scratch)
+        return self.run(storage, interval=interval), storage
+
+    def run(self, storage: "Storage", *, interval: float = DEFAULT_INTERVAL) -> JobRun:
+        """Run with a storage as it is.
+
+        Raises:
+            ColdProcessFailed: the run failed.
+        """
+        home = _new_home(storage.folder)
+        config = home / "run_config.yaml"
+        config.write_text(yaml.safe_dump(self._config()))
+        command = [
+            PYTHON,
+            "-m",
+            "dagster",
+            "job",
+            "execute",
+            "-m",
+            "fruit_assets",
+            "-j",
+            "fruit_features_job",
+            "-c",
+            str(config),
+        ]
+        process = run_cold(command, home, self._variables(storage, home), name="job", interval=interval)
+        return JobRun(process, read_run_log(home))
+
+    def _variables(self, storage: "Storage", home: Path) -> dict[str, str]:
+        memory = {"FRUIT_ASSETS_DRIVER_MEMORY": self.driver_memory} if self.driver_memory else {}
+        return environment(
+            DAGSTER_HOME=str(home),
+            FRUIT_ASSETS_IMAGES=str(self.images),
+            FRUIT_ASSETS_STORAGE=str(storage.assets),
+            FRUIT_ASSETS_CACHE=str(storage.cache),
+            FRUIT_ASSETS_WEIGHTS=self.weights,
+            **memory,
+        )
+
+    def _config(self) -> dict[str, object]:
+        settings = {
+            "sampled_images": {"fraction": 1.0},
+            "feature_extractor": {"input_size": self.input_size},
+            "image_features": {"precision": self.precision},
+            "pca_model": {"n_components": min(_DEFAULT_COMPONENTS, self.count)},
+        }
+        return {"ops": {name: {"config": values} for name, values in settings.items()}}
+
+
+@dataclass(frozen=True)
+class Storage:
+    """Published assets, and the cache of the machine they were made on.
+
+    Attributes:
+        folder: holds both, and the logs of the runs.
+    """
+
+    folder: Path
+
+    @staticmethod
+    def new(scratch: Path) -> "Storage":
+        number = len(list(scratch.glob("storage-*")))
+        folder = scratch / f"storage-{number}"
+        folder.mkdir(parents=True)
+        return Storage(folder)
+
+    @property
+    def assets(self) -> Path:
+        return self.folder / "assets"
+
+    @property
+    def cache(self) -> Path:
+        return self.folder / "cache"
+
+    def with_extractor_only(self, scratch: Path) -> "Storage":
+        """A new storage that has this one's extractor and cache and nothing else."""
+        fresh = Storage.new(scratch)
+        for folder, target in ((self.assets / "feature_extractor", fresh.assets), (self.cache, fresh.folder)):
+            if folder.is_dir():
+                shutil.copytree(folder, target / folder.name, symlinks=True)
+        return fresh
+
+    def remove(self) -> None:
+        shutil.rmtree(self.folder)
+
+
+def different_row_counts(runs: Sequence[JobRun], expected: int) -> list[int]:
+    """Row counts other than expected: a contender that did less work is no contender."""
+    return [run.images for run in runs if run.images != expected]
+
+
+def _new_home(folder: Path) -> Path:
+    """An empty DAGSTER_HOME with the project's own configuration, so that every run has an empty database."""
+    home = folder / f"home-{len(list(folder.glob('home-*')))}"
+    home.mkdir()
+    configuration = PROJECT / "dagster.yaml"
+    if configuration.is_file():
+        shutil.copy(configuration, home)
+    return home
