@@ -1,8 +1,8 @@
 """An AWS account to deploy into: moto's server, with what deploy and doctor need and moto lacks.
 
-Put here the fixtures `aws` and `deployed_bucket`, and the gaps they fill: outputs of change sets, tags of KMS keys,
-EC2 quotas, IAM's policy simulator. The bucket's properties that moto's CloudFormation leaves out are put through
-S3's own API, as the template says them.
+Put here the fixture `aws` and the gaps it fills: outputs of change sets, tags of KMS keys, EC2 quotas, IAM's policy
+simulator, conditions in bucket policies. The bucket's properties that moto's CloudFormation leaves out are put
+through S3's own API, as the template says them.
 """
 
 import json
@@ -16,9 +16,11 @@ import pytest
 from cfnlint.decode import cfn_yaml
 from moto.cloudformation.models import CloudFormationBackend
 from moto.core.responses import ActionResult
+from moto.iam.access_control import PermissionResult
 from moto.iam.models import iam_backends
 from moto.iam.responses import IamResponse
 from moto.kms.models import Key
+from moto.s3.models import FakeBucket
 from moto.server import ThreadedMotoServer
 from moto.servicequotas.models import ServiceQuotasBackend
 
@@ -115,6 +117,14 @@ def _fill_gaps(monkeypatch: pytest.MonkeyPatch, account: AwsAccount) -> None:
         assert service_code == "ec2"
         return {"QuotaCode": quota_code, "Value": account.quotas[quota_code]}
 
+    def get_permission(self: Any, action: str, resource: str) -> PermissionResult:
+        policy = [json.loads(self.policy)] if self.policy else []
+        # moto looks at no conditions; the tests talk plain HTTP to it, and mean TLS.
+        decision = decide(policy, action, resource, {"aws:SecureTransport": "true", "s3:TlsVersion": "1.3"})
+        answers = {"explicitDeny": PermissionResult.DENIED, "allowed": PermissionResult.PERMITTED}
+        return answers.get(decision, PermissionResult.NEUTRAL)
+
+    monkeypatch.setattr(FakeBucket, "get_permission", get_permission)
     monkeypatch.setattr(CloudFormationBackend, "execute_change_set", execute_change_set)
     monkeypatch.setattr(Key, "create_from_cloudformation_json", classmethod(create_from_cloudformation_json))
     monkeypatch.setattr(ServiceQuotasBackend, "get_service_quota", get_service_quota)
