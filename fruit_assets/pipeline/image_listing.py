@@ -35,7 +35,7 @@ class ImageListing:
     Attributes:
         root: the collection's folder or `s3://` URI.
         table: `path, label: string, size: int64, stamp: string`, sorted by path.
-        ignored: files that are no images by their suffix, or hidden.
+        ignored: files that are no images by their suffix, hidden, or named by bytes that are no UTF-8.
         unlabelled: images that lie in the root itself, in no class folder; they are left out.
     """
 
@@ -88,7 +88,7 @@ def list_images(root: str) -> ImageListing:
     labelled = [file for file in images if "/" in file.path]
     if not labelled:
         raise InputError(
-            f"No images in {root} ({len(files)} other files, {len(images)} images outside class folders). Expected "
+            f"No images in {root} ({len(files) - len(images)} other files, {len(images)} images outside class folders). Expected "
             "<anything>/<label>/<file>.jpg. Point FRUIT_ASSETS_IMAGES at a collection, or make one: "
             "fruit-assets demo-images --out data/demo_images."
         )
@@ -104,8 +104,17 @@ def list_images(root: str) -> ImageListing:
 
 
 def _is_image(path: str) -> bool:
-    name = path.rpartition("/")[2]
-    return not name.startswith(".") and PurePosixPath(name).suffix.lower() in IMAGE_SUFFIXES
+    hidden = path.startswith(".") or "/." in path
+    return not hidden and PurePosixPath(path).suffix.lower() in IMAGE_SUFFIXES and _is_text(path)
+
+
+def _is_text(path: str) -> bool:
+    """Whether tables can name this file: a folder may hold names that are no UTF-8."""
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _list_s3(root: str) -> Iterator[ListedFile]:
@@ -137,10 +146,17 @@ def _walk(folder: Path, prefix: str, above: frozenset[tuple[int, int]]) -> Itera
         return
     for entry in entries:
         path = f"{prefix}{entry.name}"
-        if entry.is_dir():
+        if _is_folder(entry):
             yield from _walk(Path(entry.path), f"{path}/", above | {identity})
         else:
             yield _listed(entry, path)
+
+
+def _is_folder(entry: "os.DirEntry[str]") -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself
+        return False
 
 
 def _listed(entry: "os.DirEntry[str]", path: str) -> ListedFile:

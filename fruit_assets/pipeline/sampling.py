@@ -6,6 +6,7 @@ chosen. Listing belongs in `image_listing.py`, looking into the bytes in `decodi
 
 import hashlib
 import math
+import stat
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -139,7 +140,10 @@ def _file_reader(root: str) -> Callable[[str], bytes | None]:
     def read(path: str) -> bytes | None:
         try:
             file = Path(root, path)
-            return file.read_bytes() if file.stat().st_size <= LARGEST_IMAGE_BYTES else None
+            status = file.stat()
+            # Opening a named pipe would wait for ever.
+            readable = stat.S_ISREG(status.st_mode) and status.st_size <= LARGEST_IMAGE_BYTES
+            return file.read_bytes() if readable else None
         except OSError:
             return None
 
