@@ -169,3 +169,41 @@ def published(
             instance=instance,
         )
         yield PublishedGraph(Path(settings.storage), settings, result, instance)
+
+
+@pytest.fixture(scope="session")
+def s3_endpoint() -> Iterator[str]:
+    """URL of a moto server, for what needs S3 and no EMR."""
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+@pytest.fixture
+def s3_environment(s3_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The environment of a person whose AWS is moto; returns its URL."""
+    import boto3
+
+    monkeypatch.setenv("AWS_ENDPOINT_URL", s3_endpoint)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
+    monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)  # it remembers the credentials of another test
+    return s3_endpoint
+
+
+@pytest.fixture
+def bucket(s3_environment: str) -> str:
+    """Name of a new bucket."""
+    import secrets
+
+    import boto3
+
+    name = f"fruit-{secrets.token_hex(6)}"
+    where = {"LocationConstraint": os.environ["AWS_DEFAULT_REGION"]}
+    boto3.client("s3").create_bucket(Bucket=name, CreateBucketConfiguration=where)
+    return name
