@@ -81,7 +81,7 @@ class Objects:
             if refusal.code in _ABSENT:
                 return None
             raise
-        return StoredObject(answer["Body"].read(), answer["ETag"], _age(answer))
+        return StoredObject(answer["Body"].read(), answer.get("ETag", ""), _age(answer))
 
     def age(self, name: str) -> float | None:
         """Seconds since the object was last written, by S3's clock; None when there is none."""

@@ -20,12 +20,13 @@ def main(argument: str) -> int:
     """Run the step that `s3://bucket/<attempt>/request.json#sha256=<hex>` asks for; returns the exit code."""
     try:
         import boto3
+        from botocore.config import Config
     except ImportError:
         sys.stderr.write(f"boto3 is missing from {sys.executable}, the cluster's Python: check the bootstrap action.\n")
         return 3
     uri, _, digest = argument.partition("#sha256=")
     bucket, _, key = uri[len("s3://") :].partition("/")
-    s3 = boto3.client("s3")
+    s3 = boto3.client("s3", config=Config(retries={"mode": "standard", "total_max_attempts": 8}))
     request = json.loads(fetch(s3, bucket, key, digest))["body"]
     attempt = key.rpartition("/")[0]
 

@@ -55,9 +55,8 @@ def behave(context: dg.AssetExecutionContext, config: Behaviour) -> None:
         raise dg.Failure("the pears are rotten", allow_retries=False)
     if config.does == "fail-once" and context.retry_number == 0:
         raise ValueError("the first try fails")
-    if config.does == "die-once" and context.retry_number == 0:
-        os.kill(os.getpid(), signal.SIGKILL)
-    if config.does == "die":
+    if config.does == "die" or (config.does == "die-once" and context.retry_number == 0):
+        time.sleep(1.5)  # what was said until a second ago is kept
         os.kill(os.getpid(), signal.SIGKILL)
     if config.does == "exit-zero":
         os._exit(0)

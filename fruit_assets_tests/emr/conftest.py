@@ -1,0 +1,260 @@
+"""Fixtures of the step launcher's tests: a light EMR, a cluster on it, and the tiny code location."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+from dagster._core.definitions.reconstruct import ReconstructableJob
+
+from fruit_assets.emr.objects import Objects
+from fruit_assets_tests.emr_simulator import EmrSimulator
+
+HERE = Path(__file__).parent
+BUCKET = "step-launcher-tests"
+
+
+@pytest.fixture(scope="session")
+def light_emr(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmrSimulator]:
+    """One EMR with plain Python steps for many tests; each makes its own cluster and staging prefix."""
+    with EmrSimulator(tmp_path_factory.mktemp("light_emr"), runner="python") as simulator:
+        simulator.create_bucket(BUCKET)
+        yield simulator
+
+
+@pytest.fixture
+def emr(light_emr: EmrSimulator, monkeypatch: pytest.MonkeyPatch) -> Iterator[EmrSimulator]:
+    """The light EMR, with this process's environment pointing to it."""
+    for name, value in light_emr.environment().items():
+        monkeypatch.setenv(name, value)
+    yield light_emr
+    light_emr.faults._orders.clear()  # what one test ordered and did not use must not hit the next
+
+
+@pytest.fixture
+def staging(emr: EmrSimulator) -> Objects:
+    """A staging prefix nobody else uses."""
+    return Objects(f"s3://{BUCKET}/{uuid.uuid4().hex}")
+
+
+def start_cluster(emr: EmrSimulator, steps_at_once: int = 10, bucket: str = BUCKET) -> str:
+    answer = emr.client("emr").run_job_flow(
+        Name="given",
+        ReleaseLabel="emr-spark-8.1.0",
+        LogUri=f"s3://{bucket}/logs/",
+        JobFlowRole="nodes",
+        ServiceRole="service",
+        Applications=[{"Name": "Spark"}],
+        StepConcurrencyLevel=steps_at_once,
+        Instances={
+            "KeepJobFlowAliveWhenNoSteps": True,
+            "InstanceGroups": [{"InstanceRole": "MASTER", "InstanceType": "m7g.xlarge", "InstanceCount": 1}],
+        },
+    )
+    cluster_id = str(answer["JobFlowId"])
+    emr.wait_for(lambda: emr.clusters[cluster_id].state == "WAITING")
+    return cluster_id
+
+
+@dataclass
+class Outcome:
+    """A finished run as its instance remembers it."""
+
+    success: bool
+    run: dg.DagsterRun
+    entries: list[Any]
+
+    def events(self, kind: str, step: str = "subject") -> list[Any]:
+        found = [entry.dagster_event for entry in self.entries if entry.dagster_event]
+        return [event for event in found if event.event_type_value == kind and event.step_key == step]
+
+    def count(self, kind: str) -> int:
+        return len(self.events(kind))
+
+    @property
+    def messages(self) -> str:
+        """What context.log said, one message a line."""
+        return "\n".join(entry.user_message or "" for entry in self.entries if not entry.dagster_event)
+
+    @property
+    def failure(self) -> Any:
+        """The step's failure: `error`, `user_failure_data`."""
+        (event,) = self.events("STEP_FAILURE")
+        return event.event_specific_data
+
+    @property
+    def failure_text(self) -> str:
+        return f"{self.failure.error.to_string()}\n{self.failure.user_failure_data}"
+
+    @property
+    def materialization(self) -> dict[str, Any]:
+        (event,) = self.events("ASSET_MATERIALIZATION")
+        return {key: value.value for key, value in event.event_specific_data.materialization.metadata.items()}
+
+
+@dataclass
+class TinyLocation:
+    """The tiny code location on a simulated EMR."""
+
+    emr: EmrSimulator
+    staging: Objects
+    folder: Path
+    instance: dg.DagsterInstance
+    monkeypatch: pytest.MonkeyPatch
+    cluster_id: str
+    launcher: dict[str, Any] = field(default_factory=dict)
+
+    def configure(self, retries: int = 0, siblings: int = 0, **launcher: Any) -> None:
+        """Launcher settings and the asset's retry policy, for this process and those it starts."""
+        seen = {"TINY_FOLDER": str(self.folder), "TINY_WORD": "the cluster"}
+        seen |= {"TINY_RETRIES": str(retries), "TINY_SIBLINGS": str(siblings)}
+        settings = {
+            "staging": self.staging.uri,
+            "package": "tiny_location",
+            "cluster_id": self.cluster_id,
+            "environment": seen,
+            "poll_seconds": 2.0,
+            "heartbeat_seconds": 5.0,
+            "cancel_seconds": 6.0,
+            "log_wait_seconds": 10.0,
+            **launcher,
+        }
+        self.launcher = settings
+        variables = {**seen, "TINY_LAUNCHER": json.dumps(settings), "TINY_WORD": "the orchestrator"}
+        for name, value in variables.items():
+            self.monkeypatch.setenv(name, value)
+        # Dagster keeps the last job it loaded; this one depends on the variables above.
+        for function in (ReconstructableJob.get_definition, ReconstructableJob.get_repository_definition):
+            function.cache_clear()
+
+    def run(self, does: str = "succeed", seconds: float = 60.0, job: str = "alone", **settings: Any) -> Outcome:
+        """Run a job in this process."""
+        import tiny_location
+
+        self.configure(**settings)
+        result = dg.execute_job(
+            dg.reconstructable(getattr(tiny_location, job)),
+            instance=self.instance,
+            run_config=self.run_config(does, seconds),
+            raise_on_error=False,
+        )
+        run = self.instance.get_run_by_id(result.run_id)
+        assert run is not None
+        return Outcome(result.success, run, list(self.instance.all_logs(result.run_id)))
+
+    def start(self, does: str, seconds: float = 60.0) -> "subprocess.Popen[bytes]":
+        """Run the job in a process of its own, as `dagster job execute` does."""
+        config = self.folder / "run.yaml"
+        config.write_text(json.dumps(self.run_config(does, seconds)))
+        home = self.folder / "home"
+        home.mkdir(exist_ok=True)
+        (home / "dagster.yaml").write_text("telemetry:\n  enabled: false\n")
+        environment = {
+            **os.environ,
+            "DAGSTER_HOME": str(home),
+            "PYTHONPATH": os.pathsep.join(map(str, [HERE, HERE.parents[1]])),
+        }
+        command = [
+            sys.executable,
+            "-m",
+            "dagster",
+            "job",
+            "execute",
+            "-m",
+            "tiny_location",
+            "-a",
+            "alone",
+            "-c",
+            str(config),
+        ]
+        with (self.folder / "log").open("ab") as log:
+            return subprocess.Popen(command, env=environment, stdout=log, stderr=log, start_new_session=True)
+
+    @property
+    def log(self) -> str:
+        return (self.folder / "log").read_text()
+
+    @property
+    def step_ids(self) -> list[str]:
+        return list(self.emr.clusters[self.cluster_id].steps)
+
+    @property
+    def states(self) -> list[str]:
+        return [step.state for step in self.emr.clusters[self.cluster_id].steps.values()]
+
+    def wait_until_running(self, starts: int = 1) -> str:
+        """Wait until the subject runs on the cluster; the step's id."""
+        path = self.folder / "starts"
+        self.emr.wait_for(lambda: path.exists() and len(path.read_text().splitlines()) >= starts, 60)
+        return self.step_ids[-1]
+
+    def meanwhile(self, act: Callable[[str], None]) -> "Meanwhile":
+        """Act on the step once it runs, from another thread."""
+        return Meanwhile(self, act)
+
+    @staticmethod
+    def run_config(does: str, seconds: float) -> dict[str, Any]:
+        return {"ops": {"subject": {"config": {"does": does, "seconds": seconds}}}}
+
+
+class Meanwhile:
+    """A thread that acts once the subject runs; joined, and its error raised, at the end of the block."""
+
+    def __init__(self, tiny: TinyLocation, act: Callable[[str], None]) -> None:
+        from concurrent.futures import ThreadPoolExecutor
+
+        self._pool = ThreadPoolExecutor(1)
+        self._future = self._pool.submit(lambda: act(tiny.wait_until_running()))
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, *_: object) -> None:
+        self._future.result(120)
+        self._pool.shutdown()
+
+
+@contextmanager
+def tiny_location_on(
+    emr: EmrSimulator, staging: Objects, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[TinyLocation]:
+    """The tiny code location, a cluster of its own, and an instance to run it on."""
+    monkeypatch.syspath_prepend(str(HERE))
+    cluster_id = start_cluster(emr)
+    with dg.DagsterInstance.ephemeral() as instance:
+        location = TinyLocation(emr, staging, folder, instance, monkeypatch, cluster_id)
+        location.configure()
+        yield location
+    emr.client("emr").terminate_job_flows(JobFlowIds=[cluster_id])
+
+
+@pytest.fixture
+def tiny(
+    emr: EmrSimulator, staging: Objects, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[TinyLocation]:
+    """The tiny code location for one test."""
+    with tiny_location_on(emr, staging, tmp_path, monkeypatch) as location:
+        yield location
+
+
+def eventually(condition: Callable[[], object], seconds: float = 30) -> None:
+    """Fail the test when the condition stays false."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not come true"
+        time.sleep(0.05)
+
+
+def objects_below(place: Objects) -> list[tuple[str, bytes]]:
+    """Every object under a place, with its content."""
+    found = ((name, place.get(name)) for name in place.names())
+    return [(name, stored.body) for name, stored in found if stored is not None]

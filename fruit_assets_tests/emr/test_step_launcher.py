@@ -1,0 +1,278 @@
+"""One step on a light EMR, from launch to the last event: what a user sees when it works and when it does not."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+
+from fruit_assets.emr import flight
+from fruit_assets.emr.objects import Objects
+from fruit_assets_tests.emr.conftest import (
+    BUCKET,
+    Outcome,
+    TinyLocation,
+    eventually,
+    objects_below,
+    tiny_location_on,
+)
+from fruit_assets_tests.emr_simulator import EmrSimulator
+
+
+@dataclass(frozen=True)
+class Success:
+    """One run that went well, and what it left behind."""
+
+    outcome: Outcome
+    cluster_id: str
+    step_id: str
+    objects: list[tuple[str, bytes]]
+    requests: list[str]
+
+
+@pytest.fixture(scope="module")
+def success(light_emr: EmrSimulator, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Success]:
+    """A run of both assets, shared by the tests that only look."""
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        for name, value in light_emr.environment().items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.setenv("DATABASE_PASSWORD", "melon-secret")
+        staging = Objects(f"s3://{BUCKET}/success")
+        with tiny_location_on(light_emr, staging, tmp_path_factory.mktemp("success"), monkeypatch) as tiny:
+            outcome = tiny.run(job="tiny")
+            (step_id,) = tiny.step_ids
+            requests = [json.dumps(request.params, default=str) for request in light_emr.requests]
+            yield Success(outcome, tiny.cluster_id, step_id, objects_below(staging), requests)
+
+
+def test_a_step_runs_on_the_cluster_with_the_code_that_was_shipped(success: Success) -> None:
+    assert success.outcome.success
+    assert "shipped-code" in success.outcome.materialization["file"]
+    assert success.outcome.count("STEP_SUCCESS") == success.outcome.count("STEP_START") == 1
+    assert "the subject has started" in success.outcome.messages
+
+
+def test_the_materialization_says_where_it_ran_and_what_it_cost(success: Success) -> None:
+    metadata = success.outcome.materialization
+    assert (metadata["emr/cluster"], metadata["emr/step"]) == (success.cluster_id, success.step_id)
+    assert metadata["emr/logs"] == f"s3://{BUCKET}/logs/{success.cluster_id}/steps/{success.step_id}/"
+    assert success.cluster_id in metadata["emr/console"]
+    assert list(metadata["emr/instance_hours"]) == ["m7g.xlarge on-demand"]
+
+
+def test_input_data_versions_reach_the_cluster_so_that_the_asset_is_not_called_stale(success: Success) -> None:
+    (event,) = success.outcome.events("ASSET_MATERIALIZATION")
+    assert event.event_specific_data.materialization.tags["dagster/input_data_version/source"] == "v7"
+
+
+def test_nothing_secret_leaves_the_orchestrator(success: Success) -> None:
+    texts = [body.decode(errors="replace") for _, body in success.objects] + success.requests
+    assert len(success.objects) > 5
+    assert not [text for text in texts if "melon-secret" in text or "orchestrator-secret" in text]
+
+
+def test_nothing_is_pickled_in_either_direction(success: Success) -> None:
+    assert not [name for name, body in success.objects if body.startswith(b"\x80") or name.endswith(".pkl")]
+
+
+def test_remote_output_appears_in_the_run_while_the_step_runs(
+    tiny: TinyLocation, capfd: pytest.CaptureFixture[str]
+) -> None:
+    seen: list[str] = []
+
+    def stop_when_heard(step_id: str) -> None:
+        tiny.emr.wait_for(lambda: "words on stdout" in (seen.append(capfd.readouterr().out) or "".join(seen)), 20)
+        assert tiny.emr.clusters[tiny.cluster_id].steps[step_id].state == "RUNNING"
+
+    with tiny.meanwhile(stop_when_heard):
+        assert tiny.run("sleep", seconds=4).success
+    assert "words on stdout from the cluster" in "".join(seen)
+
+
+def test_events_arrive_while_the_step_runs(tiny: TinyLocation) -> None:
+    def look(step_id: str) -> None:
+        def heard() -> int:
+            runs = tiny.instance.get_runs()
+            return sum("event" in (entry.user_message or "") for entry in tiny.instance.all_logs(runs[0].run_id))
+
+        tiny.emr.wait_for(lambda: heard() >= 3, 20)
+        assert tiny.emr.clusters[tiny.cluster_id].steps[step_id].state == "RUNNING"
+
+    with tiny.meanwhile(look):
+        outcome = tiny.run("chatter", seconds=3)
+    assert [line for line in outcome.messages.splitlines() if line.startswith("event")] == [
+        f"event {number}" for number in range(30)
+    ]
+
+
+def test_a_failure_carries_the_remote_traceback_the_place_and_the_end_of_stderr(tiny: TinyLocation) -> None:
+    outcome = tiny.run("fail")
+    metadata = outcome.failure.user_failure_data.metadata
+    assert "ValueError: the pears are not ripe" in outcome.failure.error.to_string()
+    assert "in behave" in outcome.failure.error.to_string()
+    assert metadata["emr/step"].value == tiny.step_ids[0]
+    assert "words on stderr" in metadata["emr/stderr"].value
+
+
+def test_a_step_that_is_killed_fails_with_what_emr_says(tiny: TinyLocation) -> None:
+    outcome = tiny.run("die")
+    metadata = outcome.failure.user_failure_data.metadata
+    assert "ended as FAILED" in outcome.failure.error.to_string()
+    assert metadata["emr/state"].value == "FAILED"
+    assert metadata["emr/log_file"].value.endswith("stderr.gz")
+    assert "the subject has started" in outcome.messages, "what it said before it died is kept"
+
+
+def test_a_step_that_dies_mute_is_explained_by_emrs_own_logs(
+    tiny: TinyLocation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken = tiny.folder / "remote_main.py"
+    broken.write_text("import sys\nsys.exit('there is no room on this node')\n")
+    monkeypatch.setattr(flight, "__file__", str(tiny.folder / "flight.py"))
+    outcome = tiny.run()
+    assert "there is no room on this node" in outcome.failure.user_failure_data.metadata["emr/stderr"].value
+    assert "waiting for them" in outcome.messages
+
+
+def test_a_completed_step_without_a_success_event_is_a_failure(
+    tiny: TinyLocation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fruit_assets.emr.watching.DRAIN_SECONDS", {"COMPLETED": 1.0})
+    outcome = tiny.run("exit-zero")
+    assert tiny.states == ["COMPLETED"]
+    assert "no success event arrived" in outcome.failure.error.to_string()
+
+
+def test_slow_writes_of_events_lose_nothing(tiny: TinyLocation) -> None:
+    tiny.emr.faults.delay_objects("/events/", 1.5)
+    try:
+        outcome = tiny.run("chatter", seconds=1)
+    finally:
+        tiny.emr.faults.delay_objects("/events/", 0)
+    assert outcome.success
+    assert outcome.messages.count("event ") == 10
+
+
+def test_a_truncated_event_object_fails_the_step_and_is_named(
+    tiny: TinyLocation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fruit_assets.emr.streams.REREAD_SECONDS", 1.0)
+    tiny.emr.faults.truncate_object("/events/000001.json", times=100)
+    outcome = tiny.run("chatter", seconds=1)
+    assert "events/000001.json is damaged" in outcome.failure.error.to_string()
+
+
+def test_a_step_cancelled_on_emr_is_not_retried(tiny: TinyLocation) -> None:
+    client = tiny.emr.client("emr")
+
+    def cancel(step_id: str) -> None:
+        client.cancel_steps(ClusterId=tiny.cluster_id, StepIds=[step_id], StepCancellationOption="SEND_INTERRUPT")
+
+    with tiny.meanwhile(cancel):
+        outcome = tiny.run("sleep", retries=2)
+    assert "was cancelled on EMR, not from this run" in outcome.failure.error.to_string()
+    assert len(tiny.step_ids) == 1
+    assert outcome.run.tags["dagster/retry_on_asset_or_op_failure"] == "false"
+
+
+@pytest.mark.parametrize("state", ["CANCEL_PENDING", "HIBERNATING"])
+def test_states_that_come_and_go_do_not_disturb_the_step(tiny: TinyLocation, state: str) -> None:
+    def report(step_id: str) -> None:
+        tiny.emr.set_step_state(step_id, state)
+
+    with tiny.meanwhile(report):
+        assert tiny.run("sleep", seconds=5).success
+
+
+def test_a_lost_cluster_is_told_with_emrs_reason(tiny: TinyLocation) -> None:
+    def lose(_: str) -> None:
+        tiny.emr.faults.lose_cluster(tiny.cluster_id, "INSTANCE_FAILURE", "the master node was taken away")
+
+    with tiny.meanwhile(lose):
+        outcome = tiny.run("sleep")
+    assert tiny.states == ["INTERRUPTED"]
+    assert "the master node was taken away" in outcome.failure.error.to_string()
+    assert "EC2 had no capacity" in outcome.failure.error.to_string()
+
+
+@pytest.mark.parametrize("does", ["fail-once", "die-once"])
+def test_a_retry_starts_clean_and_sees_nothing_of_the_first_attempt(tiny: TinyLocation, does: str) -> None:
+    outcome = tiny.run(does, retries=2)
+    assert outcome.success
+    eventually(lambda: tiny.states == ["FAILED", "COMPLETED"])
+    assert (outcome.count("STEP_UP_FOR_RETRY"), outcome.count("STEP_SUCCESS"), outcome.count("STEP_FAILURE")) == (
+        1,
+        1,
+        0,
+    )
+    retries = [line.split()[1] for line in (tiny.folder / "starts").read_text().splitlines()]
+    assert retries == ["0", "1"]
+
+
+def test_a_failure_that_forbids_retries_is_not_retried(tiny: TinyLocation) -> None:
+    outcome = tiny.run("fail-for-good", retries=2)
+    assert "the pears are rotten" in outcome.failure_text
+    assert len(tiny.step_ids) == 1
+
+
+def test_version_skew_is_refused_before_the_code_runs_and_names_both_sides(
+    tiny: TinyLocation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ours = flight.orchestrator_versions("fruit_assets")
+    monkeypatch.setattr(flight, "orchestrator_versions", lambda _: {**ours, "spark": "3.5.6", "dagster": "1.9.0"})
+    outcome = tiny.run(retries=2, modules=["dagster", "cucumbers"])
+    said = outcome.failure.error.to_string()
+    assert f"spark is {ours['spark']} on the cluster and 3.5.6 where the run was launched" in said
+    assert f"dagster is {ours['dagster']} on the cluster and 1.9.0" in said
+    assert "the cluster lacks the package 'cucumbers'" in said
+    assert len(tiny.step_ids) == 1, "skew is not retried"
+    assert not (tiny.folder / "starts").exists()
+
+
+def test_an_older_python_is_refused_by_the_remote_main_alone(
+    tiny: TinyLocation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ours = flight.orchestrator_versions("fruit_assets")
+    monkeypatch.setattr(flight, "orchestrator_versions", lambda _: {**ours, "python": "3.14"})
+    assert f"Python is {ours['python']} on the cluster" in tiny.run().failure.error.to_string()
+
+
+def test_an_environment_that_looks_secret_is_refused_before_anything_is_sent(tiny: TinyLocation) -> None:
+    outcome = tiny.run(environment={"DB_PASSWORD": "melon-secret"})
+    assert "DB_PASSWORD" in outcome.failure.error.to_string()
+    assert "melon-secret" not in outcome.failure.error.to_string()
+    assert tiny.step_ids == []
+
+
+def test_a_given_cluster_that_has_ended_is_refused_with_what_to_do(tiny: TinyLocation) -> None:
+    client = tiny.emr.client("emr")
+    client.terminate_job_flows(JobFlowIds=[tiny.cluster_id])
+    tiny.emr.wait_for(lambda: tiny.emr.clusters[tiny.cluster_id].state == "TERMINATED")
+    said = tiny.run(retries=2).failure.error.to_string()
+    assert f"Cluster {tiny.cluster_id} is TERMINATED" in said
+    assert "set the id of one that runs" in said
+
+
+def test_a_cluster_id_of_another_region_is_refused_with_the_region_named(tiny: TinyLocation) -> None:
+    said = tiny.run(cluster_id="j-ELSEWHERE").failure.error.to_string()
+    assert "There is no cluster j-ELSEWHERE in region us-east-1" in said
+
+
+def test_an_expired_token_is_told_plainly_and_not_retried(tiny: TinyLocation) -> None:
+    tiny.emr.faults.expire_token(times=20)
+    outcome = tiny.run(retries=2)
+    assert "the AWS session token has expired. Sign in again" in outcome.failure.error.to_string()
+
+
+def test_throttling_and_broken_connections_are_ridden_out(tiny: TinyLocation) -> None:
+    tiny.emr.faults.throttle("AddJobFlowSteps", times=2)
+    tiny.emr.faults.drop_connection("ListSteps", times=1)
+    tiny.emr.faults.drop_connection("GetObject", times=2)
+    assert tiny.run().success
+    assert len(tiny.step_ids) == 1
+
+
+def test_a_lost_answer_does_not_start_the_step_twice(tiny: TinyLocation) -> None:
+    tiny.emr.faults.drop_connection("AddJobFlowSteps", times=1, after=True)
+    assert tiny.run().success
+    assert len(tiny.step_ids) == 1
