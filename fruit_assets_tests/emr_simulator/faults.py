@@ -68,10 +68,10 @@ class Faults:
         """The bootstrap action of the next cluster exits 1 on the primary node, having written this."""
         self._add(_Order("bootstrap", lambda _: True, 1, text=stderr_text))
 
-    def kill_step(self, step_id: str, signal: int = signals.SIGKILL, tree: bool = False) -> None:
+    def kill_step(self, step_id: str, signal: int = signals.SIGKILL, tree: bool = True) -> None:
         """Send a signal to the process of a running step (a crash, or the kernel short of memory).
 
-        With `tree` to its descendants too.
+        Without `tree` its descendants are spared: in client mode that hits the JVM, not the Python driver.
         """
         self.agents.execution(step_id).kill(signal, tree=tree)
 

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 from fruit_assets_tests.emr_simulator.node import Node, is_machine_property
 from fruit_assets_tests.emr_simulator.processes import CallableProcess, ChildProcess, StepProcess
 
+_DRIVER_PARENT = Path(__file__).with_name("driver_parent.py")
 _FLAGS = frozenset({"--verbose", "-v", "--supervise", "--help", "-h", "--version", "--usage-error"})
 
 
@@ -136,7 +137,7 @@ def _python_command(submit: SparkSubmit, node: Node, folder: Path, environment: 
     shipped = [str(_fetch(uri, folder, s3)) for uri in py_files]
     environment["PYTHONPATH"] = os.pathsep.join(shipped)
     main, *args = submit.program
-    return [str(node.python), str(_fetch(main, folder, s3)), *args]
+    return [str(node.python), "-IS", str(_DRIVER_PARENT), str(node.python), str(_fetch(main, folder, s3)), *args]
 
 
 def _fetch(uri: str, folder: Path, s3: Any) -> Path:

@@ -68,7 +68,6 @@ def test_a_step_runs_with_the_code_it_ships_and_its_logs_appear_late(emr_simulat
     stderr_key = f"emr/{cluster_id}/steps/{step_id}/stderr.gz"
     assert step["Status"]["FailureDetails"] == {
         "Reason": "Unknown Error.",
-        "Message": "ValueError: no fruit",
         "LogFile": f"s3://logs/{stderr_key}",
     }
     assert "EndDateTime" in step["Status"]["Timeline"]
@@ -77,7 +76,7 @@ def test_a_step_runs_with_the_code_it_ships_and_its_logs_appear_late(emr_simulat
     stdout = gzip.decompress(
         s3.get_object(Bucket="logs", Key=stderr_key.replace("stderr", "stdout"))["Body"].read()
     ).decode()
-    assert stdout == f"{step_id} []\n"
+    assert stdout.startswith(f"{step_id} []\nTraceback")
     cluster = emr.describe_cluster(ClusterId=cluster_id)["Cluster"]
     assert cluster["LogUri"] == "s3n://logs/emr/"
     assert cluster["Status"]["State"] == "WAITING"
@@ -100,6 +99,28 @@ def test_interrupt_then_terminate_stop_a_step(emr_simulator: EmrSimulator) -> No
     emr.cancel_steps(ClusterId=cluster_id, StepIds=[step_id], StepCancellationOption="TERMINATE_PROCESS")
     assert emr_simulator.wait_for_step(step_id) == "CANCELLED"
     assert emr_simulator.wait_for_step(waiting) == "COMPLETED"
+
+
+def test_an_interrupt_reaches_the_driver_s_parent_only(emr_simulator: EmrSimulator, tmp_path: Path) -> None:
+    mark = tmp_path / "alive"
+    script = tmp_path / "main.py"
+    script.write_text(
+        "import pathlib, signal, sys, time\n"
+        f"mark = pathlib.Path({str(mark)!r})\n"
+        "signal.signal(signal.SIGTERM, lambda *_: mark.write_text('told'))\n"
+        "mark.touch()\n"
+        "while mark.read_text() != 'stop':\n"
+        "    time.sleep(0.05)\n"
+        "mark.unlink()\n"
+    )
+    cluster_id = run_cluster(emr_simulator)
+    step_id = add_step(emr_simulator, cluster_id, "spark-submit", str(script))
+    emr_simulator.wait_for(mark.exists)
+    emr_simulator.client("emr").cancel_steps(ClusterId=cluster_id, StepIds=[step_id])
+    assert emr_simulator.wait_for_step(step_id) == "CANCELLED"
+    assert mark.read_text() == ""
+    mark.write_text("stop")
+    emr_simulator.wait_for(lambda: not mark.exists())
 
 
 def test_a_lost_cluster_interrupts_its_step_and_takes_no_more(emr_simulator: EmrSimulator) -> None:
