@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 # 89 megapixels is PIL's own idea of suspicious; beyond it a small file can fill the memory of a worker.
 MAX_PIXELS = 89_478_485
+# Whatever the suffix says. Not all that PIL knows: it would hand PostScript to Ghostscript, to be run.
+_FORMATS = ("JPEG", "MPO", "PNG", "GIF", "BMP", "TIFF", "WEBP")
 
 
 class UnreadableImage(Exception):
@@ -48,7 +50,7 @@ def decode(content: bytes | None, size: int) -> "np.ndarray":
         with warnings.catch_warnings():
             # PIL only warns up to twice its limit; we refuse by the number of pixels below.
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            with Image.open(io.BytesIO(content)) as image:
+            with Image.open(io.BytesIO(content), formats=_FORMATS) as image:
                 if image.width * image.height > MAX_PIXELS:
                     raise UnreadableImage(f"too many pixels ({image.width}x{image.height}): a decompression bomb?")
                 pixels = _rgb(image).resize((size, size), Image.Resampling.BICUBIC)
@@ -73,8 +75,10 @@ def _rgb(image: "Image.Image") -> "Image.Image":
     image.load()
     if image.mode.startswith("I") or image.mode == "F":
         values = np.asarray(image, dtype=np.float64)
-        # PIL clips 16-bit values to white when it converts; scale them instead.
-        scaled = values / 257.0 if values.max(initial=0) > 255 else values
+        # PIL clips 16-bit values to white when it converts; scale them instead. Of the wider modes only the
+        # values tell whether they are meant as 8 or 16 bits.
+        sixteen = image.mode.startswith("I;16") or values.max(initial=0) > 255
+        scaled = values / 257.0 if sixteen else values
         return Image.fromarray(scaled.clip(0, 255).astype(np.uint8)).convert("RGB")
     if image.mode in ("P", "LA", "PA") and "transparency" in image.info:
         image = image.convert("RGBA")

@@ -88,8 +88,8 @@ def list_images(root: str) -> ImageListing:
     labelled = [file for file in images if "/" in file.path]
     if not labelled:
         raise InputError(
-            f"No images in {root} ({len(files) - len(images)} other files, {len(images)} images outside class folders). Expected "
-            "<anything>/<label>/<file>.jpg. Point FRUIT_ASSETS_IMAGES at a collection, or make one: "
+            f"No images in {root} ({len(files) - len(images)} other files, {len(images)} images outside class folders). "
+            "Expected <anything>/<label>/<file>.jpg. Point FRUIT_ASSETS_IMAGES at a collection, or make one: "
             "fruit-assets demo-images --out data/demo_images."
         )
     table = pa.table(
