@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 # 89 megapixels is PIL's own idea of suspicious; beyond it a small file can fill the memory of a worker.
 MAX_PIXELS = 89_478_485
 # Whatever the suffix says. Not all that PIL knows: it would hand PostScript to Ghostscript, to be run.
-_FORMATS = ("JPEG", "MPO", "PNG", "GIF", "BMP", "TIFF", "WEBP")
+_FORMATS = ("JPEG", "PNG", "GIF", "BMP", "TIFF", "WEBP")
 
 
 class UnreadableImage(Exception):

@@ -87,8 +87,9 @@ def list_images(root: str) -> ImageListing:
     images = [file for file in files if _is_image(file.path)]
     labelled = [file for file in images if "/" in file.path]
     if not labelled:
+        others = len(files) - len(images)
         raise InputError(
-            f"No images in {root} ({len(files) - len(images)} other files, {len(images)} images outside class folders). "
+            f"No images in {root} ({others} other files, {len(images)} images outside class folders). "
             "Expected <anything>/<label>/<file>.jpg. Point FRUIT_ASSETS_IMAGES at a collection, or make one: "
             "fruit-assets demo-images --out data/demo_images."
         )
