@@ -76,6 +76,7 @@ def same_as_keras() -> dict[str, bytes]:
         "la.png": _encoded(_translucent("LA"), "PNG"),
         "one pixel.png": _encoded(_photo(1, 1), "PNG"),
         "thin.png": _encoded(_photo(3, 700), "PNG"),
+        "two views of a camera.jpg": _encoded(photo, "MPO", save_all=True, append_images=[_photo(60, 60)]),
         "odd size.jpg": _encoded(_photo(333, 47), "JPEG"),
         "animated.gif": _animation(),
         "lossless.webp": _encoded(photo, "WEBP", lossless=True),
