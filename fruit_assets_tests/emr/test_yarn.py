@@ -54,6 +54,7 @@ def cluster_id(simulator: EmrSimulator) -> str:
         ReleaseLabel="emr-spark-8.1.0",
         JobFlowRole="profile",
         ServiceRole="role",
+        LogUri=f"s3://{_BUCKET}/logs",
         StepConcurrencyLevel=2,
         Instances={"InstanceGroups": [master], "KeepJobFlowAliveWhenNoSteps": True},
     )
@@ -92,6 +93,8 @@ def test_a_step_runs_on_yarn_reading_and_writing_s3(simulator, yarn, cluster_id,
     s3 = simulator.client("s3")
     keys = [entry["Key"] for entry in s3.list_objects_v2(Bucket=_BUCKET, Prefix=f"output/{mode}/part-")["Contents"]]
     assert json.loads(s3.get_object(Bucket=_BUCKET, Key=keys[0])["Body"].read()) == {"_1": 13, "_2": mode}
+    containers = f"logs/{cluster_id}/containers/{application_id}/"
+    simulator.wait_for(lambda: s3.list_objects_v2(Bucket=_BUCKET, Prefix=containers)["KeyCount"] > 0)
 
 
 def test_a_cancelled_step_leaves_an_application_in_cluster_mode_only(simulator, yarn, cluster_id):

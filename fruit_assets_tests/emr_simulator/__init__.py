@@ -2,6 +2,11 @@
 
 What EMR does, this package does: requests, limits, states, messages, logs. It knows nothing of
 Dagster or fruit and imports nothing of the step launcher that is tested against it.
+
+Where it is not EMR: bootstrap actions are looked for, not run (the node's Python has this
+environment's packages, without this checkout); logs are archived once, after a step; nothing scales;
+the wording of a few refusals is ours where nobody has published EMR's. Moto neither checks
+signatures nor enforces policies.
 """
 
 from fruit_assets_tests.emr_simulator.faults import Faults

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from fruit_assets_tests.emr_simulator.provisioning import ClusterFailure
-from fruit_assets_tests.emr_simulator.serialisation import EmrError
+from fruit_assets_tests.emr_simulator.serialisation import EmrError, service_model
 
 if TYPE_CHECKING:
     from fruit_assets_tests.emr_simulator.agents import Agents
@@ -26,6 +26,7 @@ class _Order:
     times: int
     error: EmrError | None = None
     text: str = ""
+    caller: str | None = None
 
 
 @dataclass
@@ -37,20 +38,29 @@ class Faults:
     _delays: list[tuple[str, float]] = field(default_factory=list)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def throttle(self, operation: str, times: int = 1) -> None:
-        """Answer EMR's operation with `ThrottlingException`."""
-        self.refuse(operation, "ThrottlingException", "Rate exceeded", times)
+    def throttle(self, operation: str, times: int = 1, caller: str | None = None) -> None:
+        """Answer an operation of EMR or S3 as when it is called too often."""
+        code, message = ("ThrottlingException", "Rate exceeded")
+        if operation not in service_model().operation_names:
+            code, message = ("SlowDown", "Please reduce your request rate.")
+        self.refuse(operation, code, message, times, caller)
 
-    def refuse(self, operation: str, code: str, message: str, times: int = 1) -> None:
-        """Answer EMR's operation with an error. The operation is not carried out."""
-        self._add(_Order("answer", lambda name: name == operation, times, EmrError(code, message)))
+    def refuse(self, operation: str, code: str, message: str, times: int = 1, caller: str | None = None) -> None:
+        """Answer an operation of EMR or S3 with an error; it is not carried out.
 
-    def drop_connection(self, operation: str, times: int = 1, after: bool = False) -> None:
-        """Close the connection instead of answering (EMR and S3 operations).
+        With `caller` only those of the `orchestrator` or of the `cluster` count.
+        """
+        status = {"AccessDenied": 403, "SlowDown": 503, "InternalError": 500}.get(code, 400)
+        error = EmrError(code, message, status)
+        self._add(_Order("answer", lambda name: name == operation, times, error, caller=caller))
+
+    def drop_connection(self, operation: str, times: int = 1, after: bool = False, caller: str | None = None) -> None:
+        """Close the connection instead of answering an operation of EMR or S3.
 
         With `after` the operation is carried out first: the caller cannot know.
         """
-        self._add(_Order("drop", lambda name: name == operation, times, text="after" if after else ""))
+        text = "after" if after else ""
+        self._add(_Order("drop", lambda name: name == operation, times, text=text, caller=caller))
 
     def expire_token(self, times: int = 1) -> None:
         """Refuse the orchestrator's next requests, to any service, because its token has expired."""
@@ -94,11 +104,11 @@ class Faults:
         with self._lock:
             return sum(seconds for substring, seconds in self._delays if substring in key)
 
-    def take(self, kind: OrderKind, name: str = "") -> _Order | None:
+    def take(self, kind: OrderKind, name: str = "", caller: str | None = None) -> _Order | None:
         """Use up one order of this kind that matches, if there is one."""
         with self._lock:
             for order in self._orders:
-                if order.kind == kind and order.matches(name):
+                if order.kind == kind and order.matches(name) and order.caller in (None, caller):
                     order.times -= 1
                     if order.times <= 0:
                         self._orders.remove(order)

@@ -12,6 +12,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterable
 from typing import Any
+from xml.sax.saxutils import escape
 
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 from werkzeug.serving import make_server
@@ -23,6 +24,7 @@ from fruit_assets_tests.emr_simulator.serialisation import TARGET_PREFIX, EmrErr
 
 Environ = dict[str, Any]
 StartResponse = Callable[..., Any]
+Answer = tuple[str, list[tuple[str, str]], bytes]
 Operation = Callable[[str, dict[str, Any]], dict[str, Any]]
 
 _TYPE = "application/x-amz-json-1.1"
@@ -68,7 +70,8 @@ class Endpoint:
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         environ["HTTP_X_MOTO_ACCOUNT_ID"] = self._account
         request = self._recording.record(environ)
-        dropped = self._faults.take("drop", request.operation) if request.caller != "simulator" else None
+        is_ours = request.caller == "simulator"
+        dropped = None if is_ours else self._faults.take("drop", request.operation, request.caller)
         if dropped is not None and not dropped.text:
             _drop(environ)
         status, headers, body = self._answer(environ, request)
@@ -78,21 +81,21 @@ class Endpoint:
         start_response(status, headers)
         return [b"" if environ["REQUEST_METHOD"] == "HEAD" else body]
 
-    def _answer(self, environ: Environ, request: Request) -> tuple[str, list[tuple[str, str]], bytes]:
+    def _answer(self, environ: Environ, request: Request) -> Answer:
         if request.caller == "orchestrator" and self._faults.take("token") is not None:
             return _expired(request)
         if environ.get("HTTP_X_AMZ_TARGET", "").startswith(TARGET_PREFIX):
             return self._emr(environ, request)
         return self._elsewhere(environ, request)
 
-    def _emr(self, environ: Environ, request: Request) -> tuple[str, list[tuple[str, str]], bytes]:
+    def _emr(self, environ: Environ, request: Request) -> Answer:
         length = int(environ.get("CONTENT_LENGTH") or 0)
         raw = environ["wsgi.input"].read(length)
         headers = [("Content-Type", _TYPE), ("x-amzn-RequestId", str(uuid.uuid4()))]
         try:
             request.params = parse_request(request.operation, raw)
-            if order := self._faults.take("answer", request.operation):
-                raise order.error or AssertionError("an answer was ordered without an error")
+            if (order := self._faults.take("answer", request.operation, request.caller)) and order.error:
+                raise order.error
             if self._quotas is not None and not self._quotas.allow(request.operation):
                 raise EmrError("ThrottlingException", "Rate exceeded")
             operation = self._find_operation(request.operation)
@@ -105,9 +108,13 @@ class Endpoint:
         except EmrError as error:
             return f"{error.status} Error", headers, error.body()
 
-    def _elsewhere(self, environ: Environ, request: Request) -> tuple[str, list[tuple[str, str]], bytes]:
+    def _elsewhere(self, environ: Environ, request: Request) -> Answer:
         """Moto's answer, for S3 with its faults."""
         key = request.params.get("Key", "") if request.service == "s3" else ""
+        if request.service == "s3" and request.caller != "simulator":
+            order = self._faults.take("answer", request.operation, request.caller)
+            if order is not None and order.error is not None:
+                return _xml_error(request.service, order.error)
         if request.operation in _WRITES:
             time.sleep(self._faults.delay_of(key))
         started: list[Any] = []
@@ -156,13 +163,18 @@ def _drop(environ: Environ) -> None:
     raise ConnectionResetError("dropped on order of a test")
 
 
-def _expired(request: Request) -> tuple[str, list[tuple[str, str]], bytes]:
+def _expired(request: Request) -> Answer:
     """The refusal of an expired token in the protocol of the service."""
     if request.service == "elasticmapreduce":
         return "400 Error", [("Content-Type", _TYPE)], EmrError("ExpiredTokenException", _EXPIRED).body()
-    code = f"<Code>ExpiredToken</Code><Message>{_EXPIRED}</Message>"
-    error = f"<Error>{code}</Error>"
-    if request.service != "s3":
-        error = f"<ErrorResponse><Error><Type>Sender</Type>{code}</Error></ErrorResponse>"
-    status = "400 Error" if request.service == "s3" else "403 Error"
-    return status, [("Content-Type", "application/xml")], f'<?xml version="1.0"?>{error}'.encode()
+    return _xml_error(request.service, EmrError("ExpiredToken", _EXPIRED, 400 if request.service == "s3" else 403))
+
+
+def _xml_error(service: str, error: EmrError) -> Answer:
+    """An error as S3 writes it, or as STS and IAM do."""
+    text = f"<Code>{error.code}</Code><Message>{escape(error.message)}</Message>"
+    text = f"<Error>{text}</Error>"
+    if service != "s3":
+        text = f"<ErrorResponse>{text}</ErrorResponse>"
+    headers = [("Content-Type", "application/xml")]
+    return f"{error.status} Error", headers, f'<?xml version="1.0" encoding="UTF-8"?>{text}'.encode()

@@ -242,6 +242,11 @@ def test_faults_reach_only_what_they_name(emr_simulator: EmrSimulator) -> None:
     emr_simulator.faults.truncate_object("events/")
     reads = [s3.get_object(Bucket="bucket", Key="events/1.json")["Body"].read() for _ in range(2)]
     assert reads == [b"01234", b"0123456789"]
+    emr_simulator.faults.refuse("PutObject", "AccessDenied", "Access Denied", caller="cluster")
+    emr_simulator.faults.throttle("HeadObject")
+    s3.put_object(Bucket="bucket", Key="mine", Body=b"")
+    assert refusal(s3.head_object, Bucket="bucket", Key="mine")[0] == "503"
+    assert len(emr_simulator.calls("PutObject", caller="orchestrator")) == 2
 
 
 def test_a_function_can_stand_in_for_a_step(tmp_path: Path) -> None:

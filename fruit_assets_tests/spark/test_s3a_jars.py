@@ -90,6 +90,21 @@ def test_a_failed_download_says_what_maven_said_and_leaves_nothing(tmp_path):
     assert list((tmp_path / "jars").iterdir()) == []
 
 
+def test_credentials_of_a_profile_become_s3a_s_and_their_absence_is_explained(tmp_path, monkeypatch):
+    with pytest.raises(PermanentError, match="aws sso login"):
+        s3a_jars.resolve_credentials()
+    profile = "[fruit]\naws_access_key_id=key\naws_secret_access_key=secret\naws_session_token=token\n"
+    (tmp_path / "credentials").write_text(profile)
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "credentials"))
+    monkeypatch.setenv("AWS_PROFILE", "fruit")
+    credentials = s3a_jars.resolve_credentials()
+    assert credentials == S3Credentials("key", "secret", "token")
+    conf = s3a_jars.s3a_conf(None, "eu-west-3", "AES256", None, credentials)
+    assert conf["spark.hadoop.fs.s3a.aws.credentials.provider"].endswith(".TemporaryAWSCredentialsProvider")
+    assert conf["spark.hadoop.fs.s3a.encryption.algorithm"] == "AES256"
+    assert "spark.hadoop.fs.s3a.endpoint" not in conf
+
+
 def test_another_pyspark_is_refused(monkeypatch):
     monkeypatch.setattr("pyspark.__version__", "4.0.2")
     with pytest.raises(PermanentError, match=r"4\.1\.1 .* but pyspark 4\.0\.2"):
