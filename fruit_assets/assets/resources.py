@@ -28,15 +28,18 @@ class ImageCollection(dg.ConfigurableResource):
     demo: bool = False
 
     def listing(self, log: dg.DagsterLogManager) -> ImageListing:
-        if self.demo and not Path(self.uri).exists():
-            from fruit_assets.pipeline.demo_images import render_collection
-
-            log.warning(
-                "FRUIT_ASSETS_IMAGES is not set: "
-                f"rendering {DEMO_CLASSES * DEMO_IMAGES_PER_CLASS} demo images into {self.uri}."
-            )
-            render_collection(Path(self.uri), DEMO_CLASSES, DEMO_IMAGES_PER_CLASS, 0)
+        if self.demo:
+            self._render_when_missing(log)
         return list_images(self.uri)
+
+    def _render_when_missing(self, log: dg.DagsterLogManager) -> None:
+        from fruit_assets.pipeline.demo_images import is_missing, render_collection
+
+        root = Path(self.uri)
+        if is_missing(root):
+            images = DEMO_CLASSES * DEMO_IMAGES_PER_CLASS
+            log.warning(f"FRUIT_ASSETS_IMAGES is not set: rendering {images} demo images into {root}.")
+            render_collection(root, DEMO_CLASSES, DEMO_IMAGES_PER_CLASS, 0)
 
 
 class WeightsSetting(dg.ConfigurableResource):

@@ -1,0 +1,1 @@
+"""The work itself: Spark, numpy and model code that is useful without Dagster."""
