@@ -75,7 +75,7 @@ class Report:
 
     def ratios(self, title: str, ratios: Sequence[Ratio]) -> None:
         self._value["ratios"] += [{**asdict(ratio), "verdict": ratio.verdict} for ratio in ratios]
-        rows = [(ratio.what, f"{ratio.value:.2f}", ratio.target_text, ratio.verdict) for ratio in ratios]
+        rows = [(ratio.what, f"{ratio.value:.3g}", ratio.target_text, ratio.verdict) for ratio in ratios]
         self.table(title, ("ratio", "value", "target", ""), rows)
 
     def detail(self, name: str, value: Any) -> None:

@@ -1,0 +1,96 @@
+"""The contenders of the PCA benchmark: `pyspark.ml.feature.PCA` and ours, each in a process of its own.
+
+Put here one contender's whole process: a session, a warm-up that touches the rows, the fit. It runs alone,
+as `python -m ... ours|ml ROWS RESULT`, and writes what it found as JSON.
+"""
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+COMPONENTS = 80
+# One executor process of two cores: whatever else the work needs, it is not in the driver.
+SEPARATE_EXECUTOR = "local-cluster[1,2,2048]"
+
+
+def fit_ours(rows: "DataFrame") -> list[float]:
+    """Our moments and fit; the share of the variance along the leading components."""
+    from fruit_assets.pipeline.pca import compute_moments, fit
+
+    model = fit(compute_moments(rows), COMPONENTS, None, standardize=False)
+    return [float(share) for share in model.explained_variance_ratio[:COMPONENTS]]
+
+
+def fit_ml(rows: "DataFrame") -> list[float]:
+    """Spark's own, with the vectors made in the JVM: a Python UDF would only slow it down."""
+    from pyspark.ml.feature import PCA
+    from pyspark.ml.functions import array_to_vector
+
+    vectors = rows.select(array_to_vector("features").alias("vector"))
+    model = PCA(k=COMPONENTS, inputCol="vector", outputCol="scores").fit(vectors)
+    return [float(share) for share in model.explainedVariance.toArray()]
+
+
+FITS: dict[str, Callable[["DataFrame"], list[float]]] = {"ours": fit_ours, "ml": fit_ml}
+
+
+def main(arguments: Sequence[str]) -> int:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("contender", choices=list(FITS))
+    parser.add_argument("rows")
+    parser.add_argument("result", type=Path)
+    parser.add_argument("--fits", type=int, default=1)
+    parser.add_argument("--optimising-jvm", action="store_true", help="Spark's default JVM options instead of ours")
+    parser.add_argument("--separate-executor", action="store_true")
+    parser.add_argument("--driver-memory", default="2g")
+    given = parser.parse_args(arguments)
+    session = _session(given)
+    rows = _rows(session, given.rows)
+    rows.selectExpr("sum(size(features))").collect()
+    seconds, shares = [], []
+    for _ in range(given.fits):
+        started = time.perf_counter()
+        shares = FITS[given.contender](rows)
+        seconds.append(time.perf_counter() - started)
+    result = {"seconds": seconds, "variance_shares": shares, "live_heap_bytes": _live_heap(session)}
+    given.result.write_text(json.dumps(result))
+    session.stop()
+    return 0
+
+
+def _session(given: argparse.Namespace) -> "SparkSession":
+    from fruit_assets.spark.session import LocalSparkOptions, start_local_session
+
+    conf = {"spark.executor.memory": "1g"} if given.separate_executor else {}
+    if given.optimising_jvm:
+        conf["spark.driver.extraJavaOptions"] = ""
+    master = SEPARATE_EXECUTOR if given.separate_executor else "local[*]"
+    options = LocalSparkOptions(
+        cache=given.result.parent / "cache", master=master, driver_memory=given.driver_memory, conf=conf
+    )
+    return start_local_session(options)
+
+
+def _rows(session: "SparkSession", folder: str) -> "DataFrame":
+    from fruit_assets.pipeline.pca import wide_batches
+
+    return wide_batches(session).read.parquet(folder)
+
+
+def _live_heap(session: "SparkSession") -> int:
+    """Bytes that the driver's JVM still needs after a full collection."""
+    jvm: Any = session.sparkContext._jvm
+    runtime = jvm.java.lang.Runtime.getRuntime()
+    jvm.java.lang.System.gc()
+    return int(runtime.totalMemory() - runtime.freeMemory())
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))
