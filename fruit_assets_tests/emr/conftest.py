@@ -151,7 +151,7 @@ class TinyLocation:
         assert run is not None
         return Outcome(result.success, run, list(self.instance.all_logs(result.run_id)))
 
-    def start(self, does: str, seconds: float = 60.0) -> "subprocess.Popen[bytes]":
+    def start(self, does: str = "succeed", seconds: float = 60.0) -> "subprocess.Popen[bytes]":
         """Run the job in a process of its own, as `dagster job execute` does."""
         config = self.folder / "run.yaml"
         config.write_text(json.dumps(self.run_config(does, seconds)))

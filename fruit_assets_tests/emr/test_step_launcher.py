@@ -267,7 +267,7 @@ def test_an_expired_token_is_told_plainly_and_not_retried(tiny: TinyLocation) ->
 def test_throttling_and_broken_connections_are_ridden_out(tiny: TinyLocation) -> None:
     tiny.emr.faults.throttle("AddJobFlowSteps", times=2)
     tiny.emr.faults.drop_connection("ListSteps", times=1)
-    tiny.emr.faults.drop_connection("GetObject", times=2)
+    tiny.emr.faults.drop_connection("PutObject", times=2)
     assert tiny.run().success
     assert len(tiny.step_ids) == 1
 

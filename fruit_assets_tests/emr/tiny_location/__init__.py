@@ -45,6 +45,8 @@ def subject(context: dg.AssetExecutionContext, config: Behaviour) -> dg.Material
     publish(context.run.run_id)
     if config.does == "die-after-publish":
         os.kill(os.getpid(), signal.SIGKILL)
+    if config.does == "wait-after-publish":
+        time.sleep(config.seconds)
     return dg.MaterializeResult(metadata={"dagster/row_count": 1000, "pid": os.getpid(), "file": __file__})
 
 
