@@ -1,0 +1,90 @@
+"""Tests of the plan that keeps an image from being inferred twice; no Spark and no image is needed."""
+
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fruit_assets.pipeline.reuse import plan_reuse
+from fruit_assets.storage.stores import LocalStore
+from fruit_assets.storage.tables import Writing, stage_table
+from fruit_assets.storage.versions import AssetFolder, Version
+
+
+class _Rows:
+    """A published table that lives in memory."""
+
+    def __init__(self, rows: list[tuple[str, str, str | None]]) -> None:
+        self.rows = rows
+
+    def read_table(self, columns: list[str]) -> pa.Table:
+        return pa.table({name: pa.array([row[n] for row in self.rows], pa.string()) for n, name in enumerate(columns)})
+
+
+_DIGESTS = st.sampled_from(["d1", "d2", "d3", "d4", None])
+_TABLES = st.dictionaries(st.sampled_from([f"{letter}.jpg" for letter in "abcdefgh"]), _DIGESTS, max_size=8)
+
+
+def _rows(table: dict[str, str | None]) -> list[tuple[str, str, str | None]]:
+    return [(path, "label", digest) for path, digest in table.items()]
+
+
+@settings(max_examples=300, deadline=None)
+@given(_TABLES, _TABLES)
+def test_every_row_is_reused_or_computed_and_no_bytes_are_computed_twice(sample, before):
+    featurised = [row for row in _rows(before) if row[2] is not None]
+    rejected = [row for row in _rows(before) if row[2] is None]
+    plan = plan_reuse(_Rows(_rows(sample)), _Rows(featurised), _Rows(rejected))
+    digests = list(sample.values())
+    assert sorted([*plan.known_paths, *plan.computed_paths]) == list(range(len(sample)))
+    assert all(before[path] == digests[index] for index, path in plan.known_paths.items())
+    computed = [sample[path] for path in set(plan.computed_paths.values())]
+    known = {row[2] for row in featurised}
+    assert not set(computed) & known
+    assert sorted(filter(None, computed)) == sorted({digest for digest in digests if digest} - known)
+    assert plan.compute_count == len(computed)
+    assert plan.reused_count + len(plan.computed_paths) == len(sample)
+    assert plan.unchanged == (sample == before)
+
+
+def test_without_a_previous_version_everything_is_computed_and_identical_files_once():
+    sample = [("a", "x", "d1"), ("b", "y", "d1"), ("c", "x", None), ("d", "x", None)]
+    plan = plan_reuse(_Rows(sample), None, None)
+    assert (plan.compute_count, plan.reused_count, plan.unchanged, plan.previous) == (3, 0, False, None)
+    assert plan.has_duplicates
+    assert plan.to_compute()["path"].to_pylist() == ["a", "c", "d"]
+    copies = {row["path"]: (row["label"], row["computed_path"]) for row in plan.copies().to_pylist()}
+    assert copies == {"a": ("x", "a"), "b": ("y", "a"), "c": ("x", "c"), "d": ("x", "d")}
+
+
+def test_every_one_of_identical_broken_files_is_rejected_by_name():
+    plan = plan_reuse(_Rows([("a", "x", "d1"), ("b", "y", "d1"), ("c", "x", "d2")]), None, None)
+    names = ["path", "label", "sha256", "reason"]
+    rejected = pa.Table.from_pylist([dict(zip(names, ("a", "x", "d1", "broken"), strict=True))])
+    assert plan.with_duplicates(rejected).to_pylist() == [
+        dict(zip(names, row, strict=True)) for row in (("a", "x", "d1", "broken"), ("b", "y", "d1", "broken"))
+    ]
+
+
+def test_a_moved_image_is_reused_under_its_new_path_and_label():
+    plan = plan_reuse(_Rows([("new/b.jpg", "new", "d1")]), _Rows([("old/a.jpg", "old", "d1")]), _Rows([]))
+    assert plan.compute_count == 0
+    assert not plan.unchanged
+    assert plan.reused().to_pylist() == [
+        {"path": "new/b.jpg", "label": "new", "sha256": "d1", "known_path": "old/a.jpg"}
+    ]
+
+
+@pytest.mark.parametrize("label", ["x", "y"])
+def test_a_label_that_changed_is_a_change(label):
+    plan = plan_reuse(_Rows([("a", "x", "d1")]), _Rows([("a", label, "d1")]), _Rows([]))
+    assert plan.unchanged == (label == "x")
+    assert plan.compute_count == 0
+
+
+def test_the_plan_reads_published_versions(tmp_path):
+    folder = AssetFolder(LocalStore(tmp_path))
+    version: Version = folder.publish(
+        stage_table(_Rows([("a", "x", "d1")]).read_table(["path", "label", "sha256"]), Writing(folder, "one"))
+    )
+    assert plan_reuse(version, version, _Rows([])).unchanged
