@@ -32,7 +32,7 @@ NAME = "feature_extractor"
 
 @dg.asset(
     name=NAME,
-    group_name="features",
+    group_name="extractor",
     kinds={"tensorflow", "keras", "openvino"},
     owners=["team:image-features"],
     code_version="1",

@@ -6,10 +6,14 @@ Put here what every asset's last lines have in common. What is checked belongs i
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import dagster as dg
 
 from fruit_assets.errors import PermanentError
+
+# Prefix of the metadata keys of phases.
+_SECONDS = "seconds/"
 
 
 @contextmanager
@@ -22,8 +26,8 @@ def explained_failures() -> Iterator[None]:
 
 
 def published(
-    results: Sequence[dg.MaterializeResult], checks: Sequence[dg.AssetCheckResult]
-) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
+    results: Sequence[dg.MaterializeResult[Any]], checks: Sequence[dg.AssetCheckResult]
+) -> Iterator[dg.MaterializeResult[Any] | dg.AssetCheckResult]:
     """Hand staged versions to the IO manager for publishing, unless a blocking check failed.
 
     A failed check of severity ERROR is recorded, and the step fails before anything is published: the
@@ -36,6 +40,23 @@ def published(
         raise dg.Failure(description=f"Not published, the previous version stays. {reasons}", allow_retries=False)
     yield from results
     yield from checks
+    for result in results:
+        dg.get_dagster_logger().info(summary(result, checks))
+
+
+def summary(result: dg.MaterializeResult[Any], checks: Sequence[dg.AssetCheckResult]) -> str:
+    """The line that a run's log ends with for this asset: how much, how long, how sound."""
+    manifest, metadata = result.value.manifest, result.metadata or {}
+    amount = f"{manifest.row_count:,} rows" if manifest.schema else f"{len(manifest.files)} files"
+    megabytes = sum(file.bytes for file in manifest.files) / 1e6
+    phases = {key.removeprefix(_SECONDS): value for key, value in metadata.items() if key.startswith(_SECONDS)}
+    spent = ", ".join(f"{name.replace('_', ' ')} {value:.1f} s" for name, value in phases.items())
+    name = dg.AssetKey.from_coercible(result.asset_key or "").to_user_string()
+    mine = [check for check in checks if check.asset_key == result.asset_key]
+    failed = [str(check.check_name) for check in mine if not check.passed]
+    sound = f"look at {', '.join(failed)}" if failed else f"{len(mine)} check{'s' * (len(mine) > 1)} passed"
+    told = [f"{amount}, {megabytes:.1f} MB", spent, sound if mine else ""]
+    return f"Published {name}: {'; '.join(part for part in told if part)}."
 
 
 class Phases:
@@ -54,4 +75,4 @@ class Phases:
 
     def metadata(self) -> dict[str, float]:
         """One number per phase, so that the UI plots each over time."""
-        return {f"seconds/{name}": round(value, 3) for name, value in self.seconds.items()}
+        return {f"{_SECONDS}{name}": round(value, 3) for name, value in self.seconds.items()}
