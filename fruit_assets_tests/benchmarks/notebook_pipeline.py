@@ -58,7 +58,7 @@ def network(weights: str) -> Any:
 
 def _featurizer(session: "SparkSession", weights: str) -> Any:
     import pandas as pd
-    from pyspark.sql.functions import pandas_udf
+    from pyspark.sql.pandas.functions import pandas_udf
 
     shared = session.sparkContext.broadcast(network(weights).get_weights())
 
@@ -72,7 +72,7 @@ def _featurizer(session: "SparkSession", weights: str) -> Any:
         for batch in contents:
             yield _features(model, batch)
 
-    return pandas_udf(featurize, "array<float>")  # type: ignore[call-overload]  # chosen by the type hints
+    return pandas_udf(featurize, "array<float>")  # type: ignore[call-overload]  # Spark goes by the hints
 
 
 def _features(model: Any, contents: "pd.Series") -> "pd.Series":

@@ -6,6 +6,7 @@ as `python -m ... ours|ml ROWS RESULT`, and writes what it found as JSON.
 
 import argparse
 import json
+import shutil
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -32,8 +33,9 @@ def fit_ml(rows: "DataFrame") -> list[float]:
     """Spark's own, with the vectors made in the JVM: a Python UDF would only slow it down."""
     from pyspark.ml.feature import PCA
     from pyspark.ml.functions import array_to_vector
+    from pyspark.sql import functions as F
 
-    vectors = rows.select(array_to_vector("features").alias("vector"))
+    vectors = rows.select(array_to_vector(F.col("features")).alias("vector"))
     model = PCA(k=COMPONENTS, inputCol="vector", outputCol="scores").fit(vectors)
     return [float(share) for share in model.explainedVariance.toArray()]
 
@@ -61,7 +63,9 @@ def main(arguments: Sequence[str]) -> int:
         seconds.append(time.perf_counter() - started)
     result = {"seconds": seconds, "variance_shares": shares, "live_heap_bytes": _live_heap(session)}
     given.result.write_text(json.dumps(result))
+    application = session.sparkContext.applicationId
     session.stop()
+    _remove_executor_folder(application)
     return 0
 
 
@@ -90,6 +94,13 @@ def _live_heap(session: "SparkSession") -> int:
     runtime = jvm.java.lang.Runtime.getRuntime()
     jvm.java.lang.System.gc()
     return int(runtime.totalMemory() - runtime.freeMemory())
+
+
+def _remove_executor_folder(application: str) -> None:
+    """Remove what a separate executor left; Spark puts it inside its own installation and gives no choice."""
+    import pyspark
+
+    shutil.rmtree(Path(pyspark.__file__).parent / "work" / application, ignore_errors=True)
 
 
 if __name__ == "__main__":

@@ -158,6 +158,7 @@ def _one_pass(
 
 
 def _compiled(work: Work) -> "Callable[[np.ndarray], np.ndarray]":
+    import numpy as np
     import openvino as ov
 
     core = ov.Core()
@@ -173,7 +174,7 @@ def _compiled(work: Work) -> "Callable[[np.ndarray], np.ndarray]":
 
     def infer(pixels: "np.ndarray") -> "np.ndarray":
         request.infer(pixels, share_inputs=True)
-        return request.get_output_tensor().data
+        return np.asarray(request.get_output_tensor().data)
 
     return infer
 

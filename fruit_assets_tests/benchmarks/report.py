@@ -50,12 +50,12 @@ class Report:
     Args:
         name: of the benchmark; names the file.
         parameters: what it was run with.
-        folder: where the file goes.
+        folder: where the file goes; `test-artefacts/` when None.
     """
 
-    def __init__(self, name: str, parameters: Mapping[str, Any], folder: Path = ARTEFACTS) -> None:
+    def __init__(self, name: str, parameters: Mapping[str, Any], folder: Path | None = None) -> None:
         machine = this_machine()
-        self._path = folder / f"benchmark-{name}.json"
+        self._path = (folder or ARTEFACTS) / f"benchmark-{name}.json"
         self._value: dict[str, Any] = {
             "benchmark": name,
             "started_at": datetime.now(UTC).isoformat(timespec="seconds"),
