@@ -84,7 +84,7 @@ def test_a_step_runs_on_yarn_reading_and_writing_s3(simulator, yarn, cluster_id,
     output = f"s3://{_BUCKET}/output/{mode}"
     program = [f"s3://{_BUCKET}/count.py", f"s3://{_BUCKET}/input/", output]
     step_id = submit(simulator, cluster_id, *spark_submit(mode, f"count-{mode}"), *program)
-    state = simulator.wait_for_step(step_id, timeout=240)
+    state = simulator.wait_for_step(step_id, timeout=400)
     application_id = application_ids(simulator, cluster_id, step_id)[0]
     logs = simulator.step_log(step_id, "stderr"), yarn.container_logs(application_id)
     assert state == "COMPLETED", logs
@@ -105,7 +105,7 @@ def test_a_cancelled_step_leaves_an_application_in_cluster_mode_only(simulator, 
     def running() -> dict[str, str]:
         return {app.name: app.id for app in yarn.applications() if app.state == "RUNNING"}
 
-    simulator.wait_for(lambda: {"hang-client", "hang-cluster"} <= running().keys(), timeout=240)
+    simulator.wait_for(lambda: {"hang-client", "hang-cluster"} <= running().keys(), timeout=400)
     applications = running()
     simulator.client("emr").cancel_steps(ClusterId=cluster_id, StepIds=list(steps.values()))
     assert [simulator.wait_for_step(step_id) for step_id in steps.values()] == ["CANCELLED", "CANCELLED"]

@@ -171,7 +171,7 @@ class EmrSimulator:
         with self._register.changed:
             self._register.step(step_id).reported_state = state
 
-    def wait_for(self, condition: Callable[[], object], timeout: float = 60) -> None:
+    def wait_for(self, condition: Callable[[], object], timeout: float = 180) -> None:
         """Wait until a condition holds.
 
         Raises:
@@ -183,7 +183,7 @@ class EmrSimulator:
                 raise TimeoutError(f"the condition did not come true in {timeout} s")
             time.sleep(0.02)
 
-    def wait_for_step(self, step_id: str, *states: str, timeout: float = 120) -> str:
+    def wait_for_step(self, step_id: str, *states: str, timeout: float = 300) -> str:
         """Wait until a step has one of these states (any terminal one by default); the state."""
         wanted = states or ("COMPLETED", "CANCELLED", "FAILED", "INTERRUPTED")
         self.wait_for(lambda: self._register.step(step_id).state in wanted, timeout)

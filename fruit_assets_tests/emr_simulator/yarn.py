@@ -14,7 +14,7 @@ from py4j.java_gateway import GatewayParameters, JavaGateway, launch_gateway
 
 from fruit_assets.spark.jar_cache import JarSet, resolve_jars
 from fruit_assets.spark.s3a_jars import HADOOP_VERSION
-from fruit_assets_tests.emr_simulator.node import JARS_CACHE, spark_home
+from fruit_assets_tests.emr_simulator.node import JARS_CACHE, SHORT_LIVED_JVM, spark_home
 
 # What the shaded minicluster asks for and does not bring; versions as in Hadoop's own build.
 MINI_CLUSTER_JARS = JarSet(
@@ -48,7 +48,7 @@ _SETTINGS = {
     "yarn.nodemanager.disk-health-checker.max-disk-utilization-per-disk-percentage": "99.9",
     "yarn.nodemanager.delete.debug-delay-sec": "600",
 }
-_START_SECONDS = 30_000
+_START_MILLISECONDS = 120_000
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ class MiniYarn:
         self._cluster = hadoop.yarn.server.MiniYARNCluster("emr", 1, 1, 1)
         self._cluster.init(configuration)
         self._cluster.start()
-        if not self._cluster.waitForNodeManagersToConnect(_START_SECONDS):
+        if not self._cluster.waitForNodeManagersToConnect(_START_MILLISECONDS):
             raise RuntimeError(f"YARN's NodeManager did not connect: see {self._folder / 'yarn.log'}")
         self._write_site()
         self._client = hadoop.yarn.client.api.YarnClient.createYarnClient()
@@ -124,7 +124,7 @@ class MiniYarn:
     def application(self, application_id: str) -> Application:
         return next(application for application in self.applications() if application.id == application_id)
 
-    def wait_until_inactive(self, application_id: str, timeout: float = 60) -> Application:
+    def wait_until_inactive(self, application_id: str, timeout: float = 180) -> Application:
         """Wait until an application has ended.
 
         Raises:
@@ -159,7 +159,7 @@ def _gateway(folder: Path, jars: list[str], output: Any) -> JavaGateway:
     port, process = launch_gateway(
         jarpath=str(py4j),
         classpath=":".join([*jars, f"{spark_home()}/jars/*"]),
-        javaopts=["--add-opens=java.base/java.lang=ALL-UNNAMED", "-Xmx512m"],
+        javaopts=["--add-opens=java.base/java.lang=ALL-UNNAMED", "-Xmx512m", *SHORT_LIVED_JVM.split()],
         die_on_exit=True,
         cwd=str(folder),
         redirect_stdout=output,
