@@ -100,7 +100,7 @@ def _account(settings: Settings) -> dict[str, list[Finding]]:
     caller = callers[0]
     for bucket, prefix in _buckets(settings).items():
         check = partial(bucket_checks.check_bucket, bucket, caller.region, write_to=prefix)
-        found["AWS"] += checked(f"Bucket {bucket}", check)
+        found["AWS"] += checked("Bucket", check)
     if settings.deployment == "emr" and settings.staging:
         found["EMR"] = _emr(settings, settings.staging, caller)
     return found

@@ -102,7 +102,7 @@ def read_facts(staging: str, region: str | None = None) -> dict[str, str] | None
     try:
         body = call(client("s3", region).get_object, patience=5, Bucket=bucket, Key=key)["Body"].read()
     except AwsRefusedError as error:
-        if error.code in ("NoSuchKey", "404"):
+        if error.code in ("NoSuchKey", "NoSuchBucket", "404"):
             return None
         raise
     return {name: str(value) for name, value in json.loads(body).items()}

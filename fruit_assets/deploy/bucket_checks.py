@@ -25,19 +25,21 @@ def check_bucket(bucket: str, region: str, *, write_to: str | None) -> Iterator[
         region: where clusters run; data elsewhere is slow and billed per gigabyte.
         write_to: prefix to try a write below; None for a bucket that is only read.
     """
-    subject = f"Bucket {bucket}"
+    subject = "Bucket"
     s3 = client("s3", region)
     try:
         place = call(s3.get_bucket_location, patience=5, Bucket=bucket).get("LocationConstraint") or "us-east-1"
     except AwsRefusedError as error:
         missing = error.code in ("NoSuchBucket", "404")
         remedy = "Correct the name, or run `fruit-assets deploy`." if missing else "Allow s3:GetBucketLocation on it."
-        yield problem(subject, str(error), remedy)
+        yield problem(subject, f"{bucket}: {error}", remedy)
         return
     if place == region:
-        yield ok(subject, f"in {place}")
+        yield ok(subject, f"{bucket} in {place}")
     else:
-        yield warning(subject, f"in {place}, clusters in {region}", "Move one to the other: traffic between is billed.")
+        yield warning(
+            subject, f"{bucket} in {place}, clusters in {region}", "Move one to the other: traffic between is billed."
+        )
     if write_to is not None:
         yield _write(s3, bucket, write_to)
         yield from _safety(s3, bucket)

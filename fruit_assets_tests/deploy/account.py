@@ -46,6 +46,8 @@ class AwsAccount:
         properties = template()["Resources"]["Bucket"]["Properties"]
         s3 = self.client("s3")
         s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration=properties["VersioningConfiguration"])
+        rule = {"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}
+        s3.put_bucket_encryption(Bucket=bucket, ServerSideEncryptionConfiguration={"Rules": [rule]})
         s3.put_public_access_block(
             Bucket=bucket, PublicAccessBlockConfiguration=properties["PublicAccessBlockConfiguration"]
         )
@@ -135,9 +137,13 @@ def _simulate(self: Any) -> ActionResult:
     """IAM's SimulatePrincipalPolicy over the managed policies that are attached to the user or role."""
     kind, _, name = self._get_param("PolicySourceArn").rsplit(":", 1)[1].partition("/")
     backend = iam_backends[ACCOUNT]["global"]
-    principal = backend.roles_by_name(name) if kind == "role" and hasattr(backend, "roles_by_name") else None
-    principal = principal or (backend.get_role(name) if kind == "role" else backend.get_user(name))
-    documents = [json.loads(policy.document) for policy in principal.managed_policies.values()]
+    principal = backend.get_role(name) if kind == "role" else backend.get_user(name)
+    documents = [
+        json.loads(version.document)
+        for policy in principal.managed_policies.values()
+        for version in policy.versions
+        if version.version_id == policy.default_version_id
+    ]
     context = {entry["ContextKeyName"]: entry["ContextKeyValues"][0] for entry in self._get_param("ContextEntries", [])}
     results = [
         {
