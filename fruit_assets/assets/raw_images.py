@@ -24,7 +24,8 @@ with warnings.catch_warnings():
         group_name="images",
         description="The image collection at `FRUIT_ASSETS_IMAGES`: a folder or an `s3://` prefix laid "
         "out `<anything>/<label>/<file>.jpg`.\n\nAn observation lists it without reading an image. Its data version "
-        "changes when an image is added, removed or rewritten.",
+        "changes when an image is added, removed or rewritten. Every sampling run records one; so does the sensor "
+        "`watch_raw_images` when something changed, once it is switched on.",
         tags={"dagster/kind/file": "", "dagster/kind/image": ""},
     )
     def raw_images(context: dg.OpExecutionContext, images: ImageCollection) -> dg.ObserveResult:
