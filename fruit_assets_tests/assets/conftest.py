@@ -1,0 +1,111 @@
+"""A small graph of one's own: few images, and the extractor that the shared run exported."""
+
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pyarrow as pa
+import pytest
+
+from fruit_assets.definitions import ASSETS
+from fruit_assets.deployments import resources_for
+from fruit_assets.settings import Settings
+from fruit_assets.storage import read_current
+from fruit_assets.storage.versions import Version
+from fruit_assets_tests.conftest import Collection, MakeSettings, PublishedGraph, materialised_metadata
+
+Run = dg.ExecuteInProcessResult
+
+
+@dataclass
+class Graph:
+    """Assets on a storage of their own."""
+
+    settings: Settings
+    instance: dg.DagsterInstance
+    replaced: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def images(self) -> Path:
+        return Path(self.settings.images)
+
+    def run(self, *assets: str, config: Mapping[str, Mapping[str, Any]] | None = None, success: bool = True) -> Run:
+        """Materialise some assets, all when none is named; every image is sampled unless the config says otherwise."""
+        ops: dict[str, Any] = {"sampled_images": {"fraction": 1.0}, "pca_model": {"n_components": 3}} | dict(
+            config or {}
+        )
+        chosen = [
+            name
+            for name in ops
+            if not assets or name in assets or (name == "image_features" and "rejected_images" in assets)
+        ]
+        result = dg.materialize(
+            ASSETS,
+            selection=list(assets) or None,
+            resources={**resources_for(self.settings), **self.replaced},
+            run_config={"ops": {name: {"config": ops[name]} for name in chosen}},
+            instance=self.instance,
+            raise_on_error=False,
+        )
+        assert result.success == success, self.failure(result)
+        return result
+
+    def featurize(self, **config: Any) -> dict[str, Any]:
+        """Sample and featurise; returns the metadata of image_features."""
+        result = self.run(
+            "sampled_images",
+            "feature_extractor",
+            "image_features",
+            "rejected_images",
+            config={"image_features": config},
+        )
+        return materialised_metadata(result, "image_features")
+
+    def failure(self, result: Run) -> str:
+        """What a failed run says to people."""
+        failed = [event for event in result.all_events if event.is_step_failure]
+        return "\n".join(str(event.step_failure_data.error) for event in failed)
+
+    def table(self, asset: str) -> pa.Table:
+        return read_current(f"{self.settings.storage}/{asset}").sort_by("path")
+
+    def current(self, asset: str) -> Version:
+        return resources_for(self.settings)["storage"].folder(asset).current()
+
+
+@pytest.fixture
+def make_graph(
+    published: PublishedGraph, collection: Collection, make_settings: MakeSettings, tmp_path: Path
+) -> Callable[..., Graph]:
+    """A graph on an empty storage whose extractor is there already; settings may be overridden."""
+    instance = dg.DagsterInstance.ephemeral()
+
+    def make(**overrides: Any) -> Graph:
+        settings = make_settings(tmp_path, **{"weights": collection.weights, **overrides})
+        source = published.storage / "feature_extractor"
+        shutil.copytree(source, Path(settings.storage) / "feature_extractor", dirs_exist_ok=True)
+        return Graph(settings, instance)
+
+    return make
+
+
+@pytest.fixture
+def graph(make_graph: Callable[..., Graph], collection: Collection) -> Graph:
+    """Twelve images of three classes."""
+    made = make_graph()
+    copy_some(collection, made.images, classes=3, per_class=4)
+    return made
+
+
+def copy_some(collection: Collection, target: Path, *, classes: int, per_class: int) -> None:
+    """Copy the first images of the first classes of the collection."""
+    folders: dict[str, list[Path]] = {}
+    for path in sorted(collection.images.glob("Training/*/*.jpg")):
+        folders.setdefault(path.parent.name, []).append(path)
+    for label, paths in list(folders.items())[:classes]:
+        (target / label).mkdir(parents=True)
+        for path in paths[:per_class]:
+            shutil.copy(path, target / label / path.name)
