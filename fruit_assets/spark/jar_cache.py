@@ -17,6 +17,7 @@ from xml.etree.ElementTree import Element, ElementTree, SubElement
 from fruit_assets.errors import PermanentError
 
 _MANIFEST = "jars.json"
+_MAVEN_SECONDS = 900
 
 
 @dataclass(frozen=True)
@@ -102,17 +103,36 @@ def _download(jar_set: JarSet, parent: Path) -> Path:
 def _copy_dependencies(maven: str, jar_set: JarSet, building: Path) -> None:
     pom = building / "pom.xml"
     ElementTree(_project(jar_set)).write(pom, encoding="utf-8", xml_declaration=True)
-    command = [maven, "--batch-mode", "--quiet", "--file", str(pom), "dependency:copy-dependencies"]
+    command = [
+        maven,
+        "--batch-mode",
+        "--quiet",
+        "--strict-checksums",
+        "--file",
+        str(pom),
+        "dependency:copy-dependencies",
+    ]
     command += ["-DincludeScope=runtime", f"-DoutputDirectory={building}"]
     if jar_set.excluded_groups:
         command.append(f"-DexcludeGroupIds={','.join(jar_set.excluded_groups)}")
-    result = subprocess.run(command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)  # noqa: S603
-    if result.returncode != 0 or not any(building.glob("*.jar")):
-        tail = "\n".join((result.stdout + result.stderr).strip().splitlines()[-15:])
+    code, output = _run(command)
+    if code != 0 or not any(building.glob("*.jar")):
+        tail = "\n".join(output.strip().splitlines()[-15:])
         raise PermanentError(
             f"Maven could not fetch the jars of {jar_set.name!r} ({', '.join(jar_set.artifacts)}): check that this "
             f"machine reaches its Maven repository (~/.m2/settings.xml) and run again. Maven said:\n{tail}"
         )
+
+
+def _run(command: list[str]) -> tuple[int, str]:
+    """Exit code and output of Maven, which has no limit of its own for a network that does not answer."""
+    try:
+        result = subprocess.run(
+            command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL, timeout=_MAVEN_SECONDS
+        )
+    except subprocess.TimeoutExpired:
+        return 1, f"nothing more in {_MAVEN_SECONDS} seconds"
+    return result.returncode, result.stdout + result.stderr
 
 
 def _project(jar_set: JarSet) -> Element:

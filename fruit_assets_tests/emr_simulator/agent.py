@@ -66,34 +66,45 @@ class ClusterAgent:
             execution.thread.join(timeout=30)
 
     def _run(self) -> None:
-        if self._provision():
-            node = self._world.build_node(self.cluster)
-            with self._changed:
-                while self.cluster.accepts_steps:
-                    self._start_steps(node)
-                    self._settle()
-                    self._changed.wait(self._seconds_of_idleness_left())
-        self._end()
+        try:
+            self._work()
+        # A mistake of the simulator must end the cluster with a reason, not leave tests waiting for it.
+        except Exception as error:
+            self.lose(ClusterFailure("INTERNAL_ERROR", f"the simulator failed: {error!r}", "INTERNAL_ERROR"))
+            raise
+        finally:
+            self._end()
 
-    def _provision(self) -> bool:
-        """STARTING and BOOTSTRAPPING; False when it did not get through."""
+    def _work(self) -> None:
+        node = self._provision()
+        if node is None:
+            return
+        with self._changed:
+            while self.cluster.accepts_steps:
+                self._start_steps(node)
+                self._settle()
+                self._changed.wait(self._seconds_of_idleness_left())
+
+    def _provision(self) -> Node | None:
+        """STARTING and BOOTSTRAPPING; the primary node, or None when it did not get through."""
         pace, cluster = self._world.pace, self.cluster
         self._pause(pace.starting)
         if failure := wrong_role(cluster, self._world):
             self.lose(failure)
-            return False
+            return None
         with self._changed:
             if cluster.accepts_steps:
                 cluster.change("BOOTSTRAPPING", "Running bootstrap actions")
         self._pause(pace.bootstrapping)
         if cluster.accepts_steps and (failure := failed_bootstrap(cluster, self._world)):
             self.lose(failure)
-            return False
+            return None
+        node = self._world.build_node(cluster)
         with self._changed:
             if cluster.accepts_steps:
                 cluster.ready_at = cluster.idle_since = now()
                 cluster.change("WAITING", "Cluster ready to run steps.")
-            return cluster.accepts_steps
+        return node
 
     def _pause(self, seconds: float) -> None:
         deadline = time.monotonic() + seconds

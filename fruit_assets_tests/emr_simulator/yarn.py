@@ -80,8 +80,16 @@ class MiniYarn:
     def __enter__(self) -> Self:
         self.conf.mkdir(parents=True, exist_ok=True)
         jars = [str(jar) for jar in resolve_jars(MINI_CLUSTER_JARS, JARS_CACHE)]
-        output = (self._folder / "yarn.log").open("w")
-        self._gateway: JavaGateway = _gateway(self._folder, jars, output)
+        self._log = (self._folder / "yarn.log").open("w")
+        self._gateway: JavaGateway = _gateway(self._folder, jars, self._log)
+        try:
+            self._start()
+        except BaseException:
+            self._end_process()
+            raise
+        return self
+
+    def _start(self) -> None:
         hadoop = self._gateway.jvm.org.apache.hadoop
         configuration = hadoop.yarn.conf.YarnConfiguration()
         for key, value in _SETTINGS.items():
@@ -95,18 +103,19 @@ class MiniYarn:
         self._client = hadoop.yarn.client.api.YarnClient.createYarnClient()
         self._client.init(self._cluster.getConfig())
         self._client.start()
-        return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for application in self.applications():
-            if application.is_active:
-                self.kill(application.id)
-        self._gateway.shutdown()
-        self._gateway.java_process.stdin.close()
-        self._gateway.java_process.kill()
-        self._gateway.java_process.wait()
+        try:
+            for application in self.applications():
+                if application.is_active:
+                    self.kill(application.id)
+                    self.wait_until_inactive(application.id)
+            # The NodeManager takes its containers with it; killed outright, it would leave them.
+            self._cluster.stop()
+        finally:
+            self._end_process()
 
     def applications(self) -> list[Application]:
         """All applications it has seen, the ended ones included."""
@@ -146,6 +155,14 @@ class MiniYarn:
         """The logs of the containers of an application, by `<container>/<name>`."""
         logs = sorted(self._folder.rglob(f"{application_id}/container_*/std*"))
         return {f"{log.parent.name}/{log.name}": log.read_bytes() for log in logs}
+
+    def _end_process(self) -> None:
+        self._gateway.shutdown()
+        process = self._gateway.java_process
+        process.stdin.close()
+        process.kill()
+        process.wait()
+        self._log.close()
 
     def _write_site(self) -> None:
         stream = self._gateway.jvm.java.io.FileOutputStream(str(self.conf / "yarn-site.xml"))
