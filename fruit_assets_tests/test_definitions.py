@@ -1,0 +1,118 @@
+"""Tests of the code location as a whole: what is declared, and that Dagster's server can load it."""
+
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+from dagster._core.workspace.context import WorkspaceProcessContext
+from dagster._core.workspace.load_target import WorkspaceFileTarget
+
+from fruit_assets.definitions import build_defs
+
+_ROOT = Path(__file__).parent.parent
+
+
+def _declared(defs: dg.Definitions) -> dict[str, Any]:
+    graph = defs.resolve_asset_graph()
+    checks: dict[str, list[str]] = {}
+    for key in sorted(graph.asset_check_keys):
+        spec = graph.get_check_spec(key)
+        checks.setdefault(key.asset_key.to_user_string(), []).append(
+            f"{key.name}{' (blocking)' if spec.blocking else ''}: {spec.description}"
+        )
+    return {
+        spec.key.to_user_string(): {
+            "deps": sorted(dep.asset_key.to_user_string() for dep in spec.deps),
+            "group": spec.group_name,
+            "kinds": sorted(spec.kinds),
+            "owners": list(spec.owners),
+            "code_version": spec.code_version,
+            "tags": sorted(spec.tags),
+            "metadata": sorted(spec.metadata),
+            "columns": _columns(spec),
+            "checks": checks.get(spec.key.to_user_string(), []),
+        }
+        for spec in sorted(defs.resolve_all_asset_specs(), key=lambda spec: spec.key)
+    }
+
+
+def _columns(spec: dg.AssetSpec) -> list[str]:
+    schema = spec.metadata.get("dagster/column_schema")
+    return [f"{column.name} {column.type}" for column in schema.columns] if schema else []
+
+
+def test_every_asset_is_declared_as_it_was(make_settings, tmp_path, snapshot):
+    defs = build_defs(make_settings(tmp_path))
+    assert _declared(defs) == snapshot
+    assert sorted(defs.resolve_job_def(name).name for name in ["fruit_features_job"]) == ["fruit_features_job"]
+
+
+def test_both_deployments_have_the_same_graph(make_settings, tmp_path):
+    emr = make_settings(
+        tmp_path,
+        deployment="emr",
+        images="s3://fruit/images",
+        storage="s3://fruit/assets",
+        staging="s3://fruit/staging",
+    )
+    assert _declared(build_defs(emr)) == _declared(build_defs(make_settings(tmp_path)))
+
+
+def test_every_asset_and_column_is_described_and_links_to_its_source(make_settings, tmp_path):
+    for spec in build_defs(make_settings(tmp_path)).resolve_all_asset_specs():
+        assert spec.description, spec.key
+        schema = spec.metadata.get("dagster/column_schema")
+        assert all(column.description for column in (schema.columns if schema else [])), spec.key
+        if spec.key.to_user_string() != "raw_images":
+            references = spec.metadata["dagster/code_references"].code_references
+            assert all(Path(reference.file_path).is_file() for reference in references), spec.key
+
+
+def test_the_main_job_selects_the_whole_graph(make_settings, tmp_path):
+    job = build_defs(make_settings(tmp_path)).resolve_job_def("fruit_features_job")
+    names = {key.to_user_string() for key in job.asset_layer.executable_asset_keys}
+    assert names >= {
+        "sampled_images", "feature_extractor", "image_features", "rejected_images",
+        "pca_model", "pca_components", "fruit_recognition",
+    }  # fmt: skip
+
+
+def test_a_resource_can_be_replaced_by_name(make_settings, tmp_path):
+    from fruit_assets.assets.resources import WeightsSetting
+
+    defs = build_defs(make_settings(tmp_path), resources={"weights": WeightsSetting(value="imagenet")})
+    assert defs.resources["weights"].value == "imagenet"
+
+
+@pytest.fixture(scope="module")
+def code_location():
+    """The code location in a process of its own, over gRPC, from `workspace.yaml`: as Dagit has it."""
+    target = WorkspaceFileTarget([str(_ROOT / "workspace.yaml")])
+    with dg.instance_for_test() as instance, WorkspaceProcessContext(instance, target) as process:
+        request = process.create_request_context()
+        [entry] = request.get_code_location_entries().values()
+        assert entry.load_error is None, entry.load_error
+        yield request.get_code_location(entry.origin.location_name)
+
+
+def test_dagsters_server_loads_the_code_location(code_location):
+    [repository] = code_location.get_repositories().values()
+    assert "fruit_features_job" in {job.name for job in repository.get_all_jobs()}
+    assert len(repository.get_asset_node_snaps()) == 8
+    assert len(repository.get_asset_check_node_snaps()) >= 14
+
+
+def test_the_launchpad_gets_a_documented_config_schema(code_location):
+    [repository] = code_location.get_repositories().values()
+    job = repository.get_full_job("fruit_features_job")
+    snapshot = job.config_schema_snapshot
+    described = {
+        field.name: field.description
+        for snap in snapshot.all_config_snaps_by_key.values()
+        for field in snap.fields or []
+        if field.name
+        in ("fraction", "min_per_class", "seed", "input_size", "batch_size", "precision", "reuse", "n_components")
+    }
+    assert len(described) == 8
+    assert all(described.values())
