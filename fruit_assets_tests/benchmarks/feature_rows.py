@@ -11,8 +11,8 @@ _DIRECTIONS = 64
 _ROWS_PER_FILE = 5000
 
 
-def write_feature_rows(rows: int, folder: Path, seed: int = 0) -> Path:
-    """Write `rows` rows of a column `features: list<float>` of 1280 values, in files of at most 5,000."""
+def write_feature_rows(rows: int, folder: Path, width: int = WIDTH, seed: int = 0) -> Path:
+    """Write `rows` rows of a column `features: list<float>` of `width` values, in files of at most 5,000."""
     import numpy as np
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -20,14 +20,14 @@ def write_feature_rows(rows: int, folder: Path, seed: int = 0) -> Path:
     folder.mkdir(parents=True)
     random = np.random.default_rng(seed)
     mixing = (
-        random.standard_normal((_DIRECTIONS, WIDTH), np.float32)
+        random.standard_normal((_DIRECTIONS, width), np.float32)
         * np.linspace(3, 0.1, _DIRECTIONS, dtype=np.float32)[:, None]
     )
     for number, start in enumerate(range(0, rows, _ROWS_PER_FILE)):
         count = min(_ROWS_PER_FILE, rows - start)
         values = random.standard_normal((count, _DIRECTIONS), np.float32) @ mixing
-        values += 8.0 * random.standard_normal((count, WIDTH), np.float32) + 1.0
-        column = pa.FixedSizeListArray.from_arrays(pa.array(values.reshape(-1)), WIDTH).cast(pa.list_(pa.float32()))
+        values += 8.0 * random.standard_normal((count, width), np.float32) + 1.0
+        column = pa.FixedSizeListArray.from_arrays(pa.array(values.reshape(-1)), width).cast(pa.list_(pa.float32()))
         pq.write_table(
             pa.table({"features": column}), folder / f"part-{number:05}.parquet", row_group_size=count // 2 + 1
         )

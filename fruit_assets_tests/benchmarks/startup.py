@@ -24,8 +24,8 @@ IMPORTS = {
 }
 FULL: list[list[str]] = [["--repeats", "11", "--images", "573"]]
 
-# Name of a row, seconds it took, seconds from the start of the process to its beginning.
-TimelineRow = tuple[str, float, float]
+# Name of a row, seconds it took, seconds from the start of the process to its beginning where that is known.
+TimelineRow = tuple[str, float, float | None]
 
 
 def parser() -> argparse.ArgumentParser:
@@ -74,7 +74,9 @@ def _tell_runs(report: Report, job: WholeJob) -> None:
     there = job.run(storage.with_extractor_only(job.scratch), interval=0.1)
     unchanged = job.run(storage, interval=0.1)
     for name, run in {"cold": cold, "extractor there": there, "nothing new": unchanged}.items():
-        rows = [(what, f"{seconds:.2f}", f"{start:.2f}") for what, seconds, start in timeline(run)]
+        rows = [
+            (what, f"{seconds:.2f}", "" if start is None else f"{start:.2f}") for what, seconds, start in timeline(run)
+        ]
         title = f"Where the {run.seconds:.1f} s of a run on {job.count} images go ({name})"
         report.table(title, ("part", "seconds", "began at"), rows)
 
@@ -91,8 +93,8 @@ def timeline(run: JobRun) -> list[TimelineRow]:
         rows.append((f"until {step.key}", step.started - before, before - zero))
         rows.append((step.key, step.seconds, step.started - zero))
         phases = log.phases(step.key)
-        rows += [(f". {name}", seconds, float("nan")) for name, seconds in phases.items()]
-        rows.append((". publishing, checks, events", step.seconds - sum(phases.values()), float("nan")))
+        rows += [(f". {name}", seconds, None) for name, seconds in phases.items()]
+        rows.append((". publishing, checks, events", step.seconds - sum(phases.values()), None))
         before = step.ended
     rows.append(("until the run has succeeded", log.ended - before, before - zero))
     rows.append(("shutting down", run.seconds - (log.ended - zero), log.ended - zero))
@@ -100,7 +102,7 @@ def timeline(run: JobRun) -> list[TimelineRow]:
 
 
 def _background(memory: Memory) -> list[TimelineRow]:
-    rows = []
+    rows: list[TimelineRow] = []
     for kind in (JVM, WORKER, EXPORT):
         times = [sample.seconds for sample in memory.samples if sample.largest(kind)]
         if times:
