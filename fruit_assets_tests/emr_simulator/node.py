@@ -67,8 +67,7 @@ class Node:
 
     def environment(self, step_id: str) -> dict[str, str]:
         """What EMR's step runner gives a process, and what the instance profile would give an SDK."""
-        java = shutil.which("java")
-        folders = [str(self.root / "bin"), str(self.python.parent), *([str(Path(java).parent)] if java else [])]
+        folders = [str(self.root / "bin"), str(self.python.parent), f"{_java_home()}/bin"]
         environment = {
             "PATH": ":".join([*folders, "/usr/local/bin", "/usr/bin", "/bin"]),
             "HOME": str(self.root / "home"),
@@ -77,6 +76,7 @@ class Node:
             "SHELL": "/bin/bash",
             "LANG": "en_US.UTF-8",
             "EMR_STEP_ID": step_id,
+            "JAVA_HOME": _java_home(),
             "HADOOP_CONF_DIR": str(self.conf),
             "YARN_CONF_DIR": str(self.conf),
             "SPARK_HOME": str(spark_home()),
@@ -86,8 +86,6 @@ class Node:
             "SPARK_SUBMIT_OPTS": SHORT_LIVED_JVM,
             **self.instance_profile(),
         }
-        if "JAVA_HOME" in os.environ:
-            environment["JAVA_HOME"] = os.environ["JAVA_HOME"]
         if self.master == "yarn":
             # In cluster mode the submitting JVM does not read spark.driver.extraClassPath.
             environment["SPARK_DIST_CLASSPATH"] = f"{self._s3a_folder()}/*"
@@ -170,7 +168,12 @@ class Node:
         return properties
 
     def _yarn_properties(self) -> dict[str, str]:
-        environment = {"PYSPARK_PYTHON": str(self.python), **_LOOPBACK, **self.instance_profile()}
+        environment = {
+            "PYSPARK_PYTHON": str(self.python),
+            "JAVA_HOME": _java_home(),
+            **_LOOPBACK,
+            **self.instance_profile(),
+        }
         return {
             "spark.yarn.jars": f"local:{spark_home()}/jars/*",
             "spark.yarn.am.memory": "512m",
@@ -191,6 +194,12 @@ def spark_home() -> Path:
     import pyspark
 
     return Path(pyspark.__file__).parent
+
+
+def _java_home() -> str:
+    """The Java of this machine, as the nodes of a cluster name theirs."""
+    java = shutil.which("java")
+    return os.environ.get("JAVA_HOME") or (str(Path(java).resolve().parent.parent) if java else "/usr")
 
 
 def is_machine_property(key: str) -> bool:

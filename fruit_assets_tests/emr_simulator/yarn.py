@@ -4,12 +4,14 @@ Put here starting it, its configuration for clients, and questions to its Resour
 submits to it, and what, is the tests' business.
 """
 
+import contextlib
 import time
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+import psutil
 from py4j.java_gateway import GatewayParameters, JavaGateway, launch_gateway
 
 from fruit_assets.spark.jar_cache import JarSet, resolve_jars
@@ -112,8 +114,6 @@ class MiniYarn:
                 if application.is_active:
                     self.kill(application.id)
                     self.wait_until_inactive(application.id)
-            # The NodeManager takes its containers with it; killed outright, it would leave them.
-            self._cluster.stop()
         finally:
             self._end_process()
 
@@ -157,11 +157,16 @@ class MiniYarn:
         return {f"{log.parent.name}/{log.name}": log.read_bytes() for log in logs}
 
     def _end_process(self) -> None:
-        self._gateway.shutdown()
         process = self._gateway.java_process
+        # Containers that are still ending are children of the NodeManager, which is in this process.
+        containers = psutil.Process(process.pid).children(recursive=True)
+        self._gateway.shutdown()
         process.stdin.close()
         process.kill()
         process.wait()
+        for container in containers:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                container.kill()
         self._log.close()
 
     def _write_site(self) -> None:
