@@ -36,7 +36,10 @@ def test_it_says_how_many_images_there_are_and_how_alike_neighbours_are(
     executed: nbformat.NotebookNode, published: "PublishedGraph"
 ) -> None:
     said = "".join(
-        output.text for cell in executed.cells for output in cell.get("outputs", []) if output.output_type == "stream"
+        output.data.get("text/plain", "")
+        for cell in executed.cells
+        for output in cell.get("outputs", [])
+        if output.output_type == "execute_result"
     )
     rows = published.metadata("sampled_images")["dagster/row_count"]
     assert f"{rows} images of" in said
