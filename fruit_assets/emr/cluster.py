@@ -166,7 +166,7 @@ def _read_claim(claim: bytes) -> dict[str, Any]:
 
 def _creation_advice(said: str) -> str:
     words = said.lower()
-    if "role" in words or "instance profile" in words or "passrole" in words:
+    if any(word in words for word in ("role", "instance profile", "instanceprofile")):
         return "Create the roles first (fruit-assets deploy), or name existing ones in the cluster spec."
     if "subnet" in words or "vpc" in words:
         return "Name a subnet of this region in the cluster spec, with the tag that EMR's managed policy asks for."

@@ -114,13 +114,14 @@ def test_a_failure_carries_the_remote_traceback_the_place_and_the_end_of_stderr(
     assert "words on stderr" in metadata["emr/stderr"].value
 
 
-def test_a_step_that_is_killed_fails_with_what_emr_says(tiny: TinyLocation) -> None:
-    outcome = tiny.run("die")
+def test_a_step_that_is_killed_after_publishing_fails_and_the_next_run_succeeds(tiny: TinyLocation) -> None:
+    outcome = tiny.run("die-after-publish")
     metadata = outcome.failure.user_failure_data.metadata
     assert "ended as FAILED" in outcome.failure.error.to_string()
     assert metadata["emr/state"].value == "FAILED"
     assert metadata["emr/log_file"].value.endswith("stderr.gz")
     assert "the subject has started" in outcome.messages, "what it said before it died is kept"
+    assert tiny.run().success
 
 
 def test_a_step_that_dies_mute_is_explained_by_emrs_own_logs(

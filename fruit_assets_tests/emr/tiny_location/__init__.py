@@ -44,6 +44,7 @@ def subject(context: dg.AssetExecutionContext, config: Behaviour) -> dg.Material
     behave(context, config)
     publish(context.run.run_id)
     if config.does == "die-after-publish":
+        time.sleep(1.5)
         os.kill(os.getpid(), signal.SIGKILL)
     if config.does == "wait-after-publish":
         time.sleep(config.seconds)
@@ -57,7 +58,7 @@ def behave(context: dg.AssetExecutionContext, config: Behaviour) -> None:
         raise dg.Failure("the pears are rotten", allow_retries=False)
     if config.does == "fail-once" and context.retry_number == 0:
         raise ValueError("the first try fails")
-    if config.does == "die" or (config.does == "die-once" and context.retry_number == 0):
+    if config.does == "die-once" and context.retry_number == 0:
         time.sleep(1.5)  # what was said until a second ago is kept
         os.kill(os.getpid(), signal.SIGKILL)
     if config.does == "exit-zero":

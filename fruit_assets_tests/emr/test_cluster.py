@@ -1,0 +1,188 @@
+"""Clusters: found, made once however many ask, never ended by mistake, and honest about why they failed."""
+
+import json
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fruit_assets.emr import cluster as cluster_module
+from fruit_assets.emr.calls import AwsRefusedError
+from fruit_assets.emr.cluster import Clusters
+from fruit_assets.emr.cluster_spec import SPEC_TAG, ClusterSpec, deployed_spec
+from fruit_assets.emr.objects import Objects
+from fruit_assets.errors import PermanentError
+from fruit_assets_tests.emr.conftest import start_cluster
+from fruit_assets_tests.emr_simulator import EmrSimulator
+
+SPEC = Path(__file__).parents[2] / "bootstrap" / "cluster.json"
+FACTS = {
+    "project": "orchard",
+    "region": "us-east-1",
+    "service_role": "orchard-service",
+    "instance_profile": "orchard-nodes",
+    "subnets": "subnet-0a,subnet-0b",
+    "bucket": "orchard",
+    "kms_key": "",
+}
+
+
+@pytest.fixture
+def spec(staging: Objects) -> ClusterSpec:
+    """The project's own spec, as a deployment fills it in; no two tests share a cluster."""
+    facts = {**FACTS, "log_uri": f"{staging.uri}/logs/", "bootstrap_uri": f"{staging.uri}/bootstrap/0123"}
+    staging.put("bootstrap/deployment.json", json.dumps(facts).encode())
+    staging.put("bootstrap/0123/install_runtime.sh", b"#!/bin/bash\n")
+    return deployed_spec(SPEC, staging, "us-east-1", {})
+
+
+@pytest.fixture(autouse=True)
+def no_cluster_stays(emr: EmrSimulator) -> Iterator[None]:
+    before = set(emr.clusters)
+    yield
+    for cluster_id in set(emr.clusters) - before:
+        emr.client("emr").terminate_job_flows(JobFlowIds=[cluster_id])
+
+
+def made(emr: EmrSimulator, spec: ClusterSpec) -> list[Any]:
+    return [call for call in emr.calls("RunJobFlow") if call.params["Name"] == spec.name and call.status == 200]
+
+
+def test_run_job_flow_asks_for_everything_the_design_relies_on(
+    emr: EmrSimulator, staging: Objects, spec: ClusterSpec
+) -> None:
+    compute, is_new = Clusters(staging).find_or_create(spec)
+    (call,) = made(emr, spec)
+    asked = call.params
+    assert is_new
+    assert compute.cluster_id in emr.clusters
+    assert asked["ReleaseLabel"] == "emr-spark-8.1.0"
+    assert asked["Applications"] == [{"Name": "Spark"}]
+    assert (asked["ServiceRole"], asked["JobFlowRole"]) == ("orchard-service", "orchard-nodes")
+    assert asked["LogUri"] == f"{staging.uri}/logs/"
+    assert asked["AutoTerminationPolicy"] == {"IdleTimeout": 1800}
+    assert asked["StepConcurrencyLevel"] == 3
+    assert asked["VisibleToAllUsers"] is True
+    assert "Steps" not in asked
+    tags = {tag["Key"]: tag["Value"] for tag in asked["Tags"]}
+    assert tags == {
+        SPEC_TAG: spec.digest,
+        "for-use-with-amazon-emr-managed-policies": "true",
+        "project": "orchard",
+    }
+    (bootstrap,) = asked["BootstrapActions"]
+    assert bootstrap["ScriptBootstrapAction"]["Path"] == f"{staging.uri}/bootstrap/0123/install_runtime.sh"
+    assert "spark-defaults" in [entry["Classification"] for entry in asked["Configurations"]]
+    for key in ("LogEncryptionKmsKeyId", "SecurityConfiguration"):
+        assert key not in asked, "an empty value is left out"
+
+
+def test_the_fleets_are_on_demand_where_a_loss_would_end_the_run_and_spot_elsewhere(
+    emr: EmrSimulator, staging: Objects, spec: ClusterSpec
+) -> None:
+    Clusters(staging).find_or_create(spec)
+    instances = made(emr, spec)[0].params["Instances"]
+    fleets = {fleet["InstanceFleetType"]: fleet for fleet in instances["InstanceFleets"]}
+    assert instances["Ec2SubnetIds"] == ["subnet-0a", "subnet-0b"]
+    assert instances["KeepJobFlowAliveWhenNoSteps"] is True
+    assert "TerminationProtected" not in instances
+    assert (fleets["MASTER"]["TargetOnDemandCapacity"], fleets["CORE"]["TargetOnDemandCapacity"]) == (1, 1)
+    assert "TargetSpotCapacity" not in {**fleets["MASTER"], **fleets["CORE"]}
+    assert fleets["TASK"]["TargetSpotCapacity"] == 1
+    assert len(fleets["TASK"]["InstanceTypeConfigs"]) >= 5
+    limits = made(emr, spec)[0].params["ManagedScalingPolicy"]["ComputeLimits"]
+    assert limits["MaximumOnDemandCapacityUnits"] == limits["MaximumCoreCapacityUnits"] == 1
+    assert limits["MaximumCapacityUnits"] > 1
+
+
+def test_ten_callers_at_once_make_one_cluster(
+    emr: EmrSimulator, staging: Objects, spec: ClusterSpec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cluster_module, "pause", lambda _: __import__("time").sleep(0.2))
+    with ThreadPoolExecutor(10) as pool:
+        found = list(pool.map(lambda _: Clusters(Objects(staging.uri)).find_or_create(spec), range(10)))
+    assert len(made(emr, spec)) == 1
+    assert len({compute.cluster_id for compute, _ in found}) == 1
+    assert [is_new for _, is_new in found].count(True) == 1
+
+
+def test_a_lost_answer_does_not_make_a_second_cluster(emr: EmrSimulator, staging: Objects, spec: ClusterSpec) -> None:
+    emr.faults.drop_connection("RunJobFlow", times=1, after=True)
+    compute, _ = Clusters(staging).find_or_create(spec)
+    named = [cluster.id for cluster in emr.clusters.values() if cluster.request["Name"] == spec.name]
+    assert named == [compute.cluster_id]
+
+
+def test_a_running_cluster_is_found_by_its_tag_even_without_the_claim(staging: Objects, spec: ClusterSpec) -> None:
+    first, _ = Clusters(staging).find_or_create(spec)
+    staging.delete(f"clusters/{spec.digest}.json")
+    again, is_new = Clusters(staging).find_or_create(spec)
+    assert (again.cluster_id, is_new) == (first.cluster_id, False)
+
+
+def test_an_ended_cluster_is_replaced(emr: EmrSimulator, staging: Objects, spec: ClusterSpec) -> None:
+    clusters = Clusters(staging)
+    first, _ = clusters.find_or_create(spec)
+    clusters.terminate(first.cluster_id)
+    emr.wait_for(lambda: not first.describe().is_alive)
+    second, is_new = clusters.find_or_create(spec)
+    assert is_new
+    assert second.cluster_id != first.cluster_id
+
+
+def test_other_files_on_the_nodes_ask_for_another_cluster(staging: Objects, spec: ClusterSpec) -> None:
+    other = deployed_spec(SPEC, staging, "us-east-1", {"bootstrap_uri": f"{staging.uri}/bootstrap/4567"})
+    assert other.digest != spec.digest
+
+
+def test_a_claim_whose_owner_died_is_taken_over(
+    emr: EmrSimulator, staging: Objects, spec: ClusterSpec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    staging.put(f"clusters/{spec.digest}.json", b'{"claimed_by": "a process that was killed"}')
+    monkeypatch.setattr(cluster_module, "CLAIM_SECONDS", 2.0)
+    assert Clusters(staging).find_or_create(spec)[1]
+    assert len(made(emr, spec)) == 1
+
+
+def test_a_refused_cluster_gives_the_claim_back_and_says_what_to_do(
+    emr: EmrSimulator, staging: Objects, spec: ClusterSpec
+) -> None:
+    emr.faults.refuse("RunJobFlow", "ValidationException", "Invalid InstanceProfile: orchard-nodes.")
+    with pytest.raises(AwsRefusedError, match=r"Invalid InstanceProfile.*Create the roles first"):
+        Clusters(staging).find_or_create(spec)
+    assert Clusters(staging).find_or_create(spec)[1], "the next caller need not wait for the claim to expire"
+
+
+def test_a_failed_bootstrap_is_told_with_emrs_reason_and_the_scripts_stderr(
+    emr: EmrSimulator, staging: Objects, spec: ClusterSpec
+) -> None:
+    emr.faults.fail_bootstrap("pip: no matching wheel for plums")
+    compute, _ = Clusters(staging).find_or_create(spec)
+    emr.wait_for(lambda: emr.clusters[compute.cluster_id].state == "TERMINATED_WITH_ERRORS")
+    emr.wait_for(lambda: any("stderr" in name for name in staging.names("logs/")))
+    trouble = compute.trouble()
+    assert trouble is not None
+    message, may_help = trouble
+    assert "BOOTSTRAP_FAILURE" in message
+    assert "pip: no matching wheel for plums" in message
+    assert "correct it and deploy it again" in message
+    assert not may_help
+    with pytest.raises(PermanentError, match="no matching wheel"):
+        Clusters(staging).given(compute.cluster_id)
+
+
+def test_a_cluster_of_somebody_else_is_never_ended(emr: EmrSimulator, staging: Objects) -> None:
+    theirs = start_cluster(emr)
+    with pytest.raises(PermanentError, match="was not made by this project"):
+        Clusters(staging).terminate(theirs)
+    assert emr.clusters[theirs].state == "WAITING"
+    assert theirs not in [facts.cluster_id for facts in Clusters(staging).ours()]
+
+
+def test_a_missing_deployment_is_told_in_one_list(staging: Objects) -> None:
+    with pytest.raises(PermanentError) as caught:
+        deployed_spec(SPEC, staging, None, {})
+    for name in ("service_role", "instance_profile", "bootstrap_uri", "project"):
+        assert f"${{{name}}} has no value: deploy first" in str(caught.value)

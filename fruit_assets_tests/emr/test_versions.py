@@ -1,0 +1,29 @@
+"""Version skew is told with both sides; what merely looks different is not skew."""
+
+from unittest.mock import patch
+
+from fruit_assets.emr import versions
+from fruit_assets.emr.versions import differences, orchestrator_versions
+
+
+def test_equal_sides_have_nothing_to_say() -> None:
+    assert differences(orchestrator_versions("fruit_assets"), ["dagster", "boto3", "pyspark"]) == []
+
+
+def test_every_difference_names_both_sides() -> None:
+    expected = {"python": "3.9", "spark": "3.5.6-amzn-1", "dagster": "1.0.0", "fruit_assets": "9.9"}
+    said = " ".join(differences(expected, ["cucumbers"]))
+    for word in ("3.9", "3.5.6-amzn-1", "1.0.0", "9.9", "'cucumbers'", *orchestrator_versions("fruit_assets").values()):
+        assert word in said
+
+
+def test_emrs_own_build_of_the_same_spark_is_no_skew() -> None:
+    with patch.object(versions, "_spark", return_value="4.1.1-amzn-0"):
+        assert differences({"spark": "4.1.2"}, []) == []
+        assert differences({"spark": "4.0.2"}, []) != []
+
+
+def test_a_cluster_without_an_installed_copy_of_shipped_code_is_right() -> None:
+    with patch.object(versions, "installed", return_value="absent"):
+        assert differences({"fruit_assets": "0.1.0"}, []) == []
+        assert differences({"dagster": "1.13.27"}, []) != []
