@@ -10,6 +10,7 @@ import sys
 
 if __name__ == "__main__":
     with subprocess.Popen(sys.argv[1:], stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as driver:
+        assert driver.stdout is not None
         while chunk := os.read(driver.stdout.fileno(), 65536):
             os.write(1, chunk)
     code = driver.returncode
