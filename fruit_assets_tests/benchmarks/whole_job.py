@@ -5,7 +5,6 @@ says afterwards is read in `run_log.py`.
 """
 
 import shutil
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -146,11 +145,6 @@ class Storage:
 
     def remove(self) -> None:
         shutil.rmtree(self.folder)
-
-
-def different_row_counts(runs: Sequence[JobRun], expected: int) -> list[int]:
-    """Row counts other than expected: a contender that did less work is no contender."""
-    return [run.images for run in runs if run.images != expected]
 
 
 def _new_home(folder: Path) -> Path:
