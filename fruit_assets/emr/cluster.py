@@ -55,7 +55,7 @@ class Clusters:
             TransientError: somebody else claimed to make it, and it did not appear.
         """
         name = f"clusters/{spec.digest}.json"
-        deadline = time.monotonic() + 2 * CLAIM_SECONDS
+        deadline = time.monotonic() + 2 * CLAIM_SECONDS + 30
         while time.monotonic() < deadline:
             claim = self._staging.get(name)
             found = self._promised(claim.body if claim else b"") or self.find(spec)

@@ -1,0 +1,45 @@
+"""Instance hours and dollars, from a dated table that a file can override."""
+
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from fruit_assets.emr.cost import RunningInstance, cost_between, cost_of, load_prices
+from fruit_assets.errors import InputError
+
+NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
+
+
+def test_only_the_time_within_the_window_counts() -> None:
+    early = RunningInstance("m8i.xlarge", "ON_DEMAND", NOON - timedelta(hours=5))
+    late = RunningInstance("m8i.xlarge", "SPOT", NOON + timedelta(minutes=30))
+    gone = RunningInstance("m8i.xlarge", "SPOT", NOON - timedelta(hours=2), NOON - timedelta(hours=1))
+    cost = cost_between(NOON, NOON + timedelta(hours=1), [early, late, gone])
+    prices = load_prices()
+    ec2, emr = prices.per_hour["m8i.xlarge"]
+    assert cost.hours == {"m8i.xlarge on-demand": 1.0, "m8i.xlarge spot": 0.5}
+    assert cost.usd == pytest.approx(ec2 + emr + 0.5 * (ec2 * prices.spot_share + emr))
+    assert cost.prices_of == prices.date
+
+
+def test_a_type_without_a_price_is_listed_and_not_guessed() -> None:
+    cost = cost_of(3600, {"x9.metal": 2, "m8i.xlarge": 1})
+    assert cost.unpriced == ("x9.metal",)
+    assert cost.usd == pytest.approx(sum(load_prices().per_hour["m8i.xlarge"]))
+    assert cost.hours["x9.metal on-demand"] == 2.0
+
+
+def test_a_file_overrides_and_adds_prices(tmp_path: Path) -> None:
+    path = tmp_path / "prices.json"
+    path.write_text(json.dumps({"date": "2027-01-01", "instances": {"x9.metal": {"ec2": 10, "emr": 1}}}))
+    prices = load_prices(str(path))
+    assert cost_of(1800, {"x9.metal": 1}, prices=prices).usd == pytest.approx(5.5)
+    assert "m8i.xlarge" in prices.per_hour
+    assert prices.date == "2027-01-01"
+
+
+def test_a_price_file_that_cannot_be_used_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"nowhere\.json"):
+        load_prices(str(tmp_path / "nowhere.json"))

@@ -1,0 +1,71 @@
+"""Numbered objects: read once, in order, healed when a read was torn, given up when an object is damaged."""
+
+import time
+
+import pytest
+from dagster._core.events.log import EventLogEntry
+
+from fruit_assets.emr import streams
+from fruit_assets.emr.messages import DamagedMessageError, End, encode_batch
+from fruit_assets.emr.objects import Objects
+from fruit_assets.emr.streams import EventReader, EventWriter, OutputReader, event_name, output_name
+from fruit_assets_tests.emr_simulator import EmrSimulator
+
+
+def event(number: int) -> EventLogEntry:
+    return EventLogEntry(None, 20, f"event {number}", "run", float(number), "step", "job", None)
+
+
+def test_what_is_written_is_read_once_and_in_order(emr: EmrSimulator, staging: Objects) -> None:
+    writer = EventWriter(staging)
+    for number in range(50):
+        writer.put(event(number))
+        time.sleep(0.01)
+    writer.close(End("succeeded"))
+    reader = EventReader(staging, "run", "step")
+    assert [entry.user_message for entry in reader.arrived()] == [f"event {number}" for number in range(50)]
+    assert reader.end == End("succeeded")
+    reads = [call for call in emr.calls("GetObject") if staging.uri.rpartition("/")[2] in str(call.params)]
+    assert len(reads) == len(list(staging.names("events/"))), "each object once"
+    assert len(reads) < 10, "a burst is a few objects, not fifty"
+
+
+def test_a_single_event_does_not_wait(staging: Objects) -> None:
+    writer = EventWriter(staging)
+    writer.put(event(1))
+    time.sleep(0.4)
+    assert [entry.user_message for entry in EventReader(staging, "run", "step").arrived()] == ["event 1"]
+    writer.close(End("succeeded"))
+
+
+def test_a_torn_read_heals(emr: EmrSimulator, staging: Objects) -> None:
+    staging.put(event_name(1), encode_batch(1, [event(1)], End("succeeded")))
+    emr.faults.truncate_object(event_name(1))
+    reader = EventReader(staging, "run", "step")
+    assert list(reader.arrived()) == []
+    assert len(list(reader.arrived())) == 1
+
+
+def test_a_damaged_object_is_given_up_and_named(staging: Objects, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(streams, "REREAD_SECONDS", 0.0)
+    staging.put(event_name(1), encode_batch(1, [event(1)])[:-20])
+    with pytest.raises(DamagedMessageError, match=r"events/000001.json is damaged"):
+        list(EventReader(staging, "run", "step").arrived())
+
+
+def test_a_gap_is_waited_for(staging: Objects) -> None:
+    staging.put(event_name(2), encode_batch(2, [event(2)]))
+    reader = EventReader(staging, "run", "step")
+    assert list(reader.arrived()) == []
+    staging.put(event_name(1), encode_batch(1, [event(1)]))
+    assert [entry.user_message for entry in reader.arrived()] == ["event 1", "event 2"]
+
+
+def test_output_is_read_once_and_its_end_kept(staging: Objects) -> None:
+    reader = OutputReader(staging, "stdout", kept=8)
+    staging.put(output_name("stdout", 1), "één ".encode())
+    assert reader.arrived() == "één "
+    assert reader.arrived() == ""
+    staging.put(output_name("stdout", 2), b"twee drie")
+    assert reader.arrived() == "twee drie"
+    assert reader.tail == "wee drie"
