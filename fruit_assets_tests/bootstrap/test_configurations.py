@@ -63,7 +63,7 @@ def test_every_value_is_text_as_emr_wants_it(configurations: dict[str, Any]) -> 
             assert all(isinstance(value, str) for value in properties.values()), item["Classification"]
 
 
-@pytest.mark.parametrize("name", ["cluster.json", "cluster-notebooks.json"])
+@pytest.mark.parametrize("name", ["cluster.json", "cluster-notebooks.json", "cluster-studio.json"])
 def test_a_cluster_spec_is_a_request_that_emrs_own_model_accepts(name: str) -> None:
     request = load_spec(BOOTSTRAP / name, FACTS).run_job_flow()
     model = botocore.session.get_session().get_service_model("emr").operation_model("RunJobFlow")

@@ -139,6 +139,14 @@ def test_cfn_lint_finds_nothing() -> None:
     assert (done.returncode, done.stdout) == (0, "")
 
 
+def test_template_and_policy_stay_below_the_limits_of_aws(aws: AwsAccount) -> None:
+    """A template sent as text may have 51,200 bytes, a managed policy 6,144 characters without blanks."""
+    assert len(TEMPLATE.read_bytes()) < 51_200
+    outputs = _deployed(aws, Encryption="kms", ImagesBucket="a-bucket-with-quite-a-long-name-for-images")
+    policy = json.dumps(_orchestrator(aws, outputs), separators=(",", ":"))
+    assert len(policy) < 6_144
+
+
 def test_data_outlives_the_stack_is_encrypted_versioned_and_closed() -> None:
     bucket = template()["Resources"]["Bucket"]
     assert (bucket["DeletionPolicy"], bucket["UpdateReplacePolicy"]) == ("Retain", "Retain")
@@ -217,7 +225,15 @@ def test_a_key_and_an_images_bucket_open_exactly_those(aws: AwsAccount) -> None:
         assert decide([policy], "kms:ScheduleKeyDeletion", key) == "implicitDeny"
         assert decide([policy], "s3:GetObject", "arn:aws:s3:::orchard/Apple/1.jpg") == "allowed"
         assert decide([policy], "s3:PutObject", "arn:aws:s3:::orchard/Apple/1.jpg") == "implicitDeny"
+    service = [_inline(aws, "fruit-assets-emr-service", "encrypt-disks")]
+    assert decide(service, "kms:CreateGrant", key, {"kms:GrantIsForAWSResource": "true"}) == "allowed"
+    assert decide(service, "kms:CreateGrant", key) == "implicitDeny"
     assert outputs["ImagesUri"] == "s3://orchard"
+    found = aws.client("emr").describe_security_configuration(Name=outputs["SecurityConfiguration"])
+    security = _document(found["SecurityConfiguration"])
+    disks = security["EncryptionConfiguration"]["AtRestEncryptionConfiguration"]["LocalDiskEncryptionConfiguration"]
+    assert disks == {"EnableEbsEncryption": True, "EncryptionKeyProviderType": "AwsKms", "AwsKmsKey": key}
+    assert security["InstanceMetadataServiceConfiguration"]["MinimumInstanceMetadataServiceVersion"] == 2
     rule = aws.client("s3").get_bucket_encryption(Bucket=outputs["BucketName"])["ServerSideEncryptionConfiguration"]
     assert rule["Rules"][0]["ApplyServerSideEncryptionByDefault"] == {
         "SSEAlgorithm": "aws:kms",
