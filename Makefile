@@ -32,8 +32,8 @@ lint: setup ## Check formatting, lint and types
 format: setup ## Format and fix what can be fixed
 	@$(BIN)/ruff format . && $(BIN)/ruff check --fix .
 
-bench: setup java ## Run the benchmarks; prints ratios
-	@$(BIN)/python -m fruit_assets_tests.benchmarks
+bench: setup java ## Run the benchmarks, small; BENCH=--full for all sizes, BENCH="startup scale" for some
+	@$(BIN)/python -m fruit_assets_tests.benchmarks $(BENCH)
 
 screenshots: setup java test-system ## Renew the README's pictures from a real browser
 	@UPDATE_SCREENSHOTS=docs $(BIN)/pytest fruit_assets_tests/browser

@@ -1,15 +1,14 @@
 """Pictures as metadata: each story as a miniature on the asset's page and in full behind a click.
 
 Put here which pictures an asset has and what is written beside them. Drawing belongs in
-`pipeline/plots.py` and `pipeline/miniatures.py`.
+`pipeline/plots.py` and `pipeline/miniatures.py`, which are imported when there is something to draw:
+numpy alone is a tenth of the time in which the code location should load.
 """
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import dagster as dg
-
-from fruit_assets.pipeline import miniatures, plots
 
 if TYPE_CHECKING:
     import numpy as np
@@ -21,6 +20,8 @@ Pictures = dict[str, dg.MarkdownMetadataValue]
 
 def contact_sheet(images: Sequence[bytes | None], captions: Sequence[str]) -> Pictures:
     """A look at some of the sampled images."""
+    from fruit_assets.pipeline import miniatures, plots
+
     contents = [image or b"" for image in images]
     small = miniatures.miniature_markdown(
         miniatures.sheet(contents), "sample", f"{len(contents)} of the sampled images"
@@ -30,6 +31,8 @@ def contact_sheet(images: Sequence[bytes | None], captions: Sequence[str]) -> Pi
 
 def class_histogram(counts: Mapping[str, int]) -> Pictures:
     """How many images each class has in the sample."""
+    from fruit_assets.pipeline import miniatures, plots
+
     values = sorted(counts.values(), reverse=True)
     text = f"{values[-1]} to {values[0]} images in each of {len(values)} classes"
     small = miniatures.miniature_markdown(miniatures.bars(values), "images per class", text)
@@ -38,6 +41,8 @@ def class_histogram(counts: Mapping[str, int]) -> Pictures:
 
 def work_done(reused: int, computed: int, rejected: int, seconds: Mapping[str, float]) -> Pictures:
     """What was reused and what computed, and where the seconds went."""
+    from fruit_assets.pipeline import miniatures, plots
+
     text = f"{reused:,} reused, {computed:,} computed, {rejected:,} rejected"
     bar = miniatures.stacked_bar([computed, reused, rejected])
     small = miniatures.miniature_markdown(bar, "reused and computed", text)
@@ -51,6 +56,8 @@ def work_done(reused: int, computed: int, rejected: int, seconds: Mapping[str, f
 
 def rejected_by_reason(counts: Mapping[str, int]) -> Pictures:
     """Why images were rejected; nothing to draw when none was."""
+    from fruit_assets.pipeline import miniatures, plots
+
     if not counts:
         return {"reasons": dg.MetadataValue.md("No image was rejected.")}
     ordered = sorted(counts.items(), key=lambda item: -item[1])
@@ -61,6 +68,8 @@ def rejected_by_reason(counts: Mapping[str, int]) -> Pictures:
 
 def scree(ratio: "np.ndarray", chosen: int) -> Pictures:
     """The variance that the components explain together, and where k was chosen."""
+    from fruit_assets.pipeline import miniatures, plots
+
     text = f"{ratio[:chosen].sum():.1%} of the variance in {chosen} components"
     small = miniatures.miniature_markdown(miniatures.scree(ratio, chosen), "explained variance", text)
     return _pair("explained_variance", small, plots.scree(ratio, chosen))
@@ -70,6 +79,7 @@ def scatter(components: "Version", most: int) -> Pictures:
     """The images in the plane of the first two components; at most `most` of them are drawn."""
     import numpy as np
 
+    from fruit_assets.pipeline import miniatures, plots
     from fruit_assets.pipeline.pca import feature_matrix
 
     table = components.read_table(["label", "pca_features"])
@@ -86,11 +96,15 @@ def scatter(components: "Version", most: int) -> Pictures:
 
 def confusion(matrix: "np.ndarray", labels: Sequence[str], accuracy: float) -> Pictures:
     """What the baseline takes for what."""
+    from fruit_assets.pipeline import miniatures, plots
+
     text = f"{accuracy:.1%} right, {len(labels)} classes"
     small = miniatures.miniature_markdown(miniatures.matrix(matrix), "confusion", text)
     return _pair("confusion", small, plots.confusion_matrix(matrix, labels))
 
 
 def _pair(name: str, small: str, full: bytes) -> Pictures:
+    from fruit_assets.pipeline import miniatures
+
     picture = miniatures.picture_markdown(full, name.replace("_", " "))
     return {name: dg.MetadataValue.md(small), f"{name}_full": dg.MetadataValue.md(picture)}
