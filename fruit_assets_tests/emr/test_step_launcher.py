@@ -1,6 +1,9 @@
 """One step on a light EMR, from launch to the last event: what a user sees when it works and when it does not."""
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -277,3 +280,19 @@ def test_a_lost_answer_does_not_start_the_step_twice(tiny: TinyLocation) -> None
     tiny.emr.faults.drop_connection("AddJobFlowSteps", times=1, after=True)
     assert tiny.run().success
     assert len(tiny.step_ids) == 1
+
+
+def test_constructing_the_launcher_costs_no_network_no_credentials_and_no_boto3() -> None:
+    program = (
+        "import sys, warnings; warnings.simplefilter('error', DeprecationWarning)\n"
+        "from fruit_assets.emr.step_launcher import EmrPySparkStepLauncher\n"
+        "from dagster import StepLauncher\n"
+        "launcher = EmrPySparkStepLauncher(staging='s3://b/x', package='fruit_assets', cluster_spec='/nowhere')\n"
+        "assert isinstance(launcher, StepLauncher)\n"
+        "assert not {'boto3', 'botocore', 'pyspark'} & set(sys.modules)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, env={"PATH": os.environ["PATH"]}
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""

@@ -10,6 +10,7 @@ import signal
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 
@@ -63,10 +64,12 @@ def behave(context: dg.AssetExecutionContext, config: Behaviour) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
     if config.does == "exit-zero":
         os._exit(0)
-    if config.does == "chatter":
+    if config.does.startswith("chatter"):
         for number in range(int(config.seconds * 10)):
             context.log.info(f"event {number}")
             time.sleep(0.1)
+    if config.does == "chatter-then-fail":
+        raise ValueError("said everything")
     if config.does == "sleep":
         deadline = time.monotonic() + config.seconds
         while time.monotonic() < deadline:
@@ -96,6 +99,15 @@ def publish(run_id: str) -> None:
     part.rename(folder() / "published")
 
 
+def step_launcher(settings: dict[str, Any]) -> Any:
+    """Ours, or for comparison Dagster's own."""
+    if "TINY_UPSTREAM" not in os.environ:
+        return EmrPySparkStepLauncher(**settings)
+    from dagster_aws.emr import emr_pyspark_step_launcher
+
+    return emr_pyspark_step_launcher.configured(json.loads(os.environ["TINY_UPSTREAM"]))
+
+
 def tiny_definitions() -> dg.Definitions:
     """The location, configured by the variables of the process that loads it."""
     settings = {"staging": "s3://unused/staging", "package": "tiny_location"}
@@ -114,7 +126,7 @@ def tiny_definitions() -> dg.Definitions:
             dg.define_asset_job("alone", selection=["subject"], executor_def=dg.in_process_executor),
             dg.define_asset_job("many", selection=dg.AssetSelection.all() - dg.AssetSelection.assets("source")),
         ],
-        resources={"step_launcher": EmrPySparkStepLauncher(**settings)},
+        resources={"step_launcher": step_launcher(settings)},
     )
 
 
