@@ -132,6 +132,7 @@ def fit(moments: Moments, n_components: int | None, variance: float | None, *, s
         InputError: there are fewer than two rows, or more components are wanted than rows or features allow.
     """
     import numpy as np
+    from threadpoolctl import threadpool_limits
 
     rows, width = moments.count, len(moments.mean)
     if rows < 2:
@@ -146,7 +147,9 @@ def fit(moments: Moments, n_components: int | None, variance: float | None, *, s
         )
     scale = _scales(moments) if standardize else np.ones(width)
     covariance = moments.scatter / np.outer(scale, scale) / (rows - 1)
-    eigenvalues, eigenvectors = np.linalg.eigh(covariance)
+    # At this size the threads of BLAS mostly wait for each other, and for Spark's workers.
+    with threadpool_limits(1):
+        eigenvalues, eigenvectors = np.linalg.eigh(covariance)
     explained = np.clip(eigenvalues[::-1], 0.0, None)
     # Centred rows span one direction less than there are rows; what eigh finds beyond is rounding.
     explained[rows - 1 :] = 0.0
