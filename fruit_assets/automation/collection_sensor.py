@@ -18,8 +18,8 @@ SECONDS_BETWEEN_LISTINGS = 300
 
 @dg.sensor(
     name="watch_raw_images",
-    description="Lists the image collection every few minutes and records an observation of `raw_images` when an "
-    "image was added, removed or rewritten. It starts no run; `refresh_on_change` does.",
+    description="Lists the image collection every few minutes and records an observation of raw_images when an "
+    "image was added, removed or rewritten. It starts no run; refresh_on_change does.",
     minimum_interval_seconds=SECONDS_BETWEEN_LISTINGS,
     default_status=dg.DefaultSensorStatus.STOPPED,
 )

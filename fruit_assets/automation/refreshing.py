@@ -22,7 +22,7 @@ def build_refresh_sensor(
         target=keys,
         description="Makes what is outdated again, in one run, when the collection, an asset above or the code "
         "changed: at most once per tick of its budget, and never beside a run in progress. The runs repeat the run "
-        "config of the run that published last. Changes of the collection are seen by `watch_raw_images`.",
+        "config of the run that published last. Changes of the collection are seen by watch_raw_images.",
         default_status=dg.DefaultSensorStatus.STOPPED,
         minimum_interval_seconds=60,
         run_tags={REPEATS_CONFIG: "true"},

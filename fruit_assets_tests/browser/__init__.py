@@ -1,0 +1,1 @@
+"""Dagit in a real browser, started and used as a person would."""
