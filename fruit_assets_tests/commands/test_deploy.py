@@ -95,17 +95,17 @@ def test_no_for_an_answer_changes_nothing(aws: AwsAccount) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "wheels"),
+    ("arguments", "expected"),
     [
         (("--no-wheels",), set()),
         (("--arch", "aarch64", "--tensorflow"), {"aarch64/requirements-node-tensorflow-1-aarch64.whl"}),
     ],
 )
 def test_the_wheels_uploaded_are_the_ones_asked_for(
-    aws: AwsAccount, arguments: tuple[str, ...], wheels: set[str]
+    aws: AwsAccount, arguments: tuple[str, ...], expected: set[str]
 ) -> None:
     assert deploy("--yes", *arguments).exit_code == 0
-    assert {key.split("/wheels/")[1] for key in keys(aws) if "/wheels/" in key} == wheels
+    assert {key.split("/wheels/")[1] for key in keys(aws) if "/wheels/" in key} == expected
 
 
 def test_a_changed_option_is_shown_before_it_is_made(aws: AwsAccount) -> None:

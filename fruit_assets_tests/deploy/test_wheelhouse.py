@@ -1,5 +1,6 @@
 """The wheelhouse: wheels that fit the nodes. Fetching the real ones is proven with the bootstrap action."""
 
+import re
 import zipfile
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from fruit_assets.deploy.wheelhouse import (
     requirements_digest,
 )
 from fruit_assets.errors import PermanentError
+from fruit_assets.settings import load_settings
 
 
 def wheel(folder: Path, name: str, *symbols: str) -> Path:
@@ -72,3 +74,18 @@ def test_a_package_that_pip_cannot_find_is_named(tmp_path: Path, monkeypatch: py
     with pytest.raises(PermanentError, match=r"x86_64: .*six==1\.17\.0"):
         build_wheelhouse(requirements, "x86_64", tmp_path)
     assert not list(tmp_path.rglob("complete"))
+
+
+def test_openvino_for_graviton_fits_the_nodes_although_its_name_says_otherwise() -> None:
+    """The real wheel: fetched by its locked hash, its libraries read, renamed."""
+    cache = load_settings().cache
+    locked = (BOOTSTRAP / "requirements-node.txt").read_text()
+    entry = next(
+        part for part in re.findall(r"^[a-z0-9].*(?:\n    --hash.*)*", locked, re.MULTILINE) if "openvino==" in part
+    )
+    requirements = cache / "openvino-only.txt"
+    requirements.parent.mkdir(parents=True, exist_ok=True)
+    requirements.write_text(entry + "\n")
+    (fitted,) = build_wheelhouse(requirements, "aarch64", cache).glob("*.whl")
+    assert fitted.name.endswith("-cp311-cp311-manylinux_2_34_aarch64.whl")
+    assert newest_glibc(fitted) <= 34
