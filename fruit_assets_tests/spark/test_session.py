@@ -1,0 +1,68 @@
+"""Tests of the local session: its settings, its interpreter, its early start, and progress while it works."""
+
+import re
+import sys
+import time
+
+import pytest
+
+from fruit_assets.errors import PermanentError
+from fruit_assets.spark.progress import reported_progress
+from fruit_assets.spark.resource import LocalSpark
+from fruit_assets.spark.session import EarlySession, LocalSparkOptions, local_conf
+
+
+def test_settings_of_the_caller_win_and_memory_is_named_or_chosen(tmp_path):
+    chosen = local_conf(LocalSparkOptions(tmp_path))
+    assert chosen["spark.driver.memory"].endswith("g")
+    assert 1 <= int(chosen["spark.driver.memory"].removesuffix("g")) <= 8
+    named = local_conf(LocalSparkOptions(tmp_path, driver_memory="900m", conf={"spark.app.name": "mine"}))
+    assert named["spark.driver.memory"] == "900m"
+    assert named["spark.app.name"] == "mine"
+
+
+def test_workers_run_this_interpreter_and_import_this_package(spark):
+    def describe(batches):
+        import pyarrow as pa
+
+        import fruit_assets
+
+        for _ in batches:
+            yield pa.RecordBatch.from_pydict({"interpreter": [sys.executable], "package": [fruit_assets.__file__]})
+
+    import fruit_assets
+
+    [row] = spark.range(1, numPartitions=1).mapInArrow(describe, "interpreter string, package string").collect()
+    assert row.asDict() == {"interpreter": sys.executable, "package": fruit_assets.__file__}
+
+
+def test_a_session_that_cannot_start_says_why_where_it_is_asked_for(tmp_path):
+    early = EarlySession(LocalSparkOptions(tmp_path, java_home=str(tmp_path / "no jdk")))
+    for _ in range(2):
+        with pytest.raises(PermanentError, match=r"JAVA_HOME is .*no jdk"):
+            early.get()
+
+
+def test_a_resource_gives_one_session_and_its_parallelism(spark, tmp_path):
+    resource = LocalSpark(cache=str(tmp_path))
+    assert resource.session() is resource.session()
+    assert resource.session().sparkContext is spark.sparkContext
+    assert resource.parallelism == spark.sparkContext.defaultParallelism
+
+
+def test_a_long_job_reports_its_tasks_and_a_short_one_nothing(spark):
+    def slowly(batches):
+        for batch in batches:
+            time.sleep(0.15)
+            yield batch
+
+    told: list[str] = []
+    with reported_progress(spark, told.append, "featurizing", every_seconds=0.2):
+        spark.range(12, numPartitions=12).mapInArrow(slowly, "id bigint").collect()
+    assert told
+    # Other work of the session may be under way too.
+    assert all(re.match(r"featurizing: \d+ of \d+ tasks done \(\d+ %\) after \d+ s\.", text) for text in told)
+    quiet: list[str] = []
+    with reported_progress(spark, quiet.append, "featurizing", every_seconds=60):
+        spark.range(1).collect()
+    assert quiet == []
