@@ -175,6 +175,8 @@ def upstream(tiny: TinyLocation) -> None:
         "local_job_package_path": str(package),
         "deploy_local_job_package": True,
         "spark_config": {},
+        # Its default, CANCEL_AND_WAIT, is refused by EMR where steps run side by side.
+        "action_on_failure": "CONTINUE",
     }
     tiny.monkeypatch.setenv("TINY_UPSTREAM", json.dumps(settings))
 
