@@ -5,6 +5,7 @@ Put here what the asset takes, publishes and says. Building and exporting belong
 """
 
 from collections.abc import Iterator
+from dataclasses import asdict, replace
 from typing import Any
 
 import dagster as dg
@@ -68,6 +69,8 @@ def feature_extractor(
             staged, exported = _staged(spec, storage.writing(NAME, context), spark)
         staged = staged.with_facts(**{RUN_CONFIG: config.model_dump(mode="json")})
         description = ExtractorDescription.from_json(staged.opened.read_file(DESCRIPTION_FILE))
+        # An export that was taken over tells how its weights were named then; people ask what this run was given.
+        description = replace(description, weights=asdict(source))
         if not exported:
             context.log.info(f"Extractor {spec.fingerprint} was exported before: nothing to build.")
         yield from published(
