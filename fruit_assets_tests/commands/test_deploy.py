@@ -7,6 +7,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from fruit_assets.cli import main
+from fruit_assets.commands.deploy import standing_cost
 from fruit_assets.deploy.bootstrap_files import bootstrap_digest
 from fruit_assets.settings import load_settings
 from fruit_assets_tests.deploy.account import ACCOUNT, REGION, AwsAccount, aws, moto_server
@@ -42,6 +43,7 @@ def test_a_first_deployment_shows_the_plan_asks_and_leaves_everything_in_place(a
     assert result.exit_code == 0, result.output
     assert "New stack fruit-assets" in result.output
     assert "OrchestratorPolicy" in result.output
+    assert "about 0 USD a month" in result.output
     folder = f"staging/bootstrap/{bootstrap_digest()}"
     assert keys(aws) == {
         "staging/bootstrap/deployment.json",
@@ -106,6 +108,14 @@ def test_the_wheels_uploaded_are_the_ones_asked_for(
 ) -> None:
     assert deploy("--yes", *arguments).exit_code == 0
     assert {key.split("/wheels/")[1] for key in keys(aws) if "/wheels/" in key} == expected
+
+
+@pytest.mark.parametrize(
+    ("parameters", "usd"),
+    [({}, 47), ({"Network": "public"}, 0), ({"Network": "private", "Encryption": "kms"}, 48)],
+)
+def test_what_costs_while_nothing_runs_is_said_before_it_is_made(parameters: dict[str, str], usd: int) -> None:
+    assert standing_cost(parameters) == usd
 
 
 def test_a_changed_option_is_shown_before_it_is_made(aws: AwsAccount) -> None:
