@@ -2,17 +2,21 @@
 
 import ast
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import boto3
+import botocore.session
 import pytest
+from botocore import xform_name
 from botocore.exceptions import ClientError
 from moto import mock_aws
 from moto.core import set_initial_no_auth_action_count
 
+import fruit_assets
 from fruit_assets.deploy.stack import TEMPLATE, Stack
 from fruit_assets_tests.deploy.account import ACCOUNT, REGION, AwsAccount, template
 from fruit_assets_tests.deploy.iam import decide
@@ -191,6 +195,22 @@ def test_the_orchestrator_may_do_its_work_and_nothing_else(aws: AwsAccount) -> N
     denied = [call for call in ORCHESTRATOR_MAY if decide(policies, *call) != "allowed"]
     allowed = [call for call in ORCHESTRATOR_MAY_NOT if decide(policies, *call) == "allowed"]
     assert (denied, allowed) == ([], [])
+
+
+def test_every_emr_call_in_the_code_is_one_that_the_orchestrator_is_tested_for() -> None:
+    """So that a new call cannot work in tests and be refused on an account."""
+    operations = {
+        xform_name(name): name for name in botocore.session.get_session().get_service_model("emr").operation_names
+    }
+    sources = (Path(fruit_assets.__file__).parent / "emr").glob("*.py")
+    called = {
+        f"elasticmapreduce:{operations[name]}"
+        for source in sources
+        for name in re.findall(r"emr\.([a-z_]+)", source.read_text())
+        if name in operations
+    }
+    assert "elasticmapreduce:AddJobFlowSteps" in called
+    assert called <= {action for action, _, _ in ORCHESTRATOR_MAY}
 
 
 def test_a_node_may_read_images_and_write_results_and_nothing_else(aws: AwsAccount) -> None:
