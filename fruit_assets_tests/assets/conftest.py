@@ -65,9 +65,9 @@ class Graph:
         return materialised_metadata(result, "image_features")
 
     def failure(self, result: Run) -> str:
-        """What a failed run says to people."""
-        failed = [event for event in result.all_events if event.is_step_failure]
-        return "\n".join(str(event.step_failure_data.error) for event in failed)
+        """What a failed run says to people, from its steps or from before them."""
+        errors = [getattr(event.event_specific_data, "error", None) for event in result.all_events if event.is_failure]
+        return "\n".join(error.to_string() for error in errors if error is not None)
 
     def table(self, asset: str) -> pa.Table:
         return read_current(f"{self.settings.storage}/{asset}").sort_by("path")

@@ -1,0 +1,61 @@
+"""Tests of the extractor through the graph: what its weights are is never hidden."""
+
+import pytest
+
+from fruit_assets.pipeline import weights
+from fruit_assets_tests.conftest import materialised_metadata
+
+
+def _check(result):
+    [check] = [item for item in result.get_asset_check_evaluations() if item.check_name == "weights_are_pretrained"]
+    return check
+
+
+def test_auto_offline_goes_on_with_a_warning_metadata_and_a_check_that_does_not_pass(
+    make_graph, monkeypatch, tmp_path, collection
+):
+    monkeypatch.setattr(weights, "_why_unreachable", lambda patience: "unplugged")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    graph = make_graph(weights="auto")
+    result = graph.run("feature_extractor", config={"feature_extractor": {"input_size": 96}})
+    check = _check(result)
+    assert (check.passed, check.severity.value) == (False, "WARN")
+    assert "unplugged" in check.description
+    metadata = materialised_metadata(result, "feature_extractor")
+    assert "could not be downloaded (unplugged)" in metadata["warning"]
+    assert metadata["weights"].startswith("random")
+    logged = [record.user_message for record in graph.instance.all_logs(result.run_id) if record.level >= 30]
+    assert any("The weights are random, because" in text for text in logged)
+
+    named = make_graph(weights="random").run("feature_extractor", config={"feature_extractor": {"input_size": 96}})
+    again = materialised_metadata(named, "feature_extractor")
+    assert again["fingerprint"] == metadata["fingerprint"]
+    assert not again["exported_by_this_run"]
+    assert "FRUIT_ASSETS_WEIGHTS is 'random'" in _check(named).description
+
+
+def test_an_extractor_that_exists_is_taken_over_and_a_damaged_one_exported_again(graph):
+    assert not materialised_metadata(graph.run("feature_extractor"), "feature_extractor")["exported_by_this_run"]
+    version = graph.current("feature_extractor")
+    [model] = [file for file in version.manifest.files if file.path.endswith(".xml")]
+    (version.store.root / model.path).write_bytes(b"<damaged>")
+    metadata = materialised_metadata(graph.run("feature_extractor"), "feature_extractor")
+    assert metadata["exported_by_this_run"]
+    assert graph.featurize()["computed"] == 12
+
+
+@pytest.mark.parametrize("size", [96])
+def test_another_input_size_is_another_extractor(graph, size):
+    small = {"feature_extractor": {"input_size": size}}
+    first = materialised_metadata(graph.run("feature_extractor"), "feature_extractor")
+    result = graph.run("sampled_images", "feature_extractor", "image_features", "rejected_images", config=small)
+    assert materialised_metadata(result, "feature_extractor")["fingerprint"] != first["fingerprint"]
+    assert materialised_metadata(result, "image_features")["computed"] == 12
+    assert {len(row) for row in graph.table("image_features")["features"].to_pylist()} == {1280}
+
+
+def test_the_extractor_says_what_it_is(published, collection):
+    metadata = published.metadata("feature_extractor")
+    assert (metadata["architecture"], metadata["input_size"], metadata["features"]) == ("MobileNetV2", 224, 1280)
+    assert metadata["parameters"] == 2_257_984
+    assert _check(published.result).passed == collection.real
