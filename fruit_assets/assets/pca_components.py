@@ -79,7 +79,7 @@ def pca_model(
         ratio = model.explained_variance_ratio
         share = float(ratio[: model.n_components].sum())
         figures = {"n_components": model.n_components, "variance_explained": share, "samples": model.n_samples}
-        staged = staged.with_facts(data_version=version, **{RUN_CONFIG: config.model_dump(mode="json")}, **figures)
+        staged = staged.with_facts(data_version=version, **{RUN_CONFIG: _given(config)}, **figures)
         with phases("pictures"):
             metadata = pictures.scree(ratio, model.n_components)
         yield from published(
@@ -183,3 +183,8 @@ def _broken(model: PcaModel) -> int:
     import numpy as np
 
     return int((~np.isfinite(model.components).all(axis=1)).sum()) + int((~np.isfinite(model.explained_variance)).sum())
+
+
+def _given(config: PcaConfig) -> dict[str, Any]:
+    """The config as a later run can be given it: one way to choose the number of components, not both."""
+    return config.model_dump(mode="json", exclude={"n_components" if config.variance is not None else "variance"})
