@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from fruit_assets.assets.repeating import REPEATS_CONFIG
 from fruit_assets.pipeline.pca import PcaModel
 from fruit_assets.spark.resource import LocalSpark
 from fruit_assets_tests.assets.conftest import Graph, copy_some, make_graph
@@ -116,6 +117,9 @@ def test_a_share_of_variance_chooses_the_number_of_components(graph):
     assert metadata["variance_explained"] >= 0.9
     assert 1 < metadata["n_components"] < 12
     assert {len(row) for row in graph.table("pca_components")["pca_features"].to_pylist()} == {metadata["n_components"]}
+    # And a run that starts by itself repeats that choice.
+    repeated = graph.run("pca_model", tags={REPEATS_CONFIG: "true"})
+    assert materialised_metadata(repeated, "pca_model")["n_components"] == metadata["n_components"]
 
 
 def test_a_weights_file_that_is_none_is_refused(graph, make_graph, tmp_path):

@@ -32,7 +32,13 @@ class Graph:
     def images(self) -> Path:
         return Path(self.settings.images)
 
-    def run(self, *assets: str, config: Mapping[str, Mapping[str, Any]] | None = None, success: bool = True) -> Run:
+    def run(
+        self,
+        *assets: str,
+        config: Mapping[str, Mapping[str, Any]] | None = None,
+        success: bool = True,
+        tags: Mapping[str, str] | None = None,
+    ) -> Run:
         """Materialise some assets, all when none is named; every image is sampled unless the config says otherwise."""
         ops: dict[str, Any] = {"sampled_images": {"fraction": 1.0}, "pca_model": {"n_components": 3}} | dict(
             config or {}
@@ -48,6 +54,7 @@ class Graph:
             resources={**resources_for(self.settings), **self.replaced},
             run_config={"ops": {name: {"config": ops[name]} for name in chosen}},
             instance=self.instance,
+            tags=tags,
             raise_on_error=False,
         )
         assert result.success == success, self.failure(result)
