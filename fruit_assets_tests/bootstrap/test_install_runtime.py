@@ -9,6 +9,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,7 +22,7 @@ from fruit_assets.deploy.node_requirements import BOOTSTRAP
 from fruit_assets.deploy.wheelhouse import build_wheelhouse, requirements_digest
 from fruit_assets.emr.packaging import build_package
 from fruit_assets.settings import load_settings
-from fruit_assets_tests.deploy.account import REGION, moto_server
+from fruit_assets_tests.deploy.account import REGION, empty_account, moto_server
 
 if TYPE_CHECKING:
     from fruit_assets_tests.conftest import Collection, PublishedGraph
@@ -51,7 +52,7 @@ class Node:
 
 
 @pytest.fixture(scope="module")
-def node(moto_server: str, tmp_path_factory: pytest.TempPathFactory) -> Node:
+def node(moto_server: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
     folder = tmp_path_factory.mktemp("node")
     environment = {
         # Where `aws` is; a node has it on its own path.
@@ -73,7 +74,8 @@ def node(moto_server: str, tmp_path_factory: pytest.TempPathFactory) -> Node:
     prefix = folder / "opt" / "fruit_assets"
     done = _install(environment, prefix, "--source", bootstrap_uri(STAGING))
     assert done.returncode == 0, done.stdout + done.stderr
-    return Node(environment, prefix, done.stdout)
+    yield Node(environment, prefix, done.stdout)
+    empty_account()
 
 
 def test_the_environment_is_stamped_with_what_it_was_made_from(node: Node) -> None:

@@ -2,11 +2,12 @@
 
 Put here the fixture `aws` and the gaps it fills: outputs of change sets, tags of KMS keys, EC2 quotas, IAM's policy
 simulator, conditions in bucket policies. The bucket's properties that moto's CloudFormation leaves out are put
-through S3's own API, as the template says them.
+through S3's own API, as the template says them. Moto keeps one state for the whole process, so the account has a number
+that no other test uses, and only that is emptied.
 """
 
 import json
-import logging
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,19 +16,21 @@ import boto3
 import pytest
 from cfnlint.decode import cfn_yaml
 from moto.cloudformation.models import CloudFormationBackend
+from moto.core.base_backend import BackendDict, backend_lock
 from moto.core.responses import ActionResult
 from moto.iam.access_control import PermissionResult
 from moto.iam.models import iam_backends
 from moto.iam.responses import IamResponse
 from moto.kms.models import Key
-from moto.s3.models import FakeBucket
-from moto.server import ThreadedMotoServer
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
+from moto.s3.models import FakeBucket, s3_backends
 from moto.servicequotas.models import ServiceQuotasBackend
+from werkzeug.serving import make_server
 
 from fruit_assets.deploy.stack import TEMPLATE
 from fruit_assets_tests.deploy.iam import decide
 
-ACCOUNT = "123456789012"
+ACCOUNT = "210987654321"
 REGION = "us-east-1"
 
 
@@ -64,12 +67,34 @@ def template() -> dict[str, Any]:
 
 @pytest.fixture(scope="session")
 def moto_server() -> Iterator[str]:
-    logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
+    """URL of a server whose requests all belong to `ACCOUNT`."""
+    moto = DomainDispatcherApplication(create_backend_app)
+
+    def in_account(environ: dict[str, Any], start_response: Any) -> Any:
+        return moto({**environ, "HTTP_X_MOTO_ACCOUNT_ID": ACCOUNT}, start_response)
+
+    server = make_server("127.0.0.1", 0, in_account, threaded=True, request_handler=_Quiet)
+    thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    thread.join()
+
+
+class _Quiet(MotoRequestHandler):
+    def log(self, type: str, message: str, *args: Any) -> None:  # noqa: A002
+        return
+
+
+def empty_account() -> None:
+    """Forget what the account holds, and nothing of other accounts."""
+    with backend_lock:
+        for backends in list(BackendDict._instances):
+            if ACCOUNT in list(backends):
+                backends[ACCOUNT].reset()
+        for name, (_, owner) in list(s3_backends.bucket_accounts.items()):
+            if owner == ACCOUNT:
+                del s3_backends.bucket_accounts[name]
 
 
 @pytest.fixture
@@ -87,14 +112,7 @@ def aws(moto_server: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> It
     _fill_gaps(monkeypatch, account)
     boto3.DEFAULT_SESSION = None
     yield account
-    _reset(moto_server)
-
-
-def _reset(url: str) -> None:
-    from urllib.request import Request, urlopen
-
-    with urlopen(Request(f"{url}/moto-api/reset", method="POST")) as answer:
-        assert answer.status == 200
+    empty_account()
 
 
 def _fill_gaps(monkeypatch: pytest.MonkeyPatch, account: AwsAccount) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from fruit_assets.deploy.stack import TEMPLATE, Stack
 from fruit_assets.errors import PermanentError
-from fruit_assets_tests.deploy.account import REGION, AwsAccount
+from fruit_assets_tests.deploy.account import ACCOUNT, REGION, AwsAccount
 
 
 def test_a_new_stack_is_planned_applied_and_then_has_nothing_to_change(aws: AwsAccount) -> None:
@@ -18,7 +18,7 @@ def test_a_new_stack_is_planned_applied_and_then_has_nothing_to_change(aws: AwsA
     stack.apply(plan, said.append)
     assert stack.status() == "CREATE_COMPLETE"
     assert any("CREATE_COMPLETE" in line for line in said)
-    assert stack.outputs()["StorageUri"] == "s3://fruit-one-123456789012-us-east-1/assets"
+    assert stack.outputs()["StorageUri"] == f"s3://fruit-one-{ACCOUNT}-us-east-1/assets"
     assert stack.plan({"Project": "fruit-one", "Network": "none"}).change_set is None
 
 

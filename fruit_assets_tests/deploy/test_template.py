@@ -8,13 +8,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import boto3
 import botocore.session
 import pytest
 from botocore import xform_name
-from botocore.exceptions import ClientError
-from moto import mock_aws
-from moto.core import set_initial_no_auth_action_count
+from moto.iam.access_control import IAMPolicy, PermissionResult
 
 import fruit_assets
 from fruit_assets.deploy.stack import TEMPLATE, Stack
@@ -297,33 +294,17 @@ def test_the_budget_alarm_counts_what_carries_the_projects_tag() -> None:
     assert len(budget["Properties"]["NotificationsWithSubscribers"]) == 2
 
 
-@mock_aws
-def test_moto_enforcing_iam_agrees_about_the_bucket() -> None:
+def test_motos_own_policy_engine_agrees_about_the_bucket(aws: AwsAccount) -> None:
     """A second opinion on actions and resources; moto looks at no conditions, so only S3 is asked."""
-    statements = template()["Resources"]["OrchestratorPolicy"]["Properties"]["PolicyDocument"]["Statement"]
-    write = next(statement for statement in statements if statement["Sid"] == "WriteData")
-    resources = [entry["Fn::Sub"].replace("${Bucket.Arn}", BUCKET) for entry in write["Resource"]]
-    policy = json.dumps({"Version": "2012-10-17", "Statement": [{**write, "Resource": resources}]})
-    name = BUCKET.removeprefix("arn:aws:s3:::")
-    boto3.client("s3", region_name=REGION).create_bucket(Bucket=name)
-    iam = boto3.client("iam", region_name=REGION)
-    iam.create_user(UserName="dagster")
-    iam.put_user_policy(UserName="dagster", PolicyName="orchestrator", PolicyDocument=policy)
-    key = iam.create_access_key(UserName="dagster")["AccessKey"]
-    _put_two_objects(name, key)
-
-
-@set_initial_no_auth_action_count(0)
-def _put_two_objects(name: str, key: dict[str, Any]) -> None:
-    s3 = boto3.client(
-        "s3",
-        region_name=REGION,
-        aws_access_key_id=key["AccessKeyId"],
-        aws_secret_access_key=key["SecretAccessKey"],
-    )
-    s3.put_object(Bucket=name, Key="assets/x", Body=b"x")
-    with pytest.raises(ClientError, match="AccessDenied"):
-        s3.put_object(Bucket=name, Key="staging/bootstrap/x/install_runtime.sh", Body=b"x")
+    policies = {
+        json.dumps(_orchestrator(aws, _deployed(aws))): ORCHESTRATOR_MAY + ORCHESTRATOR_MAY_NOT,
+        json.dumps(_inline(aws, "fruit-assets-emr-nodes", "data")): NODES_MAY + NODES_MAY_NOT,
+    }
+    for policy, calls in policies.items():
+        for action, resource, context in calls:
+            if action.startswith("s3:"):
+                permitted = IAMPolicy(policy).is_action_permitted(action, resource) is PermissionResult.PERMITTED
+                assert permitted == (decide([json.loads(policy)], action, resource, context) == "allowed"), resource
 
 
 def _deployed(aws: AwsAccount, **parameters: str) -> dict[str, str]:
