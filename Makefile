@@ -41,6 +41,7 @@ screenshots: setup java test-system ## Renew the README's pictures from a real b
 lock: setup ## Resolve the dependencies again
 	@$(UV) pip compile pyproject.toml --upgrade --all-extras --generate-hashes --no-emit-index-url --universal \
 		--python-version 3.11 -o requirements.lock -q
+	@$(BIN)/python -m fruit_assets.deploy.node_requirements
 
 setup: $(INSTALLED)
 

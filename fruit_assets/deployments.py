@@ -55,7 +55,7 @@ def _emr(settings: Settings) -> dict[str, Any]:
     from fruit_assets.emr.step_launcher import EmrPySparkStepLauncher
 
     launcher = EmrPySparkStepLauncher(
-        staging=settings.staging,
+        staging=settings.staging or "",  # settings refuse `emr` without it
         cluster_id=settings.emr_cluster,
         cluster_spec=str(Path(__file__).parent.parent / "bootstrap" / "cluster.json"),
         region=settings.aws_region,

@@ -127,7 +127,9 @@ def test_what_changed_is_said_in_the_observation(images):
     watch = Watch(images)
     watch.tick()
     _paint(images / "Cherry" / "1.png", 3)
-    assert "+1 images" in _observed(watch.tick()).description
+    result = watch.tick()
+    assert "+1 images" in _observed(result).description
+    assert "+1 images" in result.skip_reason.skip_message
 
 
 def test_a_collection_that_vanished_fails_the_tick_by_name(images):

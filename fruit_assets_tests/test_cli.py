@@ -9,10 +9,15 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 
+from fruit_assets.pipeline.image_listing import list_images
+from fruit_assets.pipeline.pca import feature_matrix
 from fruit_assets.storage import read_current
+from fruit_assets.storage.stores import open_store
+from fruit_assets_tests.assets.conftest import copy_some
 from fruit_assets_tests.conftest import Collection, PublishedGraph
 
 _JOB = [
@@ -81,6 +86,37 @@ def test_the_job_runs_on_the_whole_collection_and_a_second_time_infers_nothing(e
     assert read_current(f"{storage}/pca_components").equals(rows["pca_components"])
     left = {path.name for path in tmp_path.iterdir()} - {"assets", "config.yaml"}
     assert not left, "a run leaves nothing beside its assets"
+
+
+def test_the_job_runs_from_s3_to_s3_with_the_same_rows_as_between_folders(
+    bucket, environment, published, collection, tmp_path
+):
+    copy_some(collection, tmp_path / "images", classes=3, per_class=3)
+    for folder, prefix in (
+        (tmp_path / "images", "fruit é/images"),
+        (tmp_path / "assets" / "feature_extractor", "assets/feature_extractor"),
+    ):
+        store = open_store(f"s3://{bucket}/{prefix}")
+        for path in folder.rglob("*"):
+            if path.is_file():
+                store.put(path.relative_to(folder).as_posix(), path.read_bytes())
+    environment |= {
+        "FRUIT_ASSETS_IMAGES": f"s3://{bucket}/fruit é/images",
+        "FRUIT_ASSETS_STORAGE": f"s3://{bucket}/assets",
+    }
+    config = {"ops": {**_EVERYTHING["ops"], "pca_model": {"config": {"n_components": 3}}}}
+    code, text = _execute(tmp_path, environment, config)
+    assert code == 0, text[-3000:]
+    features = read_current(f"s3://{bucket}/assets/image_features")
+    here = list_images(str(tmp_path / "images")).table
+    assert sorted(features["path"].to_pylist()) == here["path"].to_pylist()
+    known = read_current(f"{published.storage}/image_features")
+    expected = dict(zip(known["sha256"].to_pylist(), feature_matrix(known["features"]), strict=True))
+    for digest, row in zip(features["sha256"].to_pylist(), feature_matrix(features["features"]), strict=True):
+        assert np.abs(row - expected[digest]).max() < 1e-4
+    assert read_current(f"s3://{bucket}/assets/pca_components").num_rows == 9
+    names = {item.key.rpartition("/")[2] for item in open_store(f"s3://{bucket}/assets").list()}
+    assert {"CURRENT", "MANIFEST.json", "extractor.xml", "recognition.json", "mean.npy"} <= names
 
 
 def test_a_job_killed_in_the_middle_of_writing_leaves_what_was_published(environment, tmp_path):

@@ -48,7 +48,14 @@ def test_the_code_location_loads(command):
 def test_dg_lists_every_asset_and_switch():
     result = _run("dg", "list", "defs", "--json")
     assert result.returncode == 0, result.stdout + result.stderr
-    for name in (*MADE, "raw_images", "fruit_features_job", "refresh_every_night", "refresh_on_change", "watch_raw_images"):
+    for name in (
+        *MADE,
+        "raw_images",
+        "fruit_features_job",
+        "refresh_every_night",
+        "refresh_on_change",
+        "watch_raw_images",
+    ):
         assert f'"{name}"' in result.stdout
 
 

@@ -61,7 +61,7 @@ def feature_extractor(
         phases = Phases()
         config = config_of_run(context, config, storage.folder(NAME))
         with phases("weights"):
-            source = resolve_weights(weights.value)
+            source = resolve_weights(weights.value, config.input_size)
         if source.warning:
             context.log.warning(source.warning)
         spec = ExtractorSpec(source, config.input_size)

@@ -36,7 +36,7 @@ FEATURES_NAME = "image_features"
 REJECTED_NAME = "rejected_images"
 
 
-class WorkerCache(dg.ConfigurableResource):
+class WorkerCache(dg.ConfigurableResource[Any]):
     """Folder, on every machine that runs tasks, for extractor files fetched from S3."""
 
     folder: str

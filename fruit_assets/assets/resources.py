@@ -4,6 +4,7 @@ Put here small values with a name in the UI. Spark and storage have modules of t
 """
 
 from pathlib import Path
+from typing import Any, cast
 
 import dagster as dg
 
@@ -16,7 +17,7 @@ DEMO_CLASSES = 131
 DEMO_IMAGES_PER_CLASS = 50
 
 
-class ImageCollection(dg.ConfigurableResource):
+class ImageCollection(dg.ConfigurableResource[Any]):
     """The raw images.
 
     Attributes:
@@ -42,19 +43,19 @@ class ImageCollection(dg.ConfigurableResource):
             render_collection(root, DEMO_CLASSES, DEMO_IMAGES_PER_CLASS, 0)
 
 
-class WeightsSetting(dg.ConfigurableResource):
+class WeightsSetting(dg.ConfigurableResource[Any]):
     """`FRUIT_ASSETS_WEIGHTS`: imagenet, random, auto, a path or an `s3://` URI."""
 
     value: str
 
 
-class RunConfigCheck(dg.ConfigurableResource):
+class RunConfigCheck(dg.ConfigurableResource[Any]):
     """Checks the run config of all assets when a run begins, so that all problems are told at once."""
 
     def setup_for_execution(self, context: dg.InitResourceContext) -> None:
         """Raise with every wrong value of the run config, before any work."""
         if context.run is not None:
             try:
-                check_run_config(context.run.run_config.get("ops", {}))
+                check_run_config(cast("dict[str, Any]", context.run.run_config.get("ops") or {}))
             except Exception as error:
                 raise dg.Failure(description=str(error), allow_retries=False) from error

@@ -36,8 +36,11 @@ def raw_images_sensor(context: dg.SensorEvaluationContext, images: ImageCollecti
     before = json.loads(context.cursor) if context.cursor else None
     if before and before["data_version"] == version:
         return dg.SkipReason(f"Nothing changed: {count:,} images, {size:,} bytes.")
+    change = _change(before, listing)
     return dg.SensorResult(
-        asset_events=[observation_of(listing)._replace(description=_change(before, listing))],
+        asset_events=[observation_of(listing)._replace(description=change)],
+        # A tick without a run counts as skipped; without a reason it would say that nothing was returned.
+        skip_reason=dg.SkipReason(f"Observed raw_images. {change}"),
         cursor=json.dumps({"data_version": version, "images": count, "bytes": size}),
     )
 

@@ -40,7 +40,7 @@ def decode(content: bytes | None, size: int) -> "np.ndarray":
         UnreadableImage: with a reason that names what is wrong with the file.
     """
     import numpy as np
-    from PIL import Image
+    from PIL import Image, UnidentifiedImageError
 
     if content is None:
         raise UnreadableImage("could not be read: vanished, not permitted, or larger than 256 MiB")
@@ -54,7 +54,7 @@ def decode(content: bytes | None, size: int) -> "np.ndarray":
                 if image.width * image.height > MAX_PIXELS:
                     raise UnreadableImage(f"too many pixels ({image.width}x{image.height}): a decompression bomb?")
                 pixels = _rgb(image).resize((size, size), Image.Resampling.BICUBIC)
-    except Image.UnidentifiedImageError as error:
+    except UnidentifiedImageError as error:
         raise UnreadableImage("not an image") from error
     except Image.DecompressionBombError as error:
         raise UnreadableImage("too many pixels: a decompression bomb?") from error

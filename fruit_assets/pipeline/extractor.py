@@ -104,7 +104,7 @@ def features_fingerprint(extractor: str, precision: str) -> str:
     return f"{extractor}-{precision}"
 
 
-def resolve_weights(setting: str) -> WeightsSource:
+def resolve_weights(setting: str, input_size: int = 224) -> WeightsSource:
     """Make `FRUIT_ASSETS_WEIGHTS` definite, without TensorFlow.
 
     Raises:
@@ -115,7 +115,7 @@ def resolve_weights(setting: str) -> WeightsSource:
     if setting == "random":
         return WeightsSource("random", "", "seed 0", "The weights are random: FRUIT_ASSETS_WEIGHTS is 'random'.")
     if setting == "auto":
-        return imagenet_or_random()
+        return imagenet_or_random(input_size)
     if setting == "imagenet":
         return WeightsSource("imagenet", "", "imagenet")
     content = _weights_bytes(setting)

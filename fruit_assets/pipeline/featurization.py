@@ -5,12 +5,13 @@ Pixels belong in `decoding.py`, engines in `extractor.py`.
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fruit_assets.pipeline.arrow_function import ArrowFunction
 from fruit_assets.pipeline.extractor import (
     Engine,
     ExtractorFiles,
@@ -176,10 +177,8 @@ def _reused(previous: "DataFrame", wanted: "DataFrame") -> "DataFrame":
     return known.join(wanted, on="known_path", how="inner").select("path", "label", "sha256", "features")
 
 
-def _featurizer(
-    extractor: ExtractorFiles, options: FeaturizationOptions
-) -> Callable[[Iterator["pa.RecordBatch"]], Iterator["pa.RecordBatch"]]:
-    def featurize_partition(batches: Iterator["pa.RecordBatch"]) -> Iterator["pa.RecordBatch"]:
+def _featurizer(extractor: ExtractorFiles, options: FeaturizationOptions) -> ArrowFunction:
+    def featurize_partition(batches: Iterable["pa.RecordBatch"]) -> Iterator["pa.RecordBatch"]:
         infer = None
         for batch in batches:
             # Not before the first row: many tasks of an incremental run are empty.

@@ -6,11 +6,12 @@ number of images nor on the number of partitions.
 """
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from fruit_assets.errors import InputError
+from fruit_assets.pipeline.arrow_function import ArrowFunction
 from fruit_assets.storage.artifacts import array_bytes, read_array
 
 if TYPE_CHECKING:
@@ -170,7 +171,8 @@ def feature_matrix(column: "pa.Array | pa.ChunkedArray") -> "np.ndarray":
 
     combined = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
     values = combined.flatten().to_numpy(zero_copy_only=False)
-    return values.reshape(len(combined), -1) if len(combined) else values.reshape(0, 0)
+    matrix: np.ndarray = values.reshape(len(combined), -1) if len(combined) else values.reshape(0, 0)
+    return matrix
 
 
 def _scales(moments: Moments) -> "np.ndarray":
@@ -179,7 +181,8 @@ def _scales(moments: Moments) -> "np.ndarray":
     variance = np.diag(moments.scatter) / moments.count
     # Below rounding of the mean a feature is constant; dividing by its noise would make it the loudest.
     floor = (10 * np.finfo(np.float32).eps * np.abs(moments.mean)) ** 2
-    return np.where(variance > floor, np.sqrt(variance), 1.0)
+    scales: np.ndarray = np.where(variance > floor, np.sqrt(variance), 1.0)
+    return scales
 
 
 def _kept(explained: "np.ndarray", most: int, n_components: int | None, variance: float | None) -> int:
@@ -191,7 +194,7 @@ def _kept(explained: "np.ndarray", most: int, n_components: int | None, variance
     if total <= 0:
         return 1
     reached = np.cumsum(explained) / total >= variance - 1e-12
-    return int(min(np.argmax(reached) + 1, most)) if reached.any() else most
+    return min(int(np.argmax(reached)) + 1, most) if reached.any() else most
 
 
 def _with_fixed_signs(components: "np.ndarray") -> "np.ndarray":
@@ -200,10 +203,11 @@ def _with_fixed_signs(components: "np.ndarray") -> "np.ndarray":
 
     largest = np.abs(components).argmax(axis=1)
     signs = np.sign(components[np.arange(len(components)), largest])
-    return np.asarray(components * np.where(signs == 0, 1.0, signs)[:, None])
+    fixed: np.ndarray = components * np.where(signs == 0, 1.0, signs)[:, None]
+    return fixed
 
 
-def _partial_moments(batches: Iterator["pa.RecordBatch"]) -> Iterator["pa.RecordBatch"]:
+def _partial_moments(batches: Iterable["pa.RecordBatch"]) -> Iterator["pa.RecordBatch"]:
     import pyarrow as pa
 
     moments: Moments | None = None
@@ -233,8 +237,8 @@ def _depth(partitions: int) -> int:
     return max(1, min(4, math.ceil(math.log(max(partitions, 1), 8))))
 
 
-def _projector(shared: Any) -> Callable[[Iterator["pa.RecordBatch"]], Iterator["pa.RecordBatch"]]:
-    def project_partition(batches: Iterator["pa.RecordBatch"]) -> Iterator["pa.RecordBatch"]:
+def _projector(shared: Any) -> ArrowFunction:
+    def project_partition(batches: Iterable["pa.RecordBatch"]) -> Iterator["pa.RecordBatch"]:
         import numpy as np
         import pyarrow as pa
 

@@ -49,7 +49,7 @@ class ReusePlan:
 
     @property
     def computes_everything(self) -> bool:
-        return self.compute_count == self.sample_keys.num_rows
+        return self.compute_count == int(self.sample_keys.num_rows)
 
     def to_compute(self) -> "pa.Table":
         """One row, `path`, per image that goes through the network."""

@@ -7,13 +7,14 @@ chosen. Listing belongs in `image_listing.py`, looking into the bytes in `decodi
 import hashlib
 import math
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fruit_assets.errors import InputError
+from fruit_assets.pipeline.arrow_function import ArrowFunction
 from fruit_assets.pipeline.image_listing import ImageListing
 
 if TYPE_CHECKING:
@@ -110,8 +111,8 @@ def require_enough(chosen: "pa.Table") -> None:
         )
 
 
-def _fetcher(root: str) -> Callable[[Iterator["pa.RecordBatch"]], Iterator["pa.RecordBatch"]]:
-    def fetch(batches: Iterator["pa.RecordBatch"]) -> Iterator["pa.RecordBatch"]:
+def _fetcher(root: str) -> ArrowFunction:
+    def fetch(batches: Iterable["pa.RecordBatch"]) -> Iterator["pa.RecordBatch"]:
         import pyarrow as pa
 
         read = _s3_reader(root) if root.startswith("s3://") else _file_reader(root)
@@ -130,7 +131,7 @@ def _fetcher(root: str) -> Callable[[Iterator["pa.RecordBatch"]], Iterator["pa.R
     return fetch
 
 
-def _slices(batches: Iterator["pa.RecordBatch"], rows: int) -> Iterator["pa.RecordBatch"]:
+def _slices(batches: Iterable["pa.RecordBatch"], rows: int) -> Iterator["pa.RecordBatch"]:
     for batch in batches:
         for start in range(0, batch.num_rows, rows):
             yield batch.slice(start, rows)

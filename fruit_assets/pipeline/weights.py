@@ -15,9 +15,9 @@ _KERAS_FILES = "https://storage.googleapis.com/tensorflow/keras-applications/mob
 _PATIENCE_SECONDS = 4.0
 
 
-def imagenet_or_random(patience_seconds: float = _PATIENCE_SECONDS) -> WeightsSource:
+def imagenet_or_random(input_size: int, patience_seconds: float = _PATIENCE_SECONDS) -> WeightsSource:
     """ImageNet weights when Keras has them cached or its server answers in time, else random ones."""
-    if any(_keras_cache().glob("mobilenet_v2_weights_tf_dim_ordering_tf_kernels_1.0_*_no_top.h5")):
+    if any(_keras_cache().glob(f"mobilenet_v2_weights_tf_dim_ordering_tf_kernels_1.0_{input_size}_no_top.h5")):
         return WeightsSource("imagenet", "", "imagenet")
     reason = _why_unreachable(patience_seconds)
     if reason is None:

@@ -5,7 +5,7 @@ Put here how Dagster gets its Spark in each deployment. Settings of the session 
 
 from abc import abstractmethod
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 from pydantic import Field, PrivateAttr
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 
-class SparkResource(dg.ConfigurableResource):
+class SparkResource(dg.ConfigurableResource[Any]):
     """A Spark session. Loading the code location or planning a run starts none."""
 
     @abstractmethod

@@ -4,6 +4,8 @@ Put here the resource and the IO manager. An asset stages a version, looks at it
 IO manager publishes it. So a version that fails its checks is never seen by a reader.
 """
 
+from typing import Any
+
 import dagster as dg
 from pydantic import PrivateAttr
 
@@ -13,7 +15,7 @@ from fruit_assets.storage.tables import Writing
 from fruit_assets.storage.versions import AssetFolder, StagedVersion, Version
 
 
-class AssetStorage(dg.ConfigurableResource):
+class AssetStorage(dg.ConfigurableResource[Any]):
     """Where assets live: `<uri>/<asset>`.
 
     Attributes:
@@ -46,7 +48,7 @@ class VersionIOManager(dg.ConfigurableIOManager):
 
     storage: dg.ResourceDependency[AssetStorage]
     # Every asset has this IO manager, so whatever this resource checks is checked before any work.
-    run_config_check: dg.ResourceDependency[dg.ConfigurableResource]
+    run_config_check: dg.ResourceDependency[dg.ConfigurableResource[Any]]
 
     def handle_output(self, context: dg.OutputContext, obj: StagedVersion) -> None:
         folder = obj.folder

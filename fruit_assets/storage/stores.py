@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -193,9 +194,7 @@ class S3Store:
         batch: list[dict[str, str]] = [{"Key": self._key(key)} for key in keys]
         for start in range(0, len(batch), 1000):  # DeleteObjects takes at most 1,000 keys
             request = {"Objects": batch[start : start + 1000], "Quiet": True}
-            self._call(
-                "delete", "", lambda request=request: self._s3.delete_objects(Bucket=self.bucket, Delete=request)
-            )
+            self._call("delete", "", partial(self._s3.delete_objects, Bucket=self.bucket, Delete=request))
 
     def filesystem(self) -> tuple["pyarrow.fs.FileSystem", str]:
         import boto3
@@ -203,11 +202,13 @@ class S3Store:
 
         session = boto3.Session()
         credentials = session.get_credentials()
-        frozen = credentials.get_frozen_credentials() if credentials else None
+        keys: dict[str, str | None] = {}
+        if credentials is not None:
+            frozen = credentials.get_frozen_credentials()
+            keys = {"access_key": frozen.access_key, "secret_key": frozen.secret_key, "session_token": frozen.token}
         endpoint = self._s3.meta.endpoint_url
-        keys = {"access_key": frozen.access_key, "secret_key": frozen.secret_key, "session_token": frozen.token}
         filesystem = pyarrow.fs.S3FileSystem(
-            **(keys if frozen else {}),
+            **keys,
             region=self._s3.meta.region_name,
             endpoint_override=None if endpoint.endswith(".amazonaws.com") else endpoint,
         )

@@ -120,9 +120,11 @@ def test_the_sensor_switched_on_by_a_click_observes_a_new_image(page, finished_r
     switch = page.get_by_role("row").filter(has=page.get_by_text("Running", exact=True)).locator("label")
     switch.click()
     expect(switch.get_by_role("checkbox")).to_be_checked()
+    cursor = page.get_by_role("row").filter(has=page.get_by_text("Cursor", exact=True))
+    expect(cursor).to_contain_text("data_version", timeout=120_000)
     page.goto("/assets/raw_images")
     count = page.get_by_role("row").filter(has=page.get_by_text("images", exact=True))
-    expect(count).to_contain_text(str(collection.image_count + 1), timeout=120_000)
+    expect(count).to_contain_text(str(collection.image_count + 1))
     shoot(page, "asset_raw_images")
 
 
