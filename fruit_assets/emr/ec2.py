@@ -122,7 +122,9 @@ class EmrOnEc2:
                     f"AWS said: {refusal}"
                 ) from refusal
             raise
-        return _facts(answer["Cluster"])
+        facts = _facts(answer["Cluster"])
+        self.__dict__["_log_uri"] = facts.log_uri  # fills the cached property: one question less for EMR
+        return facts
 
     def trouble(self) -> tuple[str, bool] | None:
         facts = self.describe()

@@ -30,8 +30,11 @@ from fruit_assets_tests.emr.conftest import BUCKET, HERE, TinyLocation, tiny_loc
 from fruit_assets_tests.emr_simulator import EmrSimulator, StepCall
 from fruit_assets_tests.emr_simulator.runners import SparkSubmit
 
-CHATTER_SECONDS = 6.0
+CHATTER_SECONDS = 30.0
 GIVE_UP_SECONDS = 40.0
+YARN_START_SECONDS = 20.0  # spark-submit to first line of Python, as measured on a real YARN
+
+Configure = Callable[[TinyLocation, int], None]
 
 
 @dataclass
@@ -67,6 +70,7 @@ def plain_python(call: StepCall) -> int:
     """Either launcher's spark-submit, with the main under plain Python: no JVM to blur the figures."""
     import boto3
 
+    time.sleep(float(os.environ.get("TINY_START_SECONDS", "0")))
     submit = SparkSubmit.parse(call.args[1:])
     s3 = boto3.client("s3", endpoint_url=call.environment["AWS_ENDPOINT_URL"])
 
@@ -98,9 +102,10 @@ def seen_by_both() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if name.startswith("TINY_")}
 
 
-def measure(tiny: TinyLocation) -> dict[str, str]:
+def measure(tiny: TinyLocation, configure: Configure) -> dict[str, str]:
     """The figures of one launcher."""
     figures: dict[str, str] = {}
+    configure(tiny, 0)
     trial = Trial(tiny, "chatter", CHATTER_SECONDS)
     began = time.monotonic()
     code = finish(trial.start())
@@ -118,8 +123,12 @@ def measure(tiny: TinyLocation) -> dict[str, str]:
     heard = len([entry for entry in trial.entries() if (entry.user_message or "").startswith("event ")])
     figures["events lost on failure, of 30"] = str(30 - heard)
 
+    configure(tiny, 1)
+    tiny.monkeypatch.setenv("TINY_START_SECONDS", str(YARN_START_SECONDS))
     trial = again(tiny, "fail-once", 1.0)
     finish(trial.start())
+    tiny.monkeypatch.delenv("TINY_START_SECONDS")
+    configure(tiny, 0)
     stale = trial.count("STEP_UP_FOR_RETRY") - 1
     outcome = "run succeeds" if trial.count("STEP_SUCCESS") else "run fails"
     figures["stale events on a retry"] = f"{max(0, stale)} ({outcome})"
@@ -129,13 +138,10 @@ def measure(tiny: TinyLocation) -> dict[str, str]:
     step_id = tiny.wait_until_running()
     process.send_signal(signal.SIGTERM)
     sent = time.monotonic()
-    while (
-        tiny.emr.clusters[tiny.cluster_id].steps[step_id].state == "RUNNING"
-        and time.monotonic() - sent < GIVE_UP_SECONDS
-    ):
+    step, active = tiny.emr.clusters[tiny.cluster_id].steps[step_id], ("RUNNING", "CANCEL_PENDING")
+    while step.state in active and time.monotonic() - sent < GIVE_UP_SECONDS:
         time.sleep(0.1)
-    state = tiny.emr.clusters[tiny.cluster_id].steps[step_id].state
-    reached = f"{time.monotonic() - sent:.1f} s" if state == "CANCELLED" else f"not in {GIVE_UP_SECONDS:.0f} s"
+    reached = f"{time.monotonic() - sent:.1f} s" if step.state == "CANCELLED" else f"not in {GIVE_UP_SECONDS:.0f} s"
     figures["terminate reaches the step"] = reached
     finish(process)
     return figures
@@ -156,17 +162,17 @@ def finish(process: "subprocess.Popen[bytes]") -> int:
         return process.wait()
 
 
-def ours(tiny: TinyLocation) -> None:
+def ours(tiny: TinyLocation, retries: int) -> None:
     """The product's own settings, not the tests' hasty ones."""
-    tiny.configure(retries=1, poll_seconds=10.0, heartbeat_seconds=20.0, cancel_seconds=30.0)
+    tiny.configure(retries=retries, poll_seconds=10.0, heartbeat_seconds=20.0, cancel_seconds=30.0)
 
 
-def upstream(tiny: TinyLocation) -> None:
+def upstream(tiny: TinyLocation, retries: int) -> None:
     """As its documentation shows it, on a folder laid out so that it can be imported."""
-    ours(tiny)
+    ours(tiny, retries)
     package = tiny.folder / "package"
-    shutil.copytree(HERE / "tiny_location", package / "tiny_location")
-    shutil.copytree(Path(fruit_assets.__file__).parent, package / "fruit_assets")
+    shutil.copytree(HERE / "tiny_location", package / "tiny_location", dirs_exist_ok=True)
+    shutil.copytree(Path(fruit_assets.__file__).parent, package / "fruit_assets", dirs_exist_ok=True)
     settings = {
         "cluster_id": tiny.cluster_id,
         "region_name": tiny.emr.region,
@@ -185,7 +191,7 @@ def upstream(tiny: TinyLocation) -> None:
 def main() -> None:
     """Measure both launchers and print the table."""
     columns: dict[str, dict[str, str]] = {}
-    launchers: dict[str, Callable[[TinyLocation], None]] = {"fruit_assets": ours, "dagster-aws": upstream}
+    launchers: dict[str, Configure] = {"fruit_assets": ours, "dagster-aws": upstream}
     for title, configure in launchers.items():
         with ExitStack() as stack:
             work = Path(stack.enter_context(tempfile.TemporaryDirectory()))
@@ -198,8 +204,7 @@ def main() -> None:
             folder.mkdir()
             staging = Objects(f"s3://{BUCKET}/ours")
             tiny = stack.enter_context(tiny_location_on(emr, staging, folder, monkeypatch))
-            configure(tiny)
-            columns[title] = measure(tiny)
+            columns[title] = measure(tiny, configure)
     table = Table("", *columns, title="EMR step launchers")
     for row in columns["fruit_assets"]:
         table.add_row(row, *(figures[row] for figures in columns.values()))
