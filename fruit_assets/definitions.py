@@ -44,7 +44,7 @@ def build_defs(settings: Settings | None = None, resources: dict[str, Any] | Non
     with warnings.catch_warnings():
         # Code references are marked beta; the UI's links to the source are worth it.
         warnings.simplefilter("ignore", dg.BetaWarning)
-        assets = dg.with_source_code_references(automated(ASSETS))
+        assets = dg.with_source_code_references(automated(ASSETS, settings.refresh_budget))
     return dg.Definitions(
         assets=assets,
         jobs=[fruit_features_job],

@@ -20,7 +20,7 @@ _S3_URI = r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/.*)?"
 _PREFIX = "FRUIT_ASSETS_"
 _KNOWN = {
     "DEPLOYMENT", "IMAGES", "STORAGE", "WEIGHTS", "STAGING", "EMR_CLUSTER", "KEEP_VERSIONS", "SSE", "KMS_KEY_ID",
-    "DRIVER_MEMORY", "CACHE", "TEST_DATA",
+    "DRIVER_MEMORY", "CACHE", "REFRESH_BUDGET", "TEST_DATA",
 }  # fmt: skip
 
 
@@ -39,6 +39,7 @@ class Settings:
         keep_versions: published versions kept per asset.
         sse: server-side encryption asked of S3 on every write: None (bucket default), `AES256` or `aws:kms`.
         kms_key_id: key for `aws:kms`; None is the account's default key.
+        refresh_budget: cron schedule (UTC); automation refreshes the graph at most once per tick of it.
         driver_memory: heap of the local Spark, such as `4g`; None is chosen from the machine.
         cache: folder for what can be rebuilt (jars, compiled models, class data).
         java_home: `JAVA_HOME`, as Spark's launcher reads it.
@@ -58,6 +59,7 @@ class Settings:
     kms_key_id: str | None
     driver_memory: str | None
     cache: Path
+    refresh_budget: str = "0 * * * *"
     java_home: str | None = None
     aws_endpoint_url: str | None = None
     aws_region: str | None = None
@@ -108,6 +110,8 @@ def load_settings(environment: Mapping[str, str] | None = None, folder: Path | N
         kms_key_id=reader.text("KMS_KEY_ID") or None,
         driver_memory=reader.matching("DRIVER_MEMORY", r"\d+[mg]", "write it like 4g or 900m"),
         cache=Path(reader.text("CACHE") or Path.home() / ".cache" / "fruit_assets").expanduser(),
+        refresh_budget=reader.matching("REFRESH_BUDGET", r"\S+( \S+){4}", "use five cron fields, such as 0 * * * *")
+        or "0 * * * *",
         java_home=variables.get("JAVA_HOME") or None,
         aws_endpoint_url=variables.get("AWS_ENDPOINT_URL_S3") or variables.get("AWS_ENDPOINT_URL") or None,
         aws_region=variables.get("AWS_REGION") or variables.get("AWS_DEFAULT_REGION") or None,
