@@ -118,10 +118,10 @@ def measure(tiny: TinyLocation, configure: Configure) -> dict[str, str]:
     figures["bytes moved per event"] = f"{size / events:,.0f}"
     figures["EMR calls per minute"] = f"{calls / minutes:.1f}"
 
-    trial = again(tiny, "chatter-then-fail", 3.0)
+    trial = again(tiny, "chatter-then-die", 3.0)
     finish(trial.start())
     heard = len([entry for entry in trial.entries() if (entry.user_message or "").startswith("event ")])
-    figures["events lost on failure, of 30"] = str(30 - heard)
+    figures["events lost when killed, of 30"] = str(30 - heard)
 
     configure(tiny, 1)
     tiny.monkeypatch.setenv("TINY_START_SECONDS", str(YARN_START_SECONDS))

@@ -68,8 +68,8 @@ def behave(context: dg.AssetExecutionContext, config: Behaviour) -> None:
         for number in range(int(config.seconds * 10)):
             context.log.info(f"event {number}")
             time.sleep(0.1)
-    if config.does == "chatter-then-fail":
-        raise ValueError("said everything")
+    if config.does == "chatter-then-die":
+        os.kill(os.getpid(), signal.SIGKILL)
     if config.does == "sleep":
         deadline = time.monotonic() + config.seconds
         while time.monotonic() < deadline:
