@@ -14,6 +14,11 @@ from fruit_assets.storage.io_managers import AssetStorage, VersionIOManager
 
 # Nodes of a cluster have their own disk; the orchestrator's cache folder means nothing there.
 _CLUSTER_CACHE = "/tmp/fruit_assets"  # noqa: S108
+# Looked for in the first second of a step, so that a missing one is named before any work.
+_MODULES_ON_NODES = (
+    "boto3", "dagster", "dagster_aws", "dagster_pyspark", "matplotlib", "numpy", "openvino", "pandas", "PIL", "pyarrow",
+    "pyspark", "sklearn",
+)  # fmt: skip
 
 
 def resources_for(settings: Settings) -> dict[str, Any]:
@@ -61,5 +66,6 @@ def _emr(settings: Settings) -> dict[str, Any]:
         region=settings.aws_region,
         environment=settings.for_cluster(),
         package="fruit_assets",
+        modules=list(_MODULES_ON_NODES),
     )
     return {"spark": ClusterSpark(), "worker_cache": WorkerCache(folder=_CLUSTER_CACHE), "step_launcher": launcher}
