@@ -19,9 +19,9 @@ from fruit_assets.pipeline.extractor import (
     DESCRIPTION_FILE,
     ExtractorDescription,
     ExtractorSpec,
-    resolve_weights,
 )
 from fruit_assets.pipeline.extractor_export import Export
+from fruit_assets.pipeline.weights import resolve_weights
 from fruit_assets.spark.resource import SparkResource
 from fruit_assets.storage.artifacts import stage_files
 from fruit_assets.storage.io_managers import AssetStorage

@@ -12,7 +12,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from fruit_assets.errors import InputError, PermanentError, StorageError
+from fruit_assets.errors import PermanentError
+from fruit_assets.pipeline.weights import ARCHITECTURE, WeightsSource
 from fruit_assets.storage.stores import open_store
 
 if TYPE_CHECKING:
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 
     from fruit_assets.storage.versions import Version
 
-ARCHITECTURE = "MobileNetV2"
 FEATURES = 1280
 INPUT_SIZES = (96, 128, 160, 192, 224)
 # Bump when the pixels that reach the network change for the same file.
@@ -29,27 +29,6 @@ DESCRIPTION_FILE = "extractor.json"
 
 Engine = Literal["openvino", "tensorflow"]
 Precision = Literal["f32", "bf16"]
-
-
-@dataclass(frozen=True)
-class WeightsSource:
-    """Where the weights come from, resolved so far as to be told apart from any others.
-
-    Attributes:
-        kind: `imagenet`, `random` or `file`.
-        location: path or `s3://` URI of a weights file; empty for the other kinds.
-        identity: sha256 of the file, or the name of the weights.
-        warning: why these weights will disappoint; empty when they are pretrained.
-    """
-
-    kind: Literal["imagenet", "random", "file"]
-    location: str
-    identity: str
-    warning: str = ""
-
-    @property
-    def pretrained(self) -> bool:
-        return self.kind != "random"
 
 
 @dataclass(frozen=True)
@@ -102,41 +81,6 @@ class ExtractorDescription:
 def features_fingerprint(extractor: str, precision: str) -> str:
     """Names the features of one extractor at one precision: rows under the same name can be reused."""
     return f"{extractor}-{precision}"
-
-
-def resolve_weights(setting: str, input_size: int = 224) -> WeightsSource:
-    """Make `FRUIT_ASSETS_WEIGHTS` definite, without TensorFlow.
-
-    Raises:
-        InputError: the weights file does not exist or is not a Keras weights file.
-    """
-    from fruit_assets.pipeline.weights import imagenet_or_random
-
-    if setting == "random":
-        return WeightsSource("random", "", "seed 0", "The weights are random: FRUIT_ASSETS_WEIGHTS is 'random'.")
-    if setting == "auto":
-        return imagenet_or_random(input_size)
-    if setting == "imagenet":
-        return WeightsSource("imagenet", "", "imagenet")
-    content = _weights_bytes(setting)
-    if not content.startswith(b"\x89HDF\r\n\x1a\n"):
-        raise InputError(
-            f"{setting} is not a Keras weights file (HDF5). FRUIT_ASSETS_WEIGHTS takes a file that Keras' download or "
-            f"{ARCHITECTURE}(include_top=False).save_weights() wrote, 'imagenet', 'random' or 'auto'."
-        )
-    return WeightsSource("file", setting, hashlib.sha256(content).hexdigest())
-
-
-def _weights_bytes(location: str) -> bytes:
-    folder, _, name = location.rpartition("/")
-    try:
-        return open_store(folder or "/").get(name)
-    except (KeyError, StorageError) as error:
-        reason = "it does not exist" if isinstance(error, KeyError) else str(error)
-        raise InputError(
-            f"Cannot read the weights {location}: {reason}. FRUIT_ASSETS_WEIGHTS takes the path or s3:// URI of a "
-            "Keras weights file, 'imagenet', 'random' or 'auto'."
-        ) from error
 
 
 @dataclass(frozen=True)

@@ -19,14 +19,13 @@ from typing import Any
 
 from fruit_assets.errors import InputError
 from fruit_assets.pipeline.extractor import (
-    ARCHITECTURE,
     DESCRIPTION_FILE,
     FEATURES,
     PREPROCESSING,
     ExtractorDescription,
     ExtractorSpec,
-    WeightsSource,
 )
+from fruit_assets.pipeline.weights import ARCHITECTURE, WeightsSource
 from fruit_assets.storage.stores import open_store
 
 _SEED = 0

@@ -1,18 +1,77 @@
-"""Whether the ImageNet weights can be had, found out in seconds.
+"""Where the weights of the network come from, made definite in seconds and without TensorFlow.
 
-Put here what `FRUIT_ASSETS_WEIGHTS=auto` means. It never hides what it chose: random weights carry a
-warning that becomes metadata and a failing check.
+Put here what the values of `FRUIT_ASSETS_WEIGHTS` mean. `auto` never hides what it chose: random weights
+carry a warning that becomes metadata and a failing check. Loading weights belongs in `extractor_export.py`.
 """
 
+import hashlib
 import http.client
 import urllib.error
 import urllib.request
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
-from fruit_assets.pipeline.extractor import WeightsSource
+from fruit_assets.errors import InputError, StorageError
+from fruit_assets.storage.stores import open_store
 
+ARCHITECTURE = "MobileNetV2"
 _KERAS_FILES = "https://storage.googleapis.com/tensorflow/keras-applications/mobilenet_v2/"
 _PATIENCE_SECONDS = 4.0
+
+
+@dataclass(frozen=True)
+class WeightsSource:
+    """Where the weights come from, resolved so far as to be told apart from any others.
+
+    Attributes:
+        kind: `imagenet`, `random` or `file`.
+        location: path or `s3://` URI of a weights file; empty for the other kinds.
+        identity: sha256 of the file, or the name of the weights.
+        warning: why these weights will disappoint; empty when they are pretrained.
+    """
+
+    kind: Literal["imagenet", "random", "file"]
+    location: str
+    identity: str
+    warning: str = ""
+
+    @property
+    def pretrained(self) -> bool:
+        return self.kind != "random"
+
+
+def resolve_weights(setting: str, input_size: int = 224) -> WeightsSource:
+    """Make `FRUIT_ASSETS_WEIGHTS` definite, without TensorFlow.
+
+    Raises:
+        InputError: the weights file does not exist or is not a Keras weights file.
+    """
+    if setting == "random":
+        return WeightsSource("random", "", "seed 0", "The weights are random: FRUIT_ASSETS_WEIGHTS is 'random'.")
+    if setting == "auto":
+        return imagenet_or_random(input_size)
+    if setting == "imagenet":
+        return WeightsSource("imagenet", "", "imagenet")
+    content = _weights_bytes(setting)
+    if not content.startswith(b"\x89HDF\r\n\x1a\n"):
+        raise InputError(
+            f"{setting} is not a Keras weights file (HDF5). FRUIT_ASSETS_WEIGHTS takes a file that Keras' download or "
+            f"{ARCHITECTURE}(include_top=False).save_weights() wrote, 'imagenet', 'random' or 'auto'."
+        )
+    return WeightsSource("file", setting, hashlib.sha256(content).hexdigest())
+
+
+def _weights_bytes(location: str) -> bytes:
+    folder, _, name = location.rpartition("/")
+    try:
+        return open_store(folder or "/").get(name)
+    except (KeyError, StorageError) as error:
+        reason = "it does not exist" if isinstance(error, KeyError) else str(error)
+        raise InputError(
+            f"Cannot read the weights {location}: {reason}. FRUIT_ASSETS_WEIGHTS takes the path or s3:// URI of a "
+            "Keras weights file, 'imagenet', 'random' or 'auto'."
+        ) from error
 
 
 def imagenet_or_random(input_size: int, patience_seconds: float = _PATIENCE_SECONDS) -> WeightsSource:

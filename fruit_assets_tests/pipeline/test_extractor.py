@@ -11,8 +11,9 @@ import pytest
 from fruit_assets.deployments import resources_for
 from fruit_assets.errors import InputError, PermanentError
 from fruit_assets.pipeline import weights
-from fruit_assets.pipeline.extractor import ExtractorFiles, ExtractorSpec, resolve_weights
+from fruit_assets.pipeline.extractor import ExtractorFiles, ExtractorSpec
 from fruit_assets.pipeline.extractor_export import Export
+from fruit_assets.pipeline.weights import resolve_weights
 
 _NOWHERE = "http://127.0.0.1:9"
 
