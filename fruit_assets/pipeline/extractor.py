@@ -105,7 +105,9 @@ class ExtractorFiles:
         """The files on this machine, checked against their digests; fetched once per machine."""
         if not self.uri.startswith("s3://"):
             return self._checked(Path(self.uri))
-        target = cache / "extractors" / self.description.fingerprint
+        # Two exports of one extractor give the same features from different bytes: each has its own folder.
+        content = hashlib.sha256(json.dumps(self.description.files, sort_keys=True).encode()).hexdigest()[:16]
+        target = cache / "extractors" / f"{self.description.fingerprint}-{content}"
         if not target.is_dir():
             _fetch_once(self, target)
         return self._checked(target)
@@ -118,7 +120,7 @@ class ExtractorFiles:
                 raise PermanentError(
                     f"{file} is not the file that was exported (sha256 {actual[:12]}, expected {expected[:12]}). "
                     "Materialise feature_extractor again"
-                    + (f" and delete {folder}." if folder.name in str(folder) else ".")
+                    + ("." if str(folder) == self.uri else f" and delete {folder}.")
                 )
         return folder
 

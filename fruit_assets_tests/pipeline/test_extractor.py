@@ -122,7 +122,8 @@ def test_an_exported_file_that_changed_is_refused_by_workers(files, tmp_path):
     with (folder / "extractor.bin").open("r+b") as file:
         file.write(b"\xff\xff")
     with pytest.raises(
-        PermanentError, match=r"extractor\.bin is not the file that was exported.*Materialise feature_extractor"
+        PermanentError,
+        match=r"extractor\.bin is not the file that was exported.*Materialise feature_extractor again\.$",
     ):
         moved.local_folder(tmp_path / "cache")
     os.unlink(folder / "extractor.xml")  # noqa: PTH108
@@ -139,6 +140,11 @@ def test_workers_fetch_an_extractor_on_s3_once_and_notice_a_damaged_cache(files,
     remote = replace(files, uri=store.uri)
     folder = remote.local_folder(tmp_path)
     assert {file.name for file in folder.iterdir()} == set(files.description.files)
+    # The same extractor exported once more has other bytes, and does not meet the first one's.
+    other = dict(files.description.files, **{"extractor.xml": hashlib.sha256(b"<other>").hexdigest()})
+    exported_again = replace(remote, description=replace(files.description, files=other))
+    store.put("extractor.xml", b"<other>")
+    assert (exported_again.local_folder(tmp_path) / "extractor.xml").read_bytes() == b"<other>"
     store.delete([item.key for item in store.list()])
     assert remote.local_folder(tmp_path) == folder
     (folder / "extractor.xml").write_bytes(b"<xml>")
