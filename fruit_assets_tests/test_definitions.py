@@ -1,12 +1,12 @@
 """Tests of the code location as a whole: what is declared, and that Dagster's server can load it."""
 
+import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
-import pytest
-from dagster._core.workspace.context import WorkspaceProcessContext
-from dagster._core.workspace.load_target import WorkspaceFileTarget
 
 from fruit_assets.definitions import build_defs
 
@@ -85,34 +85,39 @@ def test_a_resource_can_be_replaced_by_name(make_settings, tmp_path):
     assert defs.resources["weights"].value == "imagenet"
 
 
-@pytest.fixture(scope="module")
-def code_location():
-    """The code location in a process of its own, over gRPC, from `workspace.yaml`: as Dagit has it."""
-    target = WorkspaceFileTarget([str(_ROOT / "workspace.yaml")])
-    with dg.instance_for_test() as instance, WorkspaceProcessContext(instance, target) as process:
-        request = process.create_request_context()
-        [entry] = request.get_code_location_entries().values()
-        assert entry.load_error is None, entry.load_error
-        yield request.get_code_location(entry.origin.location_name)
+# In a process of its own: gRPC's threads and the native libraries of the other tests do not mix well.
+_LOAD = """
+import json, sys
+import dagster as dg
+from dagster._core.workspace.context import WorkspaceProcessContext
+from dagster._core.workspace.load_target import WorkspaceFileTarget
 
-
-def test_dagsters_server_loads_the_code_location(code_location):
-    [repository] = code_location.get_repositories().values()
-    assert "fruit_features_job" in {job.name for job in repository.get_all_jobs()}
-    assert len(repository.get_asset_node_snaps()) == 8
-    assert len(repository.get_asset_check_node_snaps()) >= 14
-
-
-def test_the_launchpad_gets_a_documented_config_schema(code_location):
-    [repository] = code_location.get_repositories().values()
-    job = repository.get_full_job("fruit_features_job")
-    snapshot = job.config_schema_snapshot
-    described = {
-        field.name: field.description
-        for snap in snapshot.all_config_snaps_by_key.values()
-        for field in snap.fields or []
-        if field.name
-        in ("fraction", "min_per_class", "seed", "input_size", "batch_size", "precision", "reuse", "n_components")
+target = WorkspaceFileTarget([sys.argv[1]])
+with dg.instance_for_test() as instance, WorkspaceProcessContext(instance, target) as process:
+    request = process.create_request_context()
+    [entry] = request.get_code_location_entries().values()
+    if entry.load_error is not None:
+        raise SystemExit(entry.load_error.to_string())
+    [repository] = request.get_code_location(entry.origin.location_name).get_repositories().values()
+    snapshot = repository.get_full_job("fruit_features_job").config_schema_snapshot
+    fields = [field for snap in snapshot.all_config_snaps_by_key.values() for field in snap.fields or []]
+    loaded = {
+        "jobs": [job.name for job in repository.get_all_jobs()],
+        "assets": len(repository.get_asset_node_snaps()),
+        "checks": len(repository.get_asset_check_node_snaps()),
+        "described": sorted({field.name for field in fields if field.description}),
     }
-    assert len(described) == 8
-    assert all(described.values())
+print(json.dumps(loaded))
+"""
+
+
+def test_dagsters_server_loads_the_code_location_and_gets_a_documented_config_schema(tmp_path):
+    command = [sys.executable, "-c", _LOAD, str(_ROOT / "workspace.yaml")]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    loaded = json.loads(done.stdout.splitlines()[-1])
+    assert "fruit_features_job" in loaded["jobs"]
+    assert loaded["assets"] == 8
+    assert loaded["checks"] >= 14
+    knobs = {"fraction", "min_per_class", "seed", "input_size", "batch_size", "precision", "reuse", "n_components"}
+    assert knobs <= set(loaded["described"])
