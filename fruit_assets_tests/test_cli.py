@@ -88,6 +88,15 @@ def test_the_job_runs_on_the_whole_collection_and_a_second_time_infers_nothing(e
     assert not left, "a run leaves nothing beside its assets"
 
 
+def _cache_with_the_jars_of_this_machine(tmp_path: Path) -> Path:
+    """A cache of the test's own: every run of the tests exports another extractor, and none should stay."""
+    jars = Path.home() / ".cache" / "fruit_assets" / "jars"
+    jars.mkdir(parents=True, exist_ok=True)
+    (tmp_path / "cache").mkdir()
+    (tmp_path / "cache" / "jars").symlink_to(jars)
+    return tmp_path / "cache"
+
+
 def test_the_job_runs_from_s3_to_s3_with_the_same_rows_as_between_folders(
     bucket, environment, published, collection, tmp_path
 ):
@@ -103,6 +112,7 @@ def test_the_job_runs_from_s3_to_s3_with_the_same_rows_as_between_folders(
     environment |= {
         "FRUIT_ASSETS_IMAGES": f"s3://{bucket}/fruit é/images",
         "FRUIT_ASSETS_STORAGE": f"s3://{bucket}/assets",
+        "FRUIT_ASSETS_CACHE": str(_cache_with_the_jars_of_this_machine(tmp_path)),
     }
     config = {"ops": {**_EVERYTHING["ops"], "pca_model": {"config": {"n_components": 3}}}}
     code, text = _execute(tmp_path, environment, config)
