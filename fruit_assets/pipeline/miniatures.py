@@ -127,12 +127,22 @@ def matrix(confusion: ArrayLike) -> str:
     np.add.at(right, block, np.diag(counts))
     share = cells / np.maximum(cells.sum(axis=1, keepdims=True), 1e-12)
     share[np.diag_indices(size)] = right / np.maximum(cells.sum(axis=1), 1e-12)
-    strongest = np.sort(share, axis=None)[-_MOST_CELLS:].min()
+    # How long a cell is in characters depends on where it lies: leave out the weakest until the drawing fits.
+    drawings = (_cells(share, most) for most in range(_MOST_CELLS, 0, -4))
+    return next(drawing for drawing in drawings if len(encoded(drawing)) <= SVG_BUDGET)
+
+
+def _cells(share: Numbers, most: int) -> str:
+    """At most `most` cells of a square matrix of shares, the strongest ones."""
+    size = len(share)
+    drawn = np.zeros(share.size, dtype=bool)
+    drawn[np.argsort(-share, axis=None, kind="stable")[:most]] = True
     side = 2 * _HEIGHT // size
     pieces = []
     for low, high, opacity in ((0.005, 0.1, ".3"), (0.1, 0.4, ".6"), (0.4, 2, "1")):
         for diagonal, colour in ((True, COLOURS[1]), (False, COLOURS[0])):
-            here = (share >= max(low, strongest)) & (share < high) & (np.eye(size, dtype=bool) == diagonal)
+            level = (share >= low) & (share < high) & (np.eye(size, dtype=bool) == diagonal)
+            here = level & drawn.reshape(share.shape)
             path = "".join(f"M{c * side},{r * side + side // 2}h{side - 1}" for r, c in np.argwhere(here))
             if path:
                 pieces.append(_stroke(path, colour, side - 1, f" opacity='{opacity}'"))

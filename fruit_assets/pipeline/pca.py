@@ -107,7 +107,9 @@ def compute_moments(features: "DataFrame") -> Moments:
     Raises:
         InputError: there are no rows.
     """
-    partials = features.select("features").mapInArrow(_partial_moments, "count bigint, mean binary, scatter binary").rdd
+    # Every task sends a scatter matrix, so many small partitions are read by as few tasks as keep all cores busy.
+    rows = features.select("features").coalesce(2 * features.sparkSession.sparkContext.defaultParallelism)
+    partials = rows.mapInArrow(_partial_moments, "count bigint, mean binary, scatter binary").rdd
     # The zero makes an empty frame an answer rather than an error of Spark's.
     merged = partials.map(_from_row).treeAggregate(
         None, _merge_optional, _merge_optional, _depth(partials.getNumPartitions())

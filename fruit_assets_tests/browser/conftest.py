@@ -34,7 +34,7 @@ WHOLE_COLLECTION = """ops:
 Shoot = Callable[..., Path]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def dagit(collection, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dagit]:
     """`dagster dev` on a copy of the collection, so that a test may add an image to it."""
     folder = tmp_path_factory.mktemp("dagit")
@@ -46,7 +46,7 @@ def dagit(collection, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dagi
     shutil.copy(folder / "dagster-dev.log", _ARTEFACTS)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
     """Debian's Chromium, without a window."""
     chromium = shutil.which("chromium")
@@ -76,7 +76,7 @@ def page(browser: Browser, dagit: Dagit, request: pytest.FixtureRequest) -> Iter
     page.context.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def shoot() -> Shoot:
     """`shoot(page, name, clip=None)`: a screenshot among the artefacts, and in the README's folder when asked for."""
 
@@ -109,7 +109,7 @@ def wait_for_run(page: Page, run: str, outcome: str) -> None:
     expect(page.get_by_text(outcome, exact=True).first).to_be_visible(timeout=_RUN_SECONDS * 1000)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def failed_run(browser: Browser, dagit: Dagit) -> str:
     """Materialise all, with the defaults: a hundredth of a small collection is too little for 80 components."""
     page = open_page(browser, dagit)
@@ -121,7 +121,7 @@ def failed_run(browser: Browser, dagit: Dagit) -> str:
     return run
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def finished_run(browser: Browser, dagit: Dagit, failed_run: str, collection) -> str:
     """Materialise all once more, from the launchpad, with the whole collection as the failed run advised."""
     page = open_page(browser, dagit)

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -70,8 +71,7 @@ def test_random_weights_say_so_and_imagenet_says_nothing():
 def test_auto_without_internet_takes_random_weights_and_says_why(offline):
     source = resolve_weights("auto")
     assert source.kind == "random"
-    assert "could not be downloaded" in source.warning
-    assert "refused" in source.warning
+    assert re.search(r"could not be downloaded \(.+\)", source.warning)
     assert ExtractorSpec(source).fingerprint == ExtractorSpec(resolve_weights("random")).fingerprint
 
 
