@@ -9,6 +9,7 @@ from typing import Any, cast
 import dagster as dg
 
 from fruit_assets.assets.run_config import check_run_config
+from fruit_assets.errors import InputError
 from fruit_assets.pipeline.image_listing import ImageListing, list_images
 
 # Steps in this pool wait for each other across runs: one local Spark, or one EMR cluster, at a time.
@@ -57,5 +58,5 @@ class RunConfigCheck(dg.ConfigurableResource[Any]):
         if context.run is not None:
             try:
                 check_run_config(cast("dict[str, Any]", context.run.run_config.get("ops") or {}))
-            except Exception as error:
+            except InputError as error:
                 raise dg.Failure(description=str(error), allow_retries=False) from error
