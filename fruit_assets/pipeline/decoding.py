@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 # 89 megapixels is PIL's own idea of suspicious; beyond it a small file can fill the memory of a worker.
 MAX_PIXELS = 89_478_485
+_START_OF_JPEG = b"\xff\xd8\xff"
 # Whatever the suffix says. Not all that PIL knows: it would hand PostScript to Ghostscript, to be run.
 _FORMATS = ("JPEG", "PNG", "GIF", "BMP", "TIFF", "WEBP")
 
@@ -50,10 +51,8 @@ def decode(content: bytes | None, size: int) -> "np.ndarray":
         with warnings.catch_warnings():
             # PIL only warns up to twice its limit; we refuse by the number of pixels below.
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            with Image.open(io.BytesIO(content), formats=_FORMATS) as image:
-                if image.width * image.height > MAX_PIXELS:
-                    raise UnreadableImage(f"too many pixels ({image.width}x{image.height}): a decompression bomb?")
-                pixels = _rgb(image).resize((size, size), Image.Resampling.BICUBIC)
+            image = _plain_jpeg(content) or _any_image(content)
+            pixels = image.resize((size, size), Image.Resampling.BICUBIC)
     except UnidentifiedImageError as error:
         raise UnreadableImage("not an image") from error
     except Image.DecompressionBombError as error:
@@ -66,6 +65,34 @@ def decode(content: bytes | None, size: int) -> "np.ndarray":
     except Exception as error:
         raise UnreadableImage(f"damaged image: {str(error) or type(error).__name__}"[:200]) from error
     return np.asarray(pixels)
+
+
+def _plain_jpeg(content: bytes) -> "Image.Image | None":
+    """The pixels of a sound JPEG in the usual colours, from the same library as PIL's in half the time.
+
+    Everything else is PIL's: None, and it decides what the file is and what is wrong with it.
+    """
+    import simplejpeg
+    from PIL import Image
+
+    if not content.startswith(_START_OF_JPEG):
+        return None
+    try:
+        height, width, colours, _ = simplejpeg.decode_jpeg_header(content)
+        if colours != "YCbCr" or height * width > MAX_PIXELS:
+            return None
+        return Image.fromarray(simplejpeg.decode_jpeg(content, "RGB", strict=True))
+    except ValueError:
+        return None
+
+
+def _any_image(content: bytes) -> "Image.Image":
+    from PIL import Image
+
+    with Image.open(io.BytesIO(content), formats=_FORMATS) as image:
+        if image.width * image.height > MAX_PIXELS:
+            raise UnreadableImage(f"too many pixels ({image.width}x{image.height}): a decompression bomb?")
+        return _rgb(image)
 
 
 def _rgb(image: "Image.Image") -> "Image.Image":

@@ -73,3 +73,32 @@ def test_every_size_is_resized_as_pil_does_it(width, height, size, mode):
     image.save(buffer, "PNG")
     expected = image.convert("RGB").resize((size, size), Image.Resampling.BICUBIC)
     assert np.array_equal(decode(buffer.getvalue(), size), np.asarray(expected))
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.integers(1, 90),
+    st.integers(1, 90),
+    st.integers(1, 100),
+    st.sampled_from(["4:4:4", "4:2:2", "4:2:0"]),
+    st.booleans(),
+    st.sampled_from(["RGB", "L", "CMYK"]),
+)
+def test_a_jpeg_of_any_making_has_the_pixels_that_pil_gives(width, height, quality, subsampling, progressive, mode):
+    noise = np.random.default_rng(width).integers(0, 255, (height, width, 3), dtype=np.uint8)
+    buffer = io.BytesIO()
+    image = Image.fromarray(noise).convert(mode)
+    image.save(buffer, "JPEG", quality=quality, subsampling=subsampling, progressive=progressive)
+    expected = Image.open(buffer).convert("RGB").resize((96, 96), Image.Resampling.BICUBIC)
+    assert np.array_equal(decode(buffer.getvalue(), 96), np.asarray(expected))
+
+
+def test_the_fast_way_is_taken_for_photographs_and_left_for_everything_else(collection):
+    from fruit_assets.pipeline.decoding import _plain_jpeg
+
+    photograph = next(collection.images.rglob("*.jpg")).read_bytes()
+    assert _plain_jpeg(photograph) is not None
+    assert _plain_jpeg(photograph[: len(photograph) // 2]) is None
+    assert [
+        name for name, content in _SAME.items() if not name.lower().endswith((".jpg", ".jpeg")) and _plain_jpeg(content)
+    ] == []
