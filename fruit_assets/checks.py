@@ -4,13 +4,16 @@ Put here the specs and how each is decided from figures that a step already has.
 (severity ERROR) keeps a version from being published; a warning only shows.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
 if TYPE_CHECKING:
     import numpy as np
+
+    from fruit_assets.pipeline.guard import GuardFigures
 
 MAX_REJECTED_SHARE = 0.05
 MIN_VARIANCE_EXPLAINED = 0.5
@@ -22,6 +25,7 @@ _BLOCKING = {
         "rows_reconcile": "sampled = featurised + rejected: no image is lost.",
         "dimensions": "Every row has as many features as the extractor gives.",
         "finite_values": "No feature is NaN or infinite.",
+        "one_arithmetic": "All features were computed at one precision, by one kind of processor.",
     },
     "pca_model": {"orthonormal_components": "The components are orthonormal.", "finite_values": "No NaN, no infinity."},
     "pca_components": {
@@ -33,7 +37,10 @@ _BLOCKING = {
 _WARNING = {
     "sampled_images": {"class_coverage": "Every class of the collection has at least two images in the sample."},
     "feature_extractor": {"weights_are_pretrained": "The weights were trained on photographs, not drawn at random."},
-    "image_features": {"few_rejected": f"At most {MAX_REJECTED_SHARE:.0%} of the sampled images were rejected."},
+    "image_features": {
+        "few_rejected": f"At most {MAX_REJECTED_SHARE:.0%} of the sampled images were rejected.",
+        "close_to_f32": "At a precision below f32, features and recognition stay close to those at f32.",
+    },
     "pca_model": {
         "variance_explained": f"The components explain at least {MIN_VARIANCE_EXPLAINED:.0%} of the variance."
     },
@@ -52,10 +59,10 @@ def specs_for(asset: str) -> list[dg.AssetCheckSpec]:
 
 
 def result(
-    asset: str, name: str, passed: bool, text: str, metadata: Mapping[str, Any] | None = None
+    asset: str, name: str, passed: bool, text: str, metadata: Mapping[str, Any] | None = None, *, blocks: bool = True
 ) -> dg.AssetCheckResult:
-    """The outcome of one check; its severity follows from whether the check blocks."""
-    blocking = name in _BLOCKING.get(asset, {})
+    """The outcome of one check; its severity follows from whether the check blocks, and may this time."""
+    blocking = blocks and name in _BLOCKING.get(asset, {})
     return dg.AssetCheckResult(
         asset_key=asset,
         check_name=name,
@@ -117,6 +124,48 @@ def few_rejected(sampled: int, rejected: int) -> dg.AssetCheckResult:
     share = rejected / max(sampled, 1)
     text = f"{rejected} of {sampled} images ({share:.1%}) were rejected; rejected_images says which and why."
     return result("image_features", "few_rejected", share <= MAX_REJECTED_SHARE, text, {"rejected_share": share})
+
+
+def close_to_f32(precision: str, guard: "GuardFigures | None") -> dg.AssetCheckResult:
+    """Features at a lower precision should serve as those at f32 do, on these very images."""
+    if guard is None:
+        return result("image_features", "close_to_f32", True, f"Computed at {precision}.", {"precision": precision})
+    problems = guard.problems()
+    text = (
+        f"{guard.images} images at {precision} and at f32: mean cosine {guard.mean_cosine:.3f}, least "
+        f"{guard.least_cosine:.3f}, {guard.neighbour_agreement:.0%} keep their nearest neighbour, recognition "
+        f"{guard.accuracy:.1%} against {guard.reference_accuracy:.1%}."
+    )
+    if problems:
+        better = "bf16 or f32" if precision == "int8" else "f32"
+        text += f" Too far from f32: {'; '.join(problems)}. Use precision {better} for image_features, or auto."
+    metadata = {
+        "precision": precision,
+        "images": guard.images,
+        "mean_cosine": guard.mean_cosine,
+        "least_cosine": guard.least_cosine,
+        "neighbour_agreement": guard.neighbour_agreement,
+        "accuracy_change": guard.accuracy_change,
+    }
+    return result("image_features", "close_to_f32", not problems, text, metadata)
+
+
+def one_arithmetic(precision: str, arithmetics: Sequence[str], executed: AbstractSet[str]) -> dg.AssetCheckResult:
+    """No version may mix what processors round differently, and none may claim a precision it does not have."""
+    told = "; ".join(arithmetics) or "nothing computed"
+    differs = len(arithmetics) > 1
+    text = f"Asked for {precision}; computed {told}."
+    if differs:
+        text += (
+            " These round differently. Give the cluster one kind of instance, and run again with `reuse: false`; "
+            "or use precision f32, where the difference is in the last digits."
+        )
+    elif executed - {precision}:
+        text += f" This processor does not run {precision}: use precision f32, or auto."
+    # At f32 processors differ by rounding of the last digits: worth knowing, nothing to stop for.
+    blocks = differs and precision != "f32"
+    passed = not differs and executed <= {precision}
+    return result("image_features", "one_arithmetic", passed, text, {"arithmetics": list(arithmetics)}, blocks=blocks)
 
 
 def orthonormal_components(components: "np.ndarray") -> dg.AssetCheckResult:

@@ -7,17 +7,20 @@ from pathlib import Path
 from typing import Any
 
 from fruit_assets.assets.image_features import WorkerCache
-from fruit_assets.assets.resources import ImageCollection, RunConfigCheck, WeightsSetting
+from fruit_assets.assets.resources import CorePrice, ImageCollection, RunConfigCheck, WeightsSetting
+from fruit_assets.emr.cost import load_prices
 from fruit_assets.settings import Settings
 from fruit_assets.spark.resource import ClusterSpark, LocalSpark
 from fruit_assets.storage.io_managers import AssetStorage, VersionIOManager
 
 # Nodes of a cluster have their own disk; the orchestrator's cache folder means nothing there.
 _CLUSTER_CACHE = "/tmp/fruit_assets"  # noqa: S108
+# Each of its four vCPUs is a whole core, so that seconds measured on cores can be priced.
+_PRICED_INSTANCE, _PRICED_CORES = "m7a.xlarge", 4
 # Looked for in the first second of a step, so that a missing one is named before any work.
 _MODULES_ON_NODES = (
     "boto3", "dagster", "dagster_aws", "dagster_pyspark", "matplotlib", "numpy", "openvino", "pandas", "PIL", "pyarrow",
-    "pyspark", "sklearn",
+    "pyspark", "simplejpeg", "sklearn",
 )  # fmt: skip
 
 
@@ -31,8 +34,15 @@ def resources_for(settings: Settings) -> dict[str, Any]:
         "io_manager": VersionIOManager(storage=storage, run_config_check=RunConfigCheck()),
         "images": ImageCollection(uri=settings.images, demo=settings.images_are_demo),
         "weights": WeightsSetting(value=settings.weights),
+        "core_price": _core_price(),
     }
     return shared | (_emr(settings) if settings.deployment == "emr" else _local(settings))
+
+
+def _core_price() -> CorePrice:
+    prices = load_prices()
+    told = f"{_PRICED_INSTANCE} on EMR, on demand, {prices.region}, {prices.date}; seconds of workers only"
+    return CorePrice(usd_per_core_hour=prices.per_core_hour(_PRICED_INSTANCE, _PRICED_CORES), told=told)
 
 
 def _local(settings: Settings) -> dict[str, Any]:

@@ -172,6 +172,21 @@ def published(
 
 
 @pytest.fixture(scope="session")
+def int8_extractor(published: PublishedGraph, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the published extractor and its int8 model, calibrated as by default."""
+    from fruit_assets.deployments import resources_for
+    from fruit_assets.pipeline.calibration import resolve_calibration
+    from fruit_assets.pipeline.quantization import Quantization
+
+    folder = tmp_path_factory.mktemp("int8")
+    version = resources_for(published.settings)["storage"].folder("feature_extractor").current()
+    files = {file.path.rpartition("/")[2]: version.store.get(file.path) for file in version.manifest.files}
+    for name, content in Quantization(resolve_calibration(None), 224).added_to(files).items():
+        (folder / name).write_bytes(content)
+    return folder
+
+
+@pytest.fixture(scope="session")
 def s3_endpoint() -> Iterator[str]:
     """URL of a moto server, for what needs S3 and no EMR."""
     from moto.server import ThreadedMotoServer

@@ -6,7 +6,7 @@ Put here what the asset takes, publishes and says. Building and exporting belong
 
 from collections.abc import Iterator
 from dataclasses import asdict, replace
-from typing import Any
+from typing import Any, cast
 
 import dagster as dg
 
@@ -15,18 +15,16 @@ from fruit_assets.assets.outcome import Phases, explained_failures, published
 from fruit_assets.assets.repeating import RUN_CONFIG, config_of_run
 from fruit_assets.assets.resources import WeightsSetting
 from fruit_assets.assets.run_config import ExtractorConfig
-from fruit_assets.pipeline.extractor import (
-    DESCRIPTION_FILE,
-    ExtractorDescription,
-    ExtractorSpec,
-)
+from fruit_assets.pipeline.calibration import Calibration, resolve_calibration
+from fruit_assets.pipeline.extractor import DESCRIPTION_FILE, ExtractorDescription, ExtractorSpec
 from fruit_assets.pipeline.extractor_export import Export
+from fruit_assets.pipeline.quantization import Quantization, can_quantize, int8_fingerprint
 from fruit_assets.pipeline.weights import resolve_weights
 from fruit_assets.spark.resource import SparkResource
 from fruit_assets.storage.artifacts import stage_files
 from fruit_assets.storage.io_managers import AssetStorage
 from fruit_assets.storage.tables import Writing, stage_again
-from fruit_assets.storage.versions import StagedVersion
+from fruit_assets.storage.versions import StagedVersion, Version
 
 NAME = "feature_extractor"
 
@@ -48,8 +46,9 @@ def feature_extractor(
 ) -> Iterator[Any]:
     """MobileNetV2 without its top: 1280 averages per image, with the preprocessing built in.
 
-    Built with Keras, exported once for OpenVINO and once as a Keras model. `extractor.json` names weights,
-    preprocessing and digests of the files; its fingerprint tells whose features may be reused.
+    Built with Keras, exported once for OpenVINO and once as a Keras model, and as an int8 model when one is
+    asked for. `extractor.json` names weights, preprocessing, calibration and digests of the files; its
+    fingerprint tells whose features may be reused.
 
     ```python
     import openvino as ov   # folder: that of the version CURRENT names
@@ -65,8 +64,10 @@ def feature_extractor(
         if source.warning:
             context.log.warning(source.warning)
         spec = ExtractorSpec(source, config.input_size)
+        calibration = _calibration(context, config)
+        config = config.model_copy(update={"quantize": calibration is not None})  # what a run that repeats needs
         with phases("export"):
-            staged, exported = _staged(spec, storage.writing(NAME, context), spark)
+            staged, exported = _staged(spec, calibration, storage.writing(NAME, context), spark)
         staged = staged.with_facts(**{RUN_CONFIG: config.model_dump(mode="json")})
         description = ExtractorDescription.from_json(staged.opened.read_file(DESCRIPTION_FILE))
         # An export that was taken over tells how its weights were named then; people ask what this run was given.
@@ -86,14 +87,51 @@ def feature_extractor(
         )
 
 
-def _staged(spec: ExtractorSpec, writing: Writing, spark: SparkResource) -> tuple[StagedVersion, bool]:
-    """The extractor as a staged version, and whether it had to be exported."""
-    if (before := writing.folder.newest_with(fingerprint=spec.fingerprint)) is not None:
+def _calibration(context: dg.AssetExecutionContext, config: ExtractorConfig) -> Calibration | None:
+    """What to calibrate an int8 model on, when one is wanted: by this config, or by the features of this run."""
+    ops = cast("dict[str, Any]", context.run.run_config.get("ops") or {})
+    precision = ((ops.get("image_features") or {}).get("config") or {}).get("precision")
+    if not config.quantize and precision not in ("int8", "auto"):
+        return None
+    if precision == "auto" and not config.quantize and not can_quantize():
+        context.log.warning("NNCF is not installed, so no int8 model is exported: `auto` will choose without it.")
+        return None
+    return resolve_calibration(config.calibration_images)
+
+
+def _staged(
+    spec: ExtractorSpec, calibration: Calibration | None, writing: Writing, spark: SparkResource
+) -> tuple[StagedVersion, bool]:
+    """The extractor as a staged version, and whether anything had to be exported."""
+    facts = {"fingerprint": spec.fingerprint}
+    if calibration is not None:
+        facts["int8"] = int8_fingerprint(spec.fingerprint, calibration)
+    if (before := writing.folder.newest_with(**facts)) is not None:
         return stage_again(before, writing), False
-    export = Export(spec)
     # Another extractor means new features: the JVM can start while Keras builds the network.
     spark.prepare()
-    return stage_files(export.files(), writing).with_facts(fingerprint=spec.fingerprint), True
+    return stage_files(_exported(spec, calibration, writing), writing).with_facts(**facts), True
+
+
+def _exported(spec: ExtractorSpec, calibration: Calibration | None, writing: Writing) -> dict[str, bytes]:
+    """The files of the extractor; what an earlier run exported of it is taken from there."""
+    quantization = Quantization(calibration, spec.input_size) if calibration is not None else None
+    try:
+        before = writing.folder.newest_with(fingerprint=spec.fingerprint)
+        files = Export(spec).files() if before is None else _without_int8(before)
+        return files if quantization is None else quantization.added_to(files)
+    except BaseException:
+        if quantization is not None:
+            quantization.stop()
+        raise
+
+
+def _without_int8(version: Version) -> dict[str, bytes]:
+    """The files of a published extractor but for its int8 model, which was calibrated on something else."""
+    description = ExtractorDescription.from_json(version.read_file(DESCRIPTION_FILE))
+    kept = {name: digest for name, digest in description.files.items() if "int8" not in name}
+    told = replace(description, files=kept, quantized=None)
+    return {DESCRIPTION_FILE: told.to_json(), **{name: version.read_file(name) for name in kept}}
 
 
 def _described(description: ExtractorDescription) -> dict[str, Any]:
@@ -109,6 +147,8 @@ def _described(description: ExtractorDescription) -> dict[str, Any]:
         "weights": f"{weights['kind']}: {name}",
         "versions": dg.MetadataValue.json(description.versions),
     }
+    if (quantized := description.quantized) is not None:
+        metadata["int8"] = f"calibrated on {quantized.calibration}: {quantized.method}"
     if weights["warning"]:
         metadata["warning"] = dg.MetadataValue.md(f"**{weights['warning']}**")
     return metadata

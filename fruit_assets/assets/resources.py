@@ -50,6 +50,18 @@ class WeightsSetting(dg.ConfigurableResource[Any]):
     value: str
 
 
+class CorePrice(dg.ConfigurableResource[Any]):
+    """What an hour of one core costs where such work is done, for estimates.
+
+    Attributes:
+        usd_per_core_hour: dollars.
+        told: of which machine, by prices of which day.
+    """
+
+    usd_per_core_hour: float
+    told: str
+
+
 class RunConfigCheck(dg.ConfigurableResource[Any]):
     """Checks the run config of all assets when a run begins, so that all problems are told at once."""
 

@@ -61,6 +61,17 @@ class Prices:
         ec2, emr = self.per_hour[instance_type]
         return (ec2 * self.spot_share if market == "SPOT" else ec2) + emr
 
+    def per_core_hour(self, instance_type: str, cores: int) -> float:
+        """Dollars for an hour of one of the cores of an on-demand instance.
+
+        Raises:
+            InputError: the table has no such type.
+        """
+        rate = self.rate(instance_type, "ON_DEMAND")
+        if rate is None:
+            raise InputError(f"The price table of {self.date} has no {instance_type}: add it.")
+        return rate / cores
+
 
 @cache
 def load_prices(override: str | None = None) -> Prices:

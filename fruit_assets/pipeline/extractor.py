@@ -1,24 +1,20 @@
-"""The feature extractor: what it is, its fingerprint, and running it.
+"""The feature extractor: what it is, its fingerprint, and its files.
 
-Put here what a worker needs to turn pixels into features with either engine. Building and exporting
-it with Keras belongs in `extractor_export.py`, which is the only place that needs TensorFlow.
+Put here what names an extractor and where its files are. Running it belongs in `engines.py`, building it
+with Keras in `extractor_export.py`, and making its int8 model in `quantization.py`.
 """
 
 import hashlib
 import json
-import os
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
-from fruit_assets.errors import PermanentError
+from fruit_assets.errors import InputError, PermanentError
 from fruit_assets.pipeline.weights import ARCHITECTURE, WeightsSource
 from fruit_assets.storage.stores import open_store
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from fruit_assets.storage.versions import Version
 
 FEATURES = 1280
@@ -26,9 +22,9 @@ INPUT_SIZES = (96, 128, 160, 192, 224)
 # Bump when the pixels that reach the network change for the same file.
 PREPROCESSING = "rgb, PIL bicubic, x/127.5-1"
 DESCRIPTION_FILE = "extractor.json"
+MODEL, INT8_MODEL, KERAS_MODEL = "extractor.xml", "extractor-int8.xml", "extractor.keras"
 
 Engine = Literal["openvino", "tensorflow"]
-Precision = Literal["f32", "bf16"]
 
 
 @dataclass(frozen=True)
@@ -46,6 +42,25 @@ class ExtractorSpec:
 
 
 @dataclass(frozen=True)
+class QuantizedModel:
+    """The int8 model of an extractor: what it was calibrated on, and how.
+
+    Attributes:
+        fingerprint: equal for models that give equal features: extractor, method and calibration.
+        method: how it was quantised.
+        calibration: what it was calibrated on, for people.
+        images: how many of them.
+        versions: of the libraries that did it.
+    """
+
+    fingerprint: str
+    method: str
+    calibration: str
+    images: int
+    versions: dict[str, str]
+
+
+@dataclass(frozen=True)
 class ExtractorDescription:
     """`extractor.json`: what was exported, for people and for workers that check what they loaded.
 
@@ -54,6 +69,7 @@ class ExtractorDescription:
         files: sha256 of every exported file, by name.
         parameters: number of weights.
         versions: of the libraries that exported it.
+        quantized: the int8 model beside it; None where none was exported.
     """
 
     fingerprint: str
@@ -65,10 +81,13 @@ class ExtractorDescription:
     parameters: int
     files: dict[str, str]
     versions: dict[str, str]
+    quantized: QuantizedModel | None = None
 
     @staticmethod
     def from_json(content: bytes) -> "ExtractorDescription":
-        return ExtractorDescription(**json.loads(content))
+        value = json.loads(content)
+        quantized = value.pop("quantized", None)
+        return ExtractorDescription(**value, quantized=QuantizedModel(**quantized) if quantized else None)
 
     def to_json(self) -> bytes:
         return json.dumps(asdict(self), indent=1).encode()
@@ -77,10 +96,20 @@ class ExtractorDescription:
     def pretrained(self) -> bool:
         return self.weights["kind"] != "random"
 
+    def features_fingerprint(self, precision: str) -> str:
+        """Names the features of this extractor at one precision: rows under the same name can be reused.
 
-def features_fingerprint(extractor: str, precision: str) -> str:
-    """Names the features of one extractor at one precision: rows under the same name can be reused."""
-    return f"{extractor}-{precision}"
+        Raises:
+            InputError: `int8` is asked for and was not exported.
+        """
+        if precision != "int8":
+            return f"{self.fingerprint}-{precision}"
+        if self.quantized is None:
+            raise InputError(
+                "The published extractor has no int8 model. Materialise feature_extractor in the same run as "
+                "image_features, or with `quantize: true`, and it is exported."
+            )
+        return f"{self.quantized.fingerprint}-{precision}"
 
 
 @dataclass(frozen=True)
@@ -141,73 +170,3 @@ def _fetch_once(files: ExtractorFiles, target: Path) -> None:
             raise
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
-
-
-# Takes uint8 pixels (n, size, size, 3), gives float32 features (n, 1280).
-Infer = Callable[["np.ndarray"], "np.ndarray"]
-
-
-def load_engine(folder: Path, input_size: int, engine: Engine, precision: str, batch_size: int) -> Infer:
-    """Load an exported extractor for one thread of one process.
-
-    Args:
-        folder: local folder of the exported files.
-        input_size: height and width of the pixels it will be given.
-        engine: `openvino`, or `tensorflow` as the reference.
-        precision: `f32` or `bf16`; the reference runs at `f32` only.
-        batch_size: images per inference.
-    """
-    if engine == "tensorflow":
-        return _load_tensorflow(folder, batch_size)
-    return _load_openvino(folder, input_size, precision, batch_size)
-
-
-def _load_openvino(folder: Path, input_size: int, precision: str, batch_size: int) -> Infer:
-    import numpy as np
-    import openvino as ov
-
-    core = ov.Core()
-    model = core.read_model(folder / "extractor.xml")
-    model.reshape([batch_size, input_size, input_size, 3])
-    compiled = core.compile_model(
-        model,
-        "CPU",
-        {
-            "INFERENCE_PRECISION_HINT": precision,
-            "INFERENCE_NUM_THREADS": 1,
-            "NUM_STREAMS": 1,
-            # Pinned, the processes of all tasks would land on the same core.
-            "ENABLE_CPU_PINNING": False,
-        },
-    )
-    request = compiled.create_infer_request()
-
-    def infer(pixels: "np.ndarray") -> "np.ndarray":
-        features = np.empty((len(pixels), FEATURES), np.float32)
-        for start in range(0, len(pixels), batch_size):
-            part = pixels[start : start + batch_size]
-            if (missing := batch_size - len(part)) > 0:
-                part = np.concatenate([part, np.zeros((missing, *part.shape[1:]), np.uint8)])
-            request.infer(np.ascontiguousarray(part), share_inputs=True)
-            features[start : start + batch_size] = request.get_output_tensor().data[: batch_size - missing]
-        return features
-
-    return infer
-
-
-def _load_tensorflow(folder: Path, batch_size: int) -> Infer:
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    import keras
-    import numpy as np
-    import tensorflow as tf
-
-    tf.config.threading.set_intra_op_parallelism_threads(1)
-    tf.config.threading.set_inter_op_parallelism_threads(1)
-    model: Any = keras.saving.load_model(folder / "extractor.keras", compile=False, safe_mode=True)
-
-    def infer(pixels: "np.ndarray") -> "np.ndarray":
-        starts = range(0, len(pixels), batch_size)
-        parts = [np.asarray(model(pixels[start : start + batch_size], training=False)) for start in starts]
-        return np.concatenate(parts).astype(np.float32) if parts else np.empty((0, FEATURES), np.float32)
-
-    return infer

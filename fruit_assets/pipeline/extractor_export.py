@@ -21,10 +21,13 @@ from fruit_assets.errors import InputError
 from fruit_assets.pipeline.extractor import (
     DESCRIPTION_FILE,
     FEATURES,
+    KERAS_MODEL,
+    MODEL,
     PREPROCESSING,
     ExtractorDescription,
     ExtractorSpec,
 )
+from fruit_assets.pipeline.quiet_tools import quiet_environment
 from fruit_assets.pipeline.weights import ARCHITECTURE, WeightsSource
 from fruit_assets.storage.stores import open_store
 
@@ -45,7 +48,7 @@ class Export:
         command = [sys.executable, "-m", __name__, json.dumps(asdict(spec)), self._folder.name]
         self._log = Path(self._folder.name, "export.log")
         with self._log.open("wb") as log:
-            self._process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
+            self._process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, env=quiet_environment())
 
     def files(self) -> dict[str, bytes]:
         """The exported files by name, `extractor.json` among them.
@@ -77,8 +80,8 @@ def export(spec: ExtractorSpec, folder: Path) -> ExtractorDescription:
     """
     network = _network(spec)
     model = _with_preprocessing(network, spec.input_size)
-    _save_openvino(model, folder / "extractor.xml")
-    model.save(folder / "extractor.keras")
+    _save_openvino(model, folder / MODEL)
+    model.save(folder / KERAS_MODEL)
     files = {file.name: _sha256(file) for file in sorted(folder.glob("extractor.*")) if file.suffix != ".json"}
     description = ExtractorDescription(
         fingerprint=spec.fingerprint,

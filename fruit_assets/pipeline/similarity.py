@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 from fruit_assets.errors import InputError, StorageError
 from fruit_assets.pipeline.decoding import UnreadableImage, decode
-from fruit_assets.pipeline.extractor import ExtractorFiles, load_engine
+from fruit_assets.pipeline.engines import load_engine
+from fruit_assets.pipeline.extractor import ExtractorFiles
 from fruit_assets.pipeline.pca import PcaModel, feature_matrix
 from fruit_assets.storage.versions import AssetFolder, Version
 
@@ -57,7 +58,7 @@ class SimilarImages:
         """
         current = components.current()
         fingerprint, _, precision = str(current.manifest.facts.get("features_fingerprint", "")).rpartition("-")
-        extractor = extractors.newest_with(fingerprint=fingerprint)
+        extractor = extractors.newest_with(**{"int8" if precision == "int8" else "fingerprint": fingerprint})
         model = models.newest_with(data_version=current.manifest.facts.get("pca_model"))
         if extractor is None or model is None:
             gone = "feature_extractor" if extractor is None else "pca_model"

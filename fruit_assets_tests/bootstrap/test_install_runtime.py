@@ -102,7 +102,7 @@ def test_the_environment_featurises_an_image_as_this_machine_does(
     import numpy as np
 
     from fruit_assets.pipeline.decoding import decode
-    from fruit_assets.pipeline.extractor import load_engine
+    from fruit_assets.pipeline.engines import load_engine
 
     shipped = tmp_path / "code.zip"
     shipped.write_bytes(build_package(["fruit_assets"]).content)
@@ -113,7 +113,7 @@ def test_the_environment_featurises_an_image_as_this_machine_does(
         "from pathlib import Path\n"
         "import numpy as np\n"
         "from fruit_assets.pipeline.decoding import decode\n"
-        "from fruit_assets.pipeline.extractor import load_engine\n"
+        "from fruit_assets.pipeline.engines import load_engine\n"
         "infer = load_engine(Path(sys.argv[2]), 224, 'openvino', 'f32', 1)\n"
         "np.save(sys.argv[4], infer(decode(Path(sys.argv[3]).read_bytes(), 224)[None]))",
         *map(str, (shipped, model, image, tmp_path / "features.npy")),

@@ -9,7 +9,8 @@ import pytest
 from PIL import Image
 
 from fruit_assets.deployments import resources_for
-from fruit_assets.pipeline.extractor import ExtractorFiles, load_engine
+from fruit_assets.pipeline.engines import load_engine
+from fruit_assets.pipeline.extractor import ExtractorFiles
 from fruit_assets.pipeline.featurization import FeaturizationOptions, featurize
 from fruit_assets.pipeline.pca import feature_matrix
 from fruit_assets.pipeline.reuse import plan_reuse

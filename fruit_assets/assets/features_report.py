@@ -1,0 +1,139 @@
+"""What `image_features` and `rejected_images` say of a run: metadata, pictures, checks.
+
+Put here how an outcome is told. How it came about belongs in `image_features.py`, what is said of the
+precision in `precision.py`.
+"""
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+
+from fruit_assets import checks
+from fruit_assets.assets import pictures
+from fruit_assets.assets import precision as precision_of_run
+from fruit_assets.assets.outcome import Phases, published
+from fruit_assets.assets.precision import Precision
+from fruit_assets.assets.resources import CorePrice
+from fruit_assets.pipeline.extractor import FEATURES
+from fruit_assets.pipeline.reuse import ReusePlan
+from fruit_assets.storage.versions import StagedVersion, Version
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+FEATURES_NAME = "image_features"
+REJECTED_NAME = "rejected_images"
+ARITHMETICS = "arithmetics"
+
+
+@dataclass(frozen=True)
+class FeaturesOutcome:
+    """Both staged versions, and the figures of making them."""
+
+    features: StagedVersion
+    rejected: StagedVersion
+    plan: ReusePlan
+    computed: int
+    broken: int
+    worker_seconds: dict[str, float]
+    arithmetics: tuple[str, ...]
+
+
+def results_of(
+    outcome: FeaturesOutcome,
+    phases: Phases,
+    fingerprint: str,
+    sample: Version,
+    precision: Precision,
+    core_price: CorePrice,
+) -> Iterator[Any]:
+    """Both assets' materialisations and checks, for `published`."""
+    version = f"{sample.manifest.facts['data_version']}-{fingerprint}"
+    figures = _figures(outcome, phases)
+    arithmetics = list(outcome.arithmetics)
+    features = outcome.features.with_facts(
+        features_fingerprint=fingerprint, data_version=version, **{ARITHMETICS: arithmetics}, **figures
+    )
+    rejected = outcome.rejected.with_facts(features_version=features.manifest.version)
+    rejected_table = rejected.opened.read_table()
+    reasons = Counter(_kind(reason) for reason in rejected_table["reason"].to_pylist())
+    with phases("pictures"):
+        shown = pictures.work_done(outcome.plan.reused_count, outcome.computed, sum(reasons.values()), phases.seconds)
+        shown_rejected = pictures.rejected_by_reason(reasons)
+    yield from published(
+        [
+            dg.MaterializeResult(
+                asset_key=FEATURES_NAME,
+                value=features,
+                metadata={
+                    **shown,
+                    **figures,
+                    **precision_of_run.metadata(precision, arithmetics),
+                    **_cost(outcome, core_price),
+                    **phases.metadata(),
+                    "features_fingerprint": fingerprint,
+                },
+                data_version=dg.DataVersion(version),
+            ),
+            dg.MaterializeResult(
+                asset_key=REJECTED_NAME,
+                value=rejected,
+                metadata={**shown_rejected, **_rejected_metadata(rejected_table, sample.manifest.row_count)},
+                data_version=dg.DataVersion(hashlib.sha256(repr(rejected_table.to_pylist()).encode()).hexdigest()[:32]),
+            ),
+        ],
+        [
+            *_checks(outcome, sample.manifest.row_count),
+            *precision_of_run.check_results(precision, arithmetics),
+        ],
+    )
+
+
+def _checks(outcome: FeaturesOutcome, sampled: int) -> list[dg.AssetCheckResult]:
+    rows, rejected = outcome.features.manifest.row_count, outcome.rejected.manifest.row_count
+    measured = outcome.features.manifest.facts["measures"]
+    # Without a single row there is no width to be wrong.
+    widths = [FEATURES if measured[name] is None else measured[name] for name in ("shortest", "longest")]
+    return [
+        checks.rows_reconcile(FEATURES_NAME, sampled, {"featurised": rows, "rejected": rejected}),
+        checks.dimensions(FEATURES_NAME, FEATURES, *widths),
+        checks.finite_values(FEATURES_NAME, outcome.broken),
+        checks.few_rejected(sampled, rejected),
+    ]
+
+
+def _figures(outcome: FeaturesOutcome, phases: Phases) -> dict[str, Any]:
+    seconds = phases.seconds["featurizing"]
+    figures: dict[str, Any] = {
+        "computed": outcome.computed,
+        "reused": outcome.plan.reused_count,
+        "identical_files": len(outcome.plan.computed_paths) - outcome.plan.compute_count,
+        "images_per_second": round(outcome.computed / seconds, 1) if outcome.computed else 0.0,
+    }
+    return figures | {f"worker_seconds/{name}": round(value, 3) for name, value in outcome.worker_seconds.items()}
+
+
+def _cost(outcome: FeaturesOutcome, core_price: CorePrice) -> dict[str, Any]:
+    """What a million such images cost, from the seconds of the workers alone: start-up and idle cores come on top."""
+    if not outcome.computed or not outcome.worker_seconds:
+        return {}
+    hours = sum(outcome.worker_seconds.values()) / outcome.computed * 1e6 / 3600
+    return {"usd_per_million_images": round(hours * core_price.usd_per_core_hour, 4), "priced_by": core_price.told}
+
+
+def _rejected_metadata(table: "pa.Table", sampled: int) -> dict[str, Any]:
+    metadata: dict[str, Any] = {"rejected_share": table.num_rows / max(sampled, 1)}
+    if table.num_rows:
+        first = table.slice(0, 20).to_pylist()
+        rows = "\n".join(f"| `{row['path']}` | {row['reason']} |" for row in first)
+        metadata["first_rejected"] = dg.MetadataValue.md(f"| path | reason |\n|---|---|\n{rows}")
+    return metadata
+
+
+def _kind(reason: str) -> str:
+    """The part of a reason that many images share: what comes before details."""
+    return reason.split(":")[0].split("(")[0].strip()

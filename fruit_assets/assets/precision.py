@@ -1,0 +1,128 @@
+"""Which precision a run uses, and what is said about it.
+
+Put here how `auto` is settled, when the guard looks, and the metadata and checks that follow. The figures
+belong in `pipeline/guard.py`, the job in `pipeline/comparison.py`.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import dagster as dg
+
+from fruit_assets import checks
+from fruit_assets.pipeline.comparison import compare
+from fruit_assets.pipeline.extractor import ExtractorDescription, ExtractorFiles
+from fruit_assets.pipeline.guard import Choice, GuardFigures, choose_precision
+from fruit_assets.pipeline.image_batches import FeaturizationOptions
+from fruit_assets.pipeline.processor import precision_told
+from fruit_assets.pipeline.reuse import ReusePlan
+from fruit_assets.spark.resource import SparkResource
+from fruit_assets.storage.versions import AssetFolder, Version
+
+AUTO = "auto"
+_CHOSEN_FOR, _CHOICE, _GUARD = "precision_chosen_for", "precision_choice", "guard"
+# More new images than this, and the figures of the version before say too little about these.
+_MOST_NEW = 0.1
+
+Measure = Callable[[str], GuardFigures]
+
+
+@dataclass(frozen=True)
+class Precision:
+    """The precision of a run.
+
+    Attributes:
+        name: `f32`, `bf16` or `int8`.
+        why: `auto` became it; empty when it was asked for by name.
+        guard: its figures against f32; None until they are measured, and at f32.
+        facts: what a later run needs to come to the same choice without measuring.
+    """
+
+    name: str
+    why: str
+    guard: GuardFigures | None
+    facts: dict[str, Any]
+
+    @property
+    def guarded(self) -> bool:
+        return self.name == "f32" or self.guard is not None
+
+    def measured(self, figures: GuardFigures | None) -> "Precision":
+        return replace(self, guard=figures)
+
+
+def measuring(
+    spark: SparkResource, sample: Version, extractor: ExtractorFiles, options: FeaturizationOptions
+) -> Measure:
+    """How to compare a precision with f32; asking for one starts Spark."""
+
+    def measure(precision: str) -> GuardFigures:
+        return compare(spark.session(), sample, extractor, replace(options, precision=precision))
+
+    return measure
+
+
+def settled(
+    asked: str, features: AssetFolder, extractor: ExtractorDescription, measure: Measure, *, reuse: bool
+) -> Precision:
+    """The precision asked for, or what `auto` stands for: once chosen for an extractor, it stays.
+
+    Args:
+        asked: value of the run config.
+        features: where the features are published, with the choices of earlier runs.
+        extractor: the published extractor.
+        measure: compares a precision with f32.
+        reuse: false lets `auto` look again.
+    """
+    if asked != AUTO:
+        return Precision(asked, "", None, {})
+    quantized = extractor.quantized
+    key = f"{extractor.fingerprint} {quantized.fingerprint if quantized else 'without int8'}"
+    before = features.newest_with(**{_CHOSEN_FOR: key}) if reuse else None
+    if before is not None:
+        chosen = before.manifest.facts[_CHOICE]
+        return Precision(chosen["precision"], chosen["why"], None, {_CHOSEN_FOR: key, _CHOICE: chosen})
+    absent = "" if quantized else "int8 was not exported, because NNCF is not installed where the extractor is made"
+    choice: Choice = choose_precision(["int8", "bf16"] if quantized else ["bf16"], measure, absent)
+    facts = {_CHOSEN_FOR: key, _CHOICE: {"precision": choice.precision, "why": choice.why}}
+    return Precision(choice.precision, choice.why, choice.figures, facts)
+
+
+def guard_before(plan: ReusePlan) -> GuardFigures | None:
+    """The figures of the version that most of the images are taken over from; None when they say too little."""
+    if plan.previous is None or len(plan.computed_paths) > _MOST_NEW * plan.sample_keys.num_rows:
+        return None
+    told = plan.previous.manifest.facts.get(_GUARD)
+    return GuardFigures.from_json(told) if told else None
+
+
+def facts(precision: Precision) -> dict[str, Any]:
+    """What the version keeps of it."""
+    guard = {_GUARD: precision.guard.to_json()} if precision.guard else {}
+    return {**precision.facts, **guard, "precision": precision.name}
+
+
+def metadata(precision: Precision, arithmetics: list[str]) -> dict[str, Any]:
+    """What people see: the precision, why it was chosen, what it does to the features, what really ran."""
+    shown: dict[str, Any] = {"precision": precision.name, "arithmetic": "; ".join(arithmetics) or "nothing computed"}
+    if precision.why:
+        shown["precision_chosen_because"] = precision.why
+    if (guard := precision.guard) is not None:
+        shown |= {
+            "guard/images": guard.images,
+            "guard/mean_cosine": round(guard.mean_cosine, 4),
+            "guard/least_cosine": round(guard.least_cosine, 4),
+            "guard/neighbour_agreement": round(guard.neighbour_agreement, 4),
+            "guard/accuracy_change": round(guard.accuracy_change, 4),
+            "guard/speedup": round(guard.speedup, 2),
+        }
+    return shown
+
+
+def check_results(precision: Precision, arithmetics: list[str]) -> list[dg.AssetCheckResult]:
+    """Whether the features are as good as those at f32, and computed by one arithmetic."""
+    return [
+        checks.close_to_f32(precision.name, precision.guard),
+        checks.one_arithmetic(precision.name, arithmetics, {precision_told(told) for told in arithmetics}),
+    ]

@@ -1,0 +1,123 @@
+"""The guard: what a precision below f32 does to the features of these very images.
+
+Put here the figures of a comparison with f32, the limits they are held against, and the choice that follows
+for `auto`. The job that compares belongs in `comparison.py`, what is done with a failure to the assets.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+# On 985 photographs: int8 0.952 and 0.868, bf16 0.992 and 0.977. Below these limits something is wrong with the
+# calibration, or these images are very unlike those it was made on.
+MIN_MEAN_COSINE = 0.92
+MIN_LEAST_COSINE = 0.75
+# The share of images that keep their nearest neighbour (int8 0.79, bf16 0.91). Where many images are nearly the
+# same, which of them is the nearest means little, so the limit is a wide one.
+MIN_NEIGHBOUR_AGREEMENT = 0.5
+# Share of images; a loss counts beyond this and twice its standard error.
+MAX_ACCURACY_LOSS = 0.02
+# A precision has to be worth its rounding.
+MIN_SPEEDUP = 1.1
+
+
+@dataclass(frozen=True)
+class GuardFigures:
+    """One precision against f32, on the same images.
+
+    Attributes:
+        precision: that was compared.
+        images: that were compared; 0 when none could be read.
+        mean_cosine: of the features at both precisions, image by image.
+        least_cosine: the smallest of them.
+        neighbour_agreement: share of images whose nearest neighbour is the same image at both.
+        accuracy: share of images whose nearest neighbour has their label.
+        reference_accuracy: the same at f32.
+        accuracy_error: standard error of the difference of the two.
+        speedup: images/s of inference against f32.
+        native: every processor that took part has instructions for it.
+        executed: what it really ran at.
+    """
+
+    precision: str
+    images: int
+    mean_cosine: float
+    least_cosine: float
+    neighbour_agreement: float
+    accuracy: float
+    reference_accuracy: float
+    accuracy_error: float
+    speedup: float
+    native: bool
+    executed: tuple[str, ...]
+
+    @property
+    def accuracy_change(self) -> float:
+        return self.accuracy - self.reference_accuracy
+
+    def problems(self) -> list[str]:
+        """Every limit that is passed, with its figure; empty when the features are as good as those at f32."""
+        if not self.images:
+            return []
+        allowed = MAX_ACCURACY_LOSS + 2 * self.accuracy_error
+        # Of few images, chance alone may part more from their neighbours.
+        agreement = MIN_NEIGHBOUR_AGREEMENT - 2 * 0.5 / self.images**0.5
+        held = [
+            (self.mean_cosine, MIN_MEAN_COSINE, "mean cosine"),
+            (self.least_cosine, MIN_LEAST_COSINE, "least cosine"),
+            (self.neighbour_agreement, agreement, "nearest-neighbour agreement"),
+        ]
+        found = [f"{name} {value:.3f} is below {limit:.2f}" for value, limit, name in held if not value >= limit]
+        if self.accuracy_change < -allowed:
+            found.append(f"recognition accuracy falls by {-self.accuracy_change:.1%}, more than {allowed:.1%}")
+        return found
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self) | {"executed": list(self.executed)}
+
+    @staticmethod
+    def from_json(value: dict[str, Any]) -> "GuardFigures":
+        return GuardFigures(**{**value, "executed": tuple(value["executed"])})
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The precision that `auto` stands for.
+
+    Attributes:
+        precision: `int8`, `bf16` or `f32`.
+        why: for people.
+        figures: of that precision; None at f32.
+    """
+
+    precision: str
+    why: str
+    figures: GuardFigures | None
+
+
+def choose_precision(candidates: Iterable[str], measure: Callable[[str], GuardFigures], absent: str = "") -> Choice:
+    """The first candidate that runs natively, is faster than f32 and passes the guard; else f32.
+
+    Args:
+        candidates: fastest first.
+        measure: compares a candidate with f32.
+        absent: why a faster candidate is not among them.
+    """
+    reasons = [absent] if absent else []
+    for candidate in candidates:
+        figures = measure(candidate)
+        against = _against(figures)
+        if not against:
+            gained = f"{candidate} is {figures.speedup:.1f} times as fast as f32 here and passes the guard"
+            return Choice(candidate, "; ".join([*reasons, gained]), figures)
+        reasons.append(f"{candidate} was not taken: {', '.join(against)}")
+    return Choice("f32", "; ".join(reasons), None)
+
+
+def _against(figures: GuardFigures) -> list[str]:
+    if not figures.images:
+        return ["no image could be read to compare it on"]
+    if not figures.native:
+        return [f"not every processor has instructions for it ({'; '.join(figures.executed)})"]
+    slow = [f"it is only {figures.speedup:.2f} times as fast as f32"] if figures.speedup < MIN_SPEEDUP else []
+    return slow + figures.problems()

@@ -1,0 +1,144 @@
+"""Tests of precisions through the graph: exported once, chosen once, looked at, and never mixed."""
+
+import json
+
+import pytest
+
+from fruit_assets.pipeline import comparison, quantization
+from fruit_assets_tests.assets.conftest import Graph
+from fruit_assets_tests.conftest import materialised_metadata
+
+UP_TO_FEATURES = ("sampled_images", "feature_extractor", "image_features", "rejected_images")
+
+
+@pytest.fixture
+def int8_graph(graph: Graph, int8_extractor) -> Graph:
+    """Twelve images, and an extractor that has its int8 model."""
+    folder = resources_folder(graph)
+    from fruit_assets.storage.artifacts import stage_files
+    from fruit_assets.storage.tables import Writing
+
+    before = folder.current()
+    files = {file.name: file.read_bytes() for file in int8_extractor.iterdir()}
+    description = json.loads(files["extractor.json"])
+    facts = {**before.manifest.facts, "int8": description["quantized"]["fingerprint"]}
+    folder.publish(stage_files(files, Writing(folder, "int8")).with_facts(**facts))
+    return graph
+
+
+def resources_folder(graph: Graph):
+    from fruit_assets.deployments import resources_for
+
+    return resources_for(graph.settings)["storage"].folder("feature_extractor")
+
+
+def _run(graph: Graph, precision: str, success: bool = True, **config):
+    return graph.run(*UP_TO_FEATURES, config={"image_features": {"precision": precision, **config}}, success=success)
+
+
+def _check(result, name: str):
+    [check] = [item for item in result.get_asset_check_evaluations() if item.check_name == name]
+    return check
+
+
+def test_int8_is_guarded_reused_and_told(int8_graph):
+    result = _run(int8_graph, "int8")
+    assert not materialised_metadata(result, "feature_extractor")["exported_by_this_run"]
+    assert "calibrated on 300 rendered images" in materialised_metadata(result, "feature_extractor")["int8"]
+    told = materialised_metadata(result, "image_features")
+    assert (told["computed"], told["precision"], told["guard/images"]) == (12, "int8", 12)
+    assert told["arithmetic"].startswith("int8 by ")
+    assert told["usd_per_million_images"] > 0
+    check = _check(result, "close_to_f32")
+    assert check.metadata["mean_cosine"].value == pytest.approx(told["guard/mean_cosine"], abs=1e-4)
+    assert "12 images at int8 and at f32: mean cosine 0.9" in check.description
+    assert _check(result, "one_arithmetic").passed
+
+    again = materialised_metadata(_run(int8_graph, "int8"), "image_features")
+    assert (again["computed"], again["reused"]) == (0, 12)
+    assert again["guard/mean_cosine"] == told["guard/mean_cosine"]
+    f32 = materialised_metadata(_run(int8_graph, "f32"), "image_features")
+    assert (f32["computed"], "guard/images" in f32) == (12, False)
+    kept = materialised_metadata(_run(int8_graph, "int8"), "image_features")
+    assert (kept["computed"], kept["guard/images"]) == (0, 12)
+
+
+def test_a_guard_that_is_not_content_fails_its_check_and_says_what_to_use(int8_graph, monkeypatch):
+    from fruit_assets.assets import precision
+
+    measured = comparison.compare
+
+    def far(*arguments):
+        from dataclasses import replace
+
+        return replace(measured(*arguments), mean_cosine=0.6)
+
+    monkeypatch.setattr(precision, "compare", far)
+    check = _check(_run(int8_graph, "int8"), "close_to_f32")
+    assert (check.passed, check.severity.value) == (False, "WARN")
+    assert "mean cosine 0.600 is below 0.92" in check.description
+    assert "Use precision bf16 or f32" in check.description
+
+
+def test_auto_settles_on_a_precision_once_and_says_why(int8_graph):
+    told = materialised_metadata(_run(int8_graph, "auto"), "image_features")
+    assert told["precision"] in ("int8", "bf16", "f32")
+    assert told["precision"] in told["precision_chosen_because"] or "was not taken" in told["precision_chosen_because"]
+    assert told["arithmetic"].startswith(f"{told['precision']} by ")
+
+    again = materialised_metadata(_run(int8_graph, "auto"), "image_features")
+    assert (again["computed"], again["precision"]) == (0, told["precision"])
+    assert again["precision_chosen_because"] == told["precision_chosen_because"]
+
+
+def test_auto_without_nncf_goes_on_without_int8_and_says_so(graph, monkeypatch):
+    monkeypatch.setattr(quantization, "find_spec", lambda name: None)
+    result = _run(graph, "auto")
+    told = materialised_metadata(result, "image_features")
+    assert told["precision"] in ("bf16", "f32")
+    assert "int8 was not exported, because NNCF is not installed" in told["precision_chosen_because"]
+    logged = [record.user_message for record in graph.instance.all_logs(result.run_id) if record.level >= 30]
+    assert any("NNCF is not installed" in text for text in logged)
+
+
+def test_features_of_another_processor_are_not_mixed_with_these(int8_graph):
+    _run(int8_graph, "int8")
+    current = int8_graph.current("image_features")
+    pretended = current.manifest.to_json().replace(b"int8 by ", b"int8 by avx2 kernels on avx2, not by ")
+    for key in ("CURRENT", f"versions/{current.manifest.version}/MANIFEST.json"):
+        current.store.put(key, pretended)
+    source = next(int8_graph.images.rglob("*.jpg"))
+    source.with_name("new.jpg").write_bytes(source.read_bytes() + b"\0")
+    result = _run(int8_graph, "int8", success=False)
+    assert "These round differently" in int8_graph.failure(result)
+    assert "`reuse: false`" in int8_graph.failure(result)
+    assert int8_graph.current("image_features").manifest.version == current.manifest.version
+    assert materialised_metadata(_run(int8_graph, "int8", reuse=False), "image_features")["computed"] == 13
+
+
+def test_int8_of_an_extractor_that_has_none_is_refused_when_it_is_not_in_the_run(graph):
+    _run(graph, "f32")
+    result = graph.run(
+        "image_features", "rejected_images", config={"image_features": {"precision": "int8"}}, success=False
+    )
+    assert "The published extractor has no int8 model. Materialise feature_extractor" in graph.failure(result)
+
+
+def test_calibrating_on_other_images_exports_the_int8_model_anew_and_nothing_else(int8_graph, collection, tmp_path):
+    import shutil
+
+    folder = tmp_path / "calibration" / "fruit"
+    folder.mkdir(parents=True)
+    for file in sorted(collection.images.rglob("*.jpg"))[:16]:
+        shutil.copy(file, folder / f"{file.parent.name} {file.name}")
+    config = {"feature_extractor": {"quantize": True, "calibration_images": str(folder.parent)}}
+    before = int8_graph.current("feature_extractor")
+    result = int8_graph.run("feature_extractor", config=config)
+    told = materialised_metadata(result, "feature_extractor")
+    assert told["exported_by_this_run"]
+    assert "16 images of" in told["int8"]
+    after = int8_graph.current("feature_extractor")
+    assert after.read_file("extractor.bin") == before.read_file("extractor.bin")
+    assert after.read_file("extractor-int8.bin") != before.read_file("extractor-int8.bin")
+    again = materialised_metadata(int8_graph.run("feature_extractor", config=config), "feature_extractor")
+    assert not again["exported_by_this_run"]
