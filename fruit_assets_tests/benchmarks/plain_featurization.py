@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from fruit_assets_tests.benchmarks.cold_process import PYTHON, environment, run_cold
 from fruit_assets_tests.benchmarks.machine import cores
+from fruit_assets_tests.benchmarks.plain_inference import compiled, pixels_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -124,7 +125,7 @@ def _run_share(work: Work, number: int, processes: int) -> _Share:
 
     indices = range(number, len(work.files), processes)
     contents = [Path(work.files[index]).read_bytes() for index in indices]
-    infer = _compiled(work)
+    infer = compiled(work.model, work.side, work.precision, work.batch_size)
     infer(np.zeros((work.batch_size, work.side, work.side, 3), np.uint8))
     # Bounded, so that a process that died before it was ready fails the others instead of holding them.
     _ready.wait(_PATIENCE_SECONDS)
@@ -139,44 +140,18 @@ def _run_share(work: Work, number: int, processes: int) -> _Share:
 def _one_pass(
     contents: Sequence[bytes], infer: "Callable[[np.ndarray], np.ndarray]", work: Work
 ) -> "tuple[np.ndarray, float]":
-    import io
-
     import numpy as np
-    from PIL import Image
 
     pixels = np.zeros((work.batch_size, work.side, work.side, 3), np.uint8)
     parts, inference_seconds = [], 0.0
     for start in range(0, len(contents), work.batch_size):
         batch = contents[start : start + work.batch_size]
         for row, content in enumerate(batch):
-            image = Image.open(io.BytesIO(content)).convert("RGB")
-            pixels[row] = np.asarray(image.resize((work.side, work.side), Image.Resampling.BICUBIC))
+            pixels[row] = pixels_of(content, work.side)
         started = time.perf_counter()
         parts.append(infer(pixels)[: len(batch)].copy())
         inference_seconds += time.perf_counter() - started
     return np.concatenate(parts), inference_seconds
-
-
-def _compiled(work: Work) -> "Callable[[np.ndarray], np.ndarray]":
-    import numpy as np
-    import openvino as ov
-
-    core = ov.Core()
-    model = core.read_model(work.model)
-    model.reshape([work.batch_size, work.side, work.side, 3])
-    settings = {
-        "INFERENCE_PRECISION_HINT": work.precision,
-        "INFERENCE_NUM_THREADS": 1,
-        "NUM_STREAMS": 1,
-        "ENABLE_CPU_PINNING": False,
-    }
-    request = core.compile_model(model, "CPU", settings).create_infer_request()
-
-    def infer(pixels: "np.ndarray") -> "np.ndarray":
-        request.infer(pixels, share_inputs=True)
-        return np.asarray(request.get_output_tensor().data)
-
-    return infer
 
 
 if __name__ == "__main__":

@@ -1,0 +1,76 @@
+"""Pixels and features with plain libraries: PIL, the exported OpenVINO model, one thread.
+
+Put here what the limit and the peers call for every image, in our own words and without our pipeline. How
+images reach it, and in how many processes, belongs to them.
+"""
+
+import io
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
+
+SIDE = 224
+# More images per inference are no faster on one thread, and so small a batch stays in the cache.
+BATCH_SIZE = 4
+
+
+def pixels_of(content: bytes, side: int) -> "np.ndarray":
+    """(side, side, 3) uint8, resized as the notebook does it."""
+    import numpy as np
+    from PIL import Image
+
+    image = Image.open(io.BytesIO(content)).convert("RGB")
+    return np.asarray(image.resize((side, side), Image.Resampling.BICUBIC))
+
+
+def compiled(model: str, side: int, precision: str, batch_size: int) -> "Callable[[np.ndarray], np.ndarray]":
+    """The exported model for one thread: uint8 pixels (batch_size, side, side, 3) to features, which the next call
+    overwrites."""
+    import numpy as np
+    import openvino as ov
+
+    core = ov.Core()
+    network = core.read_model(model)
+    network.reshape([batch_size, side, side, 3])
+    settings = {
+        "INFERENCE_PRECISION_HINT": precision,
+        "INFERENCE_NUM_THREADS": 1,
+        "NUM_STREAMS": 1,
+        "ENABLE_CPU_PINNING": False,
+    }
+    request = core.compile_model(network, "CPU", settings).create_infer_request()
+
+    def infer(pixels: "np.ndarray") -> "np.ndarray":
+        request.infer(pixels, share_inputs=True)
+        return np.asarray(request.get_output_tensor().data)
+
+    return infer
+
+
+class PlainExtractor:
+    """Bytes of images to features, for a worker that keeps it from batch to batch.
+
+    Args:
+        model: path of the exported OpenVINO model, uint8 pixels in.
+        precision: `f32` or `bf16`.
+    """
+
+    def __init__(self, model: str, precision: str) -> None:
+        import numpy as np
+
+        self._infer = compiled(model, SIDE, precision, BATCH_SIZE)
+        self._pixels = np.zeros((BATCH_SIZE, SIDE, SIDE, 3), np.uint8)
+
+    def features(self, contents: Sequence[bytes]) -> "np.ndarray":
+        """(n, 1280) float32 of n images."""
+        import numpy as np
+
+        parts = []
+        for start in range(0, len(contents), BATCH_SIZE):
+            batch = contents[start : start + BATCH_SIZE]
+            for row, content in enumerate(batch):
+                self._pixels[row] = pixels_of(content, SIDE)
+            parts.append(self._infer(self._pixels)[: len(batch)].copy())
+        return np.concatenate(parts)
