@@ -15,7 +15,7 @@ from pathlib import Path
 
 import psutil
 
-from fruit_assets_tests.benchmarks.memory_watch import DEFAULT_INTERVAL, Memory, MemoryWatch
+from fruit_assets_tests.benchmarks.memory_watch import DEFAULT_INTERVAL, Memory, MemoryWatch, SizeOf, resident
 
 PROJECT = Path(__file__).parents[2]
 PYTHON = sys.executable
@@ -63,6 +63,7 @@ def run_cold(
     *,
     name: str = "run",
     interval: float = DEFAULT_INTERVAL,
+    size_of: SizeOf = resident,
 ) -> ColdRun:
     """Run a command to its end in a new process.
 
@@ -72,6 +73,7 @@ def run_cold(
         variables: its whole environment, from `environment()`.
         name: of the logs.
         interval: seconds between two looks at its memory.
+        size_of: what the memory of a process is.
 
     Raises:
         ColdProcessFailed: it ended with an error; the message carries the end of its log.
@@ -89,7 +91,7 @@ def run_cold(
             stderr=err,
             start_new_session=True,
         )
-        watch = MemoryWatch(process.pid, interval)
+        watch = MemoryWatch(process.pid, interval, size_of)
         try:
             code = process.wait()
             seconds = time.perf_counter() - started

@@ -1,4 +1,4 @@
-"""Resident memory of a tree of processes over time, by kind of process.
+"""Memory of a tree of processes over time, by kind of process.
 
 Put here how memory is sampled and which process is which. Starting processes belongs in
 `cold_process.py`.
@@ -6,7 +6,7 @@ Put here how memory is sampled and which process is which. Starting processes be
 
 import time
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from threading import Event, Thread
 
@@ -22,6 +22,22 @@ OTHER = "other"
 # Sampling reads /proc once for every process of the machine: more often, and it would measure itself.
 DEFAULT_INTERVAL = 0.5
 
+# Bytes of a process.
+SizeOf = Callable[[psutil.Process], int]
+
+
+def resident(process: psutil.Process) -> int:
+    """All pages a process holds: those it shares count in each of their processes."""
+    return int(process.memory_info().rss)
+
+
+def proportional(process: psutil.Process) -> int:
+    """Pages divided by the number of their holders, so that a sum over processes counts each once.
+
+    The kernel walks all pages for it: sample it rarely.
+    """
+    return int(process.memory_full_info().pss)
+
 
 @dataclass(frozen=True)
 class Sample:
@@ -29,7 +45,7 @@ class Sample:
 
     Attributes:
         seconds: since the watch began.
-        bytes_by_kind: kind -> resident bytes of each of its processes.
+        bytes_by_kind: kind -> bytes of each of its processes.
     """
 
     seconds: float
@@ -45,7 +61,7 @@ class Sample:
 
 @dataclass(frozen=True)
 class Memory:
-    """What a watch saw. Pages that processes share count in each of them.
+    """What a watch saw.
 
     Attributes:
         samples: in order of time.
@@ -63,7 +79,7 @@ class Memory:
         return max((sample.total for sample in self.samples), default=0)
 
     def peak(self, kind: str) -> int:
-        """Largest resident size that any one process of a kind reached, bytes."""
+        """Largest size that any one process of a kind reached, bytes."""
         return max((sample.largest(kind) for sample in self.samples), default=0)
 
     def at(self, kind: str, share: float) -> int:
@@ -79,11 +95,13 @@ class MemoryWatch:
     Args:
         pid: the root of the tree.
         interval: seconds between samples.
+        size_of: what a process's memory is.
     """
 
-    def __init__(self, pid: int, interval: float = DEFAULT_INTERVAL) -> None:
+    def __init__(self, pid: int, interval: float = DEFAULT_INTERVAL, size_of: SizeOf = resident) -> None:
         self._root = psutil.Process(pid)
         self._interval = interval
+        self._size_of = size_of
         self._samples: list[Sample] = []
         self._kinds: dict[tuple[int, float], str] = {}
         self._done = Event()
@@ -109,7 +127,7 @@ class MemoryWatch:
         sizes: dict[str, list[int]] = defaultdict(list)
         for process in [self._root, *self._root.children(recursive=True)]:
             try:
-                sizes[self._kind(process)].append(process.memory_info().rss)
+                sizes[self._kind(process)].append(self._size_of(process))
             except (psutil.NoSuchProcess, psutil.ZombieProcess):  # ended since it was listed
                 continue
         self._samples.append(Sample(time.perf_counter() - self._started, dict(sizes)))

@@ -11,7 +11,7 @@ from pathlib import Path
 import yaml
 
 from fruit_assets_tests.benchmarks.cold_process import PROJECT, PYTHON, ColdRun, environment, run_cold
-from fruit_assets_tests.benchmarks.memory_watch import DEFAULT_INTERVAL
+from fruit_assets_tests.benchmarks.memory_watch import DEFAULT_INTERVAL, SizeOf, resident
 from fruit_assets_tests.benchmarks.run_log import RunLog, read_run_log
 
 _DEFAULT_COMPONENTS = 80
@@ -27,6 +27,11 @@ class JobRun:
     @property
     def seconds(self) -> float:
         return self.process.seconds
+
+    @property
+    def exported(self) -> bool:
+        """Whether this run had to export the extractor."""
+        return bool(self.log.metadata["feature_extractor"]["exported_by_this_run"])
 
     @property
     def images(self) -> int:
@@ -59,12 +64,12 @@ class WholeJob:
     input_size: int = 224
     driver_memory: str | None = None
 
-    def cold(self, *, interval: float = DEFAULT_INTERVAL) -> "tuple[JobRun, Storage]":
+    def cold(self, *, interval: float = DEFAULT_INTERVAL, size_of: SizeOf = resident) -> "tuple[JobRun, Storage]":
         """Run with an empty storage and an empty cache: what the very first run on a machine does."""
         storage = Storage.new(self.scratch)
-        return self.run(storage, interval=interval), storage
+        return self.run(storage, interval=interval, size_of=size_of), storage
 
-    def run(self, storage: "Storage", *, interval: float = DEFAULT_INTERVAL) -> JobRun:
+    def run(self, storage: "Storage", *, interval: float = DEFAULT_INTERVAL, size_of: SizeOf = resident) -> JobRun:
         """Run with a storage as it is.
 
         Raises:
@@ -86,7 +91,8 @@ class WholeJob:
             "-c",
             str(config),
         ]
-        process = run_cold(command, home, self._variables(storage, home), name="job", interval=interval)
+        variables = self._variables(storage, home)
+        process = run_cold(command, home, variables, name="job", interval=interval, size_of=size_of)
         return JobRun(process, read_run_log(home))
 
     def _variables(self, storage: "Storage", home: Path) -> dict[str, str]:
