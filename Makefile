@@ -7,12 +7,17 @@ UV := $(BIN)/uv
 # Installed dependencies, named by what they were installed from.
 INSTALLED := $(VENV)/.installed-$(shell cat requirements.lock pyproject.toml 2>/dev/null | sha256sum | cut -c1-16)
 
+# The peers of `make bench-peers`: an environment of their own, because they do not share all our versions.
+PEERS := .venv-peers
+PEERS_REQUIREMENTS := fruit_assets_tests/benchmarks/requirements-peers
+PEERS_INSTALLED := $(PEERS)/.installed-$(shell sha256sum $(PEERS_REQUIREMENTS).txt 2>/dev/null | cut -c1-16)
+
 # Runs of `make run` show up in `make dev`; an instance of your own is respected.
 export DAGSTER_HOME ?= $(CURDIR)/.dagster
 # Real photographs and weights for the tests, when they lie beside the project.
 export FRUIT_ASSETS_TEST_DATA ?= $(wildcard $(CURDIR)/../shared/data)
 
-.PHONY: help run test dev lint format bench screenshots lock setup clean
+.PHONY: help run test dev lint format bench bench-peers screenshots lock setup clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -35,6 +40,9 @@ format: setup ## Format and fix what can be fixed
 bench: setup java ## Run the benchmarks, small; BENCH=--full for all sizes, BENCH="startup scale" for some
 	@$(BIN)/python -m fruit_assets_tests.benchmarks $(BENCH)
 
+bench-peers: setup java $(PEERS_INSTALLED) ## Compare with Ray Data, Daft and plain Spark, for hours; BENCH="--images 1000" for less
+	@$(BIN)/python -m fruit_assets_tests.benchmarks.against_peers $(BENCH)
+
 screenshots: setup java test-system ## Renew the README's pictures from a real browser
 	@UPDATE_SCREENSHOTS=docs $(BIN)/pytest fruit_assets_tests/browser
 
@@ -42,6 +50,9 @@ lock: setup ## Resolve the dependencies again
 	@$(UV) pip compile pyproject.toml --upgrade --all-extras --generate-hashes --no-emit-index-url --universal \
 		--python-version 3.11 -o requirements.lock -q
 	@$(BIN)/python -m fruit_assets.deploy.node_requirements
+	@sed -nE '/^(pyarrow|tqdm)==/d; s/^([a-z0-9._-]+==[^\]*[^\ ]) *\\?$$/\1/p' requirements.lock \
+		| $(UV) pip compile $(PEERS_REQUIREMENTS).in --constraints /dev/stdin --upgrade --generate-hashes --no-emit-index-url \
+		--no-annotate --universal --python-version 3.11 --custom-compile-command "make lock" -o $(PEERS_REQUIREMENTS).txt -q
 
 setup: $(INSTALLED)
 
@@ -55,6 +66,11 @@ $(INSTALLED): requirements.lock pyproject.toml
 	@$(UV) pip install --quiet --no-deps --no-build-isolation -e .
 	@rm -f $(VENV)/.installed-* && touch $@
 
+$(PEERS_INSTALLED): $(PEERS_REQUIREMENTS).txt | setup
+	@$(UV) venv --quiet --clear --python $(BIN)/python $(PEERS)
+	@$(UV) pip sync --quiet --python $(PEERS)/bin/python --require-hashes $(PEERS_REQUIREMENTS).txt
+	@touch $@
+
 $(DAGSTER_HOME)/dagster.yaml: dagster.yaml
 	@mkdir -p $(dir $@) && cp $< $@
 
@@ -67,4 +83,4 @@ test-system:
 	@.ci/install-system java mvn chromium postgres
 
 clean: ## Remove everything that can be rebuilt
-	@rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis test-artefacts
+	@rm -rf $(VENV) $(PEERS) .pytest_cache .mypy_cache .ruff_cache .hypothesis test-artefacts

@@ -10,7 +10,17 @@ from collections.abc import Sequence
 from importlib import import_module
 from types import ModuleType
 
-NAMES = ("startup", "against_ml_pca", "accuracy_per_second", "against_limit", "against_notebook", "scale")
+NAMES = (
+    "startup",
+    "against_ml_pca",
+    "accuracy_per_second",
+    "against_limit",
+    "against_notebook",
+    "scale",
+    "against_peers",
+)
+# It needs an environment of its own, which `make bench-peers` installs, and hours.
+NOT_BY_DEFAULT = ("against_peers",)
 
 
 def benchmark(name: str) -> ModuleType:
@@ -20,7 +30,10 @@ def benchmark(name: str) -> ModuleType:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m fruit_assets_tests.benchmarks", description="Run the benchmarks.")
-    parser.add_argument("names", nargs="*", metavar="name", help=f"which; all by default: {', '.join(NAMES)}")
+    usual = [name for name in NAMES if name not in NOT_BY_DEFAULT]
+    parser.add_argument(
+        "names", nargs="*", metavar="name", help=f"which of {', '.join(NAMES)}; by default all but {NOT_BY_DEFAULT[0]}"
+    )
     parser.add_argument(
         "--full", action="store_true", help="at the sizes that the targets are about: an hour on a quiet machine"
     )
@@ -28,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     if unknown := set(given.names) - set(NAMES):
         parser.error(f"no benchmark is called {', '.join(sorted(unknown))}; there are {', '.join(NAMES)}")
-    for name in given.names or NAMES:
+    for name in given.names or (NAMES if given.list else usual):
         module = benchmark(name)
         if given.list:
             print(f"{name:20} {(module.__doc__ or '').splitlines()[0]}")

@@ -1,0 +1,140 @@
+"""The whole job against its peers, in one table: the notebook, plain pyspark, Ray Data, Daft, and ours.
+
+Put here sizes, order and options. The contenders are in `peer_contenders.py`, the table in `peers_table.py`.
+"""
+
+import argparse
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+from fruit_assets_tests.benchmarks import feature_agreement, peers_table
+from fruit_assets_tests.benchmarks.cold_process import PROJECT, PYTHON, environment, run_cold
+from fruit_assets_tests.benchmarks.exported_extractor import export_extractor
+from fruit_assets_tests.benchmarks.feature_agreement import Reference
+from fruit_assets_tests.benchmarks.image_set import Source, make_image_set
+from fruit_assets_tests.benchmarks.machine import this_machine
+from fruit_assets_tests.benchmarks.options import PRECISIONS, add_source, parser_for, scratch_folder, source_of
+from fruit_assets_tests.benchmarks.peer_contenders import NOTEBOOK, Course, Extractors, Failed, Outcome, contenders
+from fruit_assets_tests.benchmarks.plain_inference import SIDE
+from fruit_assets_tests.benchmarks.report import Report
+from fruit_assets_tests.benchmarks.rounds import alternate
+
+Run = TypeVar("Run")
+
+PEERS_PYTHON = PROJECT / ".venv-peers" / "bin" / "python"
+FULL: list[list[str]] = [["--images", "1000", "5000", "50000", "--repeats", "3", "1", "1"]]
+_OURS = ("f32", "bf16", "int8")
+_COMPARED = 256
+_VERSIONS = (
+    "import json; from importlib.metadata import version as v; print(json.dumps({n: v(n) for n in ('ray', 'daft')}))"
+)
+
+
+def parser() -> argparse.ArgumentParser:
+    made = parser_for(__name__, __doc__)
+    made.add_argument("--images", nargs="+", type=int, default=[1000, 5000, 50000], help="sizes (%(default)s)")
+    made.add_argument(
+        "--repeats", nargs="+", type=int, default=[1], help="rounds at each size, the last for all further ones"
+    )
+    made.add_argument("--precisions", nargs="+", choices=_OURS, default=list(_OURS), help="of ours (%(default)s)")
+    made.add_argument(
+        "--peer-precisions", nargs="+", choices=PRECISIONS, default=["f32"], help="of Ray Data and Daft (%(default)s)"
+    )
+    made.add_argument(
+        "--most",
+        nargs="+",
+        type=limit,
+        metavar="NAME=IMAGES",
+        default=[limit(f"{NOTEBOOK}=5000")],
+        help="contenders to leave out of larger sizes, such as notebook=5000 or ours-int8-export=0",
+    )
+    made.add_argument("--peers-python", type=Path, default=PEERS_PYTHON, help="interpreter that has ray and daft")
+    add_source(made)
+    return made
+
+
+def limit(text: str) -> tuple[str, int]:
+    """`name=images` as an option of the command line."""
+    name, separator, images = text.rpartition("=")
+    if not separator or not images.isdigit():
+        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=IMAGES")
+    return name, int(images)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    made = parser()
+    given = made.parse_args(arguments)
+    if not given.peers_python.is_file():
+        made.error(f"no {given.peers_python}: `make bench-peers` installs it, or name one with --peers-python")
+    peers = _versions(given.peers_python)
+    report = Report("against_peers", {key: str(value) for key, value in vars(given).items()})
+    outcomes: dict[int, dict[str, list[Outcome]]] = {}
+    with scratch_folder() as scratch:
+        origin = source_of(given, scratch)
+        model = export_extractor(origin.weights, SIDE, scratch / "extractor")
+        extractors = Extractors(origin, scratch / "ours")
+        for number, size in enumerate(given.images):
+            rounds = given.repeats[min(number, len(given.repeats) - 1)]
+            print(f"{size:,} images", flush=True)
+            everybody = contenders(
+                _course(size, origin, model, given.peers_python, scratch),
+                extractors,
+                given.peer_precisions,
+                given.precisions,
+            )
+            outcomes[size] = alternate(within(dict(given.most), size, everybody), rounds)
+            _tell_failures(outcomes[size])
+            shutil.rmtree(scratch / "images")
+            # Hours of measuring are not lost with whatever stops the next size.
+            report.detail("outcomes", peers_table.details(outcomes))
+            report.save()
+    _tell(report, outcomes, list(everybody), peers)
+    report.save()
+    return 0
+
+
+def _course(size: int, origin: Source, model: Path, peers_python: Path, scratch: Path) -> Course:
+    images = make_image_set(origin, size, scratch / "images")
+    file = scratch / "reference" / f"{size}.npz"
+    command = [PYTHON, "-m", feature_agreement.__name__, str(images), origin.weights, str(_COMPARED), str(file)]
+    run_cold(command, file.parent, environment())
+    return Course(images, size, origin, model, Reference.read(images, file), peers_python, scratch / "ours")
+
+
+def _tell(report: Report, outcomes: peers_table.Outcomes, everybody: Sequence[str], peers: Mapping[str, str]) -> None:
+    rows = [peers_table.row(name, outcomes) for name in everybody]
+    report.table("The whole job, cold", peers_table.columns(list(outcomes)), rows)
+    below = peers_table.below_the_table(this_machine(), peers, min(_COMPARED, max(outcomes)))
+    print(f"{below}\n", flush=True)
+    report.detail("below the table", below)
+    report.ratios("How many times faster than the better of Ray Data and Daft", peers_table.ratios(outcomes))
+
+
+def within(most: Mapping[str, int], size: int, everybody: Mapping[str, Run]) -> dict[str, Run]:
+    """The contenders that take part at a size."""
+    if unknown := set(most) - set(everybody):
+        raise SystemExit(
+            f"--most: no contender is called {', '.join(sorted(unknown))}; there are {', '.join(everybody)}"
+        )
+    return {name: run for name, run in everybody.items() if size <= most.get(name, size)}
+
+
+def _versions(python: Path) -> dict[str, str]:
+    told = subprocess.run([str(python), "-c", _VERSIONS], capture_output=True, text=True, check=True).stdout
+    return dict(json.loads(told))
+
+
+def _tell_failures(outcomes: Mapping[str, Sequence[Outcome]]) -> None:
+    for name, runs in outcomes.items():
+        for run in runs:
+            if isinstance(run, Failed):
+                print(f"  {name} failed: {run.reason[-600:]}", flush=True)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))

@@ -1,0 +1,188 @@
+"""The contenders of `against_peers`: how each is started, and what is checked of what it leaves.
+
+Put here processes and outcomes. The order of measurements and the tables belong in `against_peers.py`, what a
+peer runs in `peer_ray.py`, `peer_daft.py`, `peer_spark_keras.py` and `notebook_pipeline.py`.
+"""
+
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fruit_assets.storage import read_current
+from fruit_assets_tests.benchmarks.cold_process import PYTHON, ColdProcessFailed, ColdRun, environment, run_cold
+from fruit_assets_tests.benchmarks.feature_agreement import Agreement, DifferentImages, Reference
+from fruit_assets_tests.benchmarks.image_set import Source, make_image_set
+from fruit_assets_tests.benchmarks.memory_watch import proportional
+from fruit_assets_tests.benchmarks.peer_job import COMPONENTS, FEATURES
+from fruit_assets_tests.benchmarks.whole_job import Storage, WholeJob
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+NOTEBOOK, SPARK_KERAS, RAY, DAFT, OURS = "notebook", "spark-keras", "ray", "daft", "ours"
+WITH_EXPORT = "export"
+# Counting shared pages once costs the kernel a walk over all of them.
+_SECONDS_BETWEEN_LOOKS = 2.0
+_COMPONENTS = 80
+_IMAGES_OF_FIRST_RUN = 64
+_PACKAGE = "fruit_assets_tests.benchmarks"
+# They would write to the person's home, and call home.
+_QUIET = {"RAY_AUTH_MODE": "disabled", "RAY_USAGE_STATS_ENABLED": "0", "DO_NOT_TRACK": "true", "DAFT_PROGRESS_BAR": "0"}
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A contender's run that did all images.
+
+    Attributes:
+        seconds: of the whole process.
+        peak_memory: of all its processes together, shared pages counted once, bytes.
+        agreement: of its features with Keras'.
+    """
+
+    seconds: float
+    peak_memory: int
+    agreement: Agreement
+
+
+@dataclass(frozen=True)
+class Failed:
+    """A contender's run that ended with an error or without some images."""
+
+    reason: str
+
+
+Outcome = Measured | Failed
+
+
+@dataclass(frozen=True)
+class Course:
+    """What all contenders are given at one size.
+
+    Attributes:
+        images: the image set.
+        count: images in it.
+        origin: what it was made from, and the weights.
+        model: the exported extractor.
+        reference: Keras' features of some of the images.
+        peers_python: interpreter of the environment that has the peers.
+        scratch: folder for what they write.
+    """
+
+    images: Path
+    count: int
+    origin: Source
+    model: Path
+    reference: Reference
+    peers_python: Path
+    scratch: Path
+
+    @property
+    def components(self) -> int:
+        return min(_COMPONENTS, self.count)
+
+    def peer(self, module: str, network: str, python: str | Path, precision: str = "f32") -> Measured:
+        """Run a peer's module, which leaves one table of features and one of components."""
+        command = [*self._command(python, module), "--network", network, "--precision", precision]
+        run = self._run(command)
+        return self._measured(run, self._table(self._out / FEATURES), self._table(self._out / COMPONENTS))
+
+    def notebook(self) -> Measured:
+        """Run the notebook's pipeline, whose one table holds features and components."""
+        run = self._run([*self._command(PYTHON, "notebook_pipeline"), "--weights", self.origin.weights])
+        both = self._table(self._out)
+        return self._measured(run, both, both)
+
+    def ours(self, precision: str, extractor: Storage | None) -> Measured:
+        """Run our job: from a storage that holds the extractor, or from an empty one."""
+        job = WholeJob(self.images, self.count, self.origin.weights, self.scratch, precision)
+        storage = extractor.with_extractor_only(self.scratch) if extractor else Storage.new(self.scratch)
+        try:
+            run = job.run(storage, interval=_SECONDS_BETWEEN_LOOKS, size_of=proportional)
+            if run.exported == (extractor is not None) or run.computed != self.count:
+                raise ColdProcessFailed(f"exported: {run.exported}, computed: {run.computed} of {self.count} images")
+            columns = ["path", FEATURES]
+            features, components = (
+                read_current(str(storage.assets / name), wanted)
+                for name, wanted in (("image_features", columns), ("pca_components", columns[:1]))
+            )
+        finally:
+            storage.remove()
+        return self._measured(run.process, features, components)
+
+    @property
+    def _out(self) -> Path:
+        return self.scratch / "peer" / "out"
+
+    def _command(self, python: str | Path, module: str) -> list[str]:
+        components = str(min(_COMPONENTS, self.count))
+        return [str(python), "-m", f"{_PACKAGE}.{module}", str(self.images), str(self._out), "--components", components]
+
+    def _run(self, command: Sequence[str]) -> ColdRun:
+        shutil.rmtree(self._out.parent, ignore_errors=True)
+        variables = environment(PYSPARK_PYTHON=PYTHON, PYSPARK_DRIVER_PYTHON=PYTHON, **_QUIET)
+        return run_cold(command, self._out.parent, variables, interval=_SECONDS_BETWEEN_LOOKS, size_of=proportional)
+
+    def _table(self, folder: Path) -> "pa.Table":
+        import pyarrow.dataset as ds
+
+        found = ds.dataset(folder, format="parquet")
+        return found.to_table(columns=[name for name in ("path", FEATURES) if name in found.schema.names])
+
+    def _measured(self, run: ColdRun, features: "pa.Table", components: "pa.Table") -> Measured:
+        self.reference.check_paths(components)
+        return Measured(run.seconds, run.memory.peak_of_tree, self.reference.agreement(features))
+
+
+class Extractors:
+    """Storages that hold an exported extractor and nothing else, made once per precision by a run of a few images.
+
+    Args:
+        origin: of the images and the weights.
+        scratch: folder for them.
+    """
+
+    def __init__(self, origin: Source, scratch: Path) -> None:
+        self._origin = origin
+        self._scratch = scratch
+        self._made: dict[str, Storage] = {}
+
+    def at(self, precision: str) -> Storage:
+        if precision not in self._made:
+            images = make_image_set(self._origin, _IMAGES_OF_FIRST_RUN, self._scratch / "first")
+            job = WholeJob(images, _IMAGES_OF_FIRST_RUN, self._origin.weights, self._scratch, precision)
+            _, self._made[precision] = job.cold()
+        return self._made[precision]
+
+
+def contenders(
+    course: Course, extractors: Extractors, peer_precisions: Sequence[str], precisions: Sequence[str]
+) -> dict[str, Callable[[], Outcome]]:
+    """All contenders by name; a peer that fails is an outcome like any other, and the rest still runs."""
+    model, peers = str(course.model), course.peers_python
+    runs: dict[str, Callable[[], Measured]] = {
+        NOTEBOOK: course.notebook,
+        SPARK_KERAS: partial(course.peer, "peer_spark_keras", course.origin.weights, PYTHON),
+    }
+    for precision in peer_precisions:
+        runs[f"{RAY}-{precision}"] = partial(course.peer, "peer_ray", model, peers, precision)
+        runs[f"{DAFT}-{precision}"] = partial(course.peer, "peer_daft", model, peers, precision)
+    for precision in precisions:
+        runs[f"{OURS}-{precision}"] = partial(_with_extractor, course, extractors, precision)
+    for precision in precisions:
+        runs[f"{OURS}-{precision}-{WITH_EXPORT}"] = partial(course.ours, precision, None)
+    return {name: partial(_outcome, run) for name, run in runs.items()}
+
+
+def _with_extractor(course: Course, extractors: Extractors, precision: str) -> Measured:
+    return course.ours(precision, extractors.at(precision))
+
+
+def _outcome(run: Callable[[], Measured]) -> Outcome:
+    try:
+        return run()
+    except (ColdProcessFailed, DifferentImages) as failure:
+        return Failed(str(failure))

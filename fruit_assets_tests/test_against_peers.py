@@ -1,0 +1,176 @@
+"""The comparison with the peers, without the peers: what is compared, what is told, what is left out.
+
+Put here what must hold before hours of measuring are worth anything. That the peers themselves run takes their
+environment: `make bench-peers BENCH="--images 200"`.
+"""
+
+import re
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn.decomposition import PCA
+from sklearn.preprocessing import StandardScaler
+
+from fruit_assets_tests.benchmarks import against_peers, peers_table
+from fruit_assets_tests.benchmarks.cold_process import PROJECT, environment, run_cold
+from fruit_assets_tests.benchmarks.feature_agreement import Agreement, DifferentImages, Reference
+from fruit_assets_tests.benchmarks.memory_watch import proportional, resident
+from fruit_assets_tests.benchmarks.peer_contenders import Course, Failed, Measured, contenders
+from fruit_assets_tests.benchmarks.peer_job import PeerJob, features_of, path_and_label, rows, write_components
+from fruit_assets_tests.benchmarks.peer_ray import blocks
+
+PATHS = ["Training/Apple 1/a.jpg", "Training/Pear/b.jpg", "Test/Pear/c.jpg"]
+# Pinned otherwise for Daft's sake: see requirements-peers.in.
+OTHERWISE_PINNED = {"pyarrow", "tqdm"}
+
+
+@pytest.fixture
+def reference():
+    """Keras' features of two of three images."""
+    return Reference(Path("/set"), frozenset(PATHS), PATHS[:2], np.array([[1.0, 0.0], [0.0, 2.0]], np.float32))
+
+
+def table(paths, features):
+    return rows(paths, [""] * len(paths), np.asarray(features, np.float32))
+
+
+def measured(seconds):
+    return Measured(seconds, 2**30, Agreement(256, 2e-5, 1.0))
+
+
+def pins(file):
+    found = re.findall(r"^([a-z0-9._-]+)==([^ ;\\]+)", (PROJECT / file).read_text(), re.MULTILINE)
+    return dict(found)
+
+
+def test_the_peers_run_on_the_same_versions_as_the_project():
+    ours, theirs = pins("requirements.lock"), pins("fruit_assets_tests/benchmarks/requirements-peers.txt")
+    shared = (ours.keys() & theirs.keys()) - OTHERWISE_PINNED
+    assert shared >= {"numpy", "openvino", "pandas", "pillow", "scikit-learn"}
+    assert {name: theirs[name] for name in shared} == {name: ours[name] for name in shared}
+    assert {"ray", "daft"} <= theirs.keys()
+
+
+def test_features_in_any_order_and_under_any_name_of_a_file_agree(reference):
+    names = [f"file:/set/{PATHS[1]}", f"/set/{PATHS[2]}", PATHS[0]]
+    agreement = reference.agreement(table(names, [[0.0, 2.0], [7.0, 7.0], [1.0, 0.0]]))
+    assert agreement == Agreement(2, 0.0, pytest.approx(1.0))
+
+
+def test_disagreement_is_the_largest_difference_and_the_mean_cosine(reference):
+    agreement = reference.agreement(table(PATHS, [[0.0, 1.0], [0.0, 2.5], [0.0, 0.0]]))
+    assert agreement.largest_difference == pytest.approx(1.0)
+    assert agreement.mean_cosine == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize("paths", [PATHS[:2], [*PATHS, PATHS[0]], [PATHS[0], PATHS[1], PATHS[1]]])
+def test_a_contender_that_did_not_do_each_image_once_is_refused(reference, paths):
+    with pytest.raises(DifferentImages):
+        reference.agreement(table(paths, np.zeros((len(paths), 2))))
+
+
+@pytest.mark.parametrize(
+    "file", ["/a set/x/Apple 1/1.jpg", "file:///a set/x/Apple 1/1.jpg", "file:/a set/x/Apple 1/1.jpg"]
+)
+def test_a_peer_names_images_by_their_path_in_the_set(file):
+    assert path_and_label(Path("/a set"), file) == ("x/Apple 1/1.jpg", "Apple 1")
+
+
+def test_components_of_a_peer_are_those_of_its_standardised_features(tmp_path):
+    features = np.random.default_rng(0).standard_normal((30, 12)).astype(np.float32)
+    job = PeerJob(tmp_path, tmp_path / "out", "", 3, "f32", 1, None)
+    job.features_folder.mkdir(parents=True)
+    for number, part in enumerate((slice(0, 20), slice(20, 30))):
+        names = [f"{row:02}" for row in range(30)[part]]
+        pq.write_table(rows(names, names, features[part]), job.features_folder / f"{number}.parquet")
+    write_components(job)
+    written = pq.read_table(job.out / "components").sort_by("path")
+    expected = PCA(3).fit_transform(StandardScaler().fit_transform(features.astype(np.float64)))
+    found = features_of(written.column("pca_features"))
+    assert written.column("label").to_pylist() == [f"{row:02}" for row in range(30)]
+    np.testing.assert_allclose(np.abs(found), np.abs(expected), atol=1e-4)
+
+
+@given(images=st.integers(1, 100_000), workers=st.integers(1, 64))
+def test_ray_reads_in_blocks_that_hold_images_and_occupy_all_workers(images, workers):
+    count = blocks(images, workers)
+    assert min(images, workers) <= count <= images
+
+
+def test_memory_that_processes_share_counts_once(tmp_path):
+    code = "import os, time; held = bytearray(os.urandom(2**20)) * 150; pid = os.fork(); time.sleep(2)"
+    peaks = [
+        run_cold(
+            [sys.executable, "-c", code], tmp_path, environment(), interval=0.1, size_of=size_of
+        ).memory.peak_of_tree
+        for size_of in (resident, proportional)
+    ]
+    assert peaks[0] > 300 * 2**20 > 200 * 2**20 > peaks[1] > 150 * 2**20
+
+
+def test_a_peer_that_fails_is_told_and_the_others_still_run(tmp_path, reference):
+    course = Course(
+        tmp_path, 3, SimpleNamespace(weights="random"), tmp_path / "x.xml", reference, sys.executable, tmp_path
+    )
+    everybody = contenders(course, None, ["f32"], [])
+    failed = everybody["ray-f32"]()  # no Ray in this environment
+    assert isinstance(failed, Failed)
+    assert "ray" in failed.reason
+    assert list(everybody) == ["notebook", "spark-keras", "ray-f32", "daft-f32"]
+
+
+def test_a_contender_is_left_out_of_the_sizes_above_its_most():
+    everybody = {"notebook": 1, "ours-f32": 2}
+    assert against_peers.within({"notebook": 5000}, 5000, everybody) == everybody
+    assert against_peers.within({"notebook": 5000}, 50000, everybody) == {"ours-f32": 2}
+    with pytest.raises(SystemExit, match="no contender is called notbook"):
+        against_peers.within({"notbook": 5000}, 1000, everybody)
+
+
+def test_the_table_tells_what_was_not_run_and_what_failed_without_a_figure():
+    outcomes = {
+        1000: {"notebook": [measured(100.0)], "ray-f32": [measured(10.0), measured(30.0), measured(20.0)]},
+        5000: {"ray-f32": [measured(90.0), Failed("out of memory")]},
+    }
+    assert len(peers_table.columns([1000, 5000])) == len(peers_table.row("notebook", outcomes))
+    assert peers_table.row("notebook", outcomes)[1:3] == ["100 s, 10/s", "not run"]
+    assert peers_table.row("ray-f32", outcomes) == [
+        "Ray Data, f32",
+        "20 s, 50/s",
+        "failed",
+        "1.0 GiB",
+        "2e-05",
+        "1.0000",
+    ]
+    assert peers_table.row("ours-int8-export", outcomes) == [
+        "ours, int8, with the export",
+        *["not run"] * 2,
+        *["-"] * 3,
+    ]
+
+
+def test_ours_is_held_against_the_better_of_the_two_peers_at_its_own_precision():
+    runs = {
+        "ray-f32": 60.0,
+        "daft-f32": 40.0,
+        "daft-bf16": 30.0,
+        "ours-f32": 20.0,
+        "ours-bf16": 30.0,
+        "ours-int8": 10.0,
+    }
+    ratios = peers_table.ratios({5000: {name: [measured(seconds)] for name, seconds in runs.items()}})
+    assert [(ratio.value, ratio.target) for ratio in ratios] == [(2.0, 1.0), (1.0, 1.0), (4.0, 2.0)]
+    small = peers_table.ratios({1000: {"ray-f32": [measured(1.0)], "ours-f32": [measured(2.0)]}})
+    assert [(ratio.value, ratio.target) for ratio in small] == [(0.5, None)]
+
+
+def test_without_the_peers_environment_the_benchmark_says_how_to_get_it(tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        against_peers.main(["--peers-python", str(tmp_path / "python")])
+    assert "make bench-peers" in capsys.readouterr().err
