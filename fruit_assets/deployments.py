@@ -11,6 +11,7 @@ from fruit_assets.assets.resources import CorePrice, ImageCollection, RunConfigC
 from fruit_assets.emr.cost import load_prices
 from fruit_assets.settings import Settings
 from fruit_assets.spark.resource import ClusterSpark, LocalSpark
+from fruit_assets.spark.s3a_jars import encryption_conf
 from fruit_assets.storage.io_managers import AssetStorage, VersionIOManager
 
 # Nodes of a cluster have their own disk; the orchestrator's cache folder means nothing there.
@@ -77,5 +78,8 @@ def _emr(settings: Settings) -> dict[str, Any]:
         environment=settings.for_cluster(),
         package="fruit_assets",
         modules=list(_MODULES_ON_NODES),
+        encryption=settings.encryption,
+        spark_conf=encryption_conf(settings.sse, settings.kms_key_id),
+        prices=settings.prices,
     )
     return {"spark": ClusterSpark(), "worker_cache": WorkerCache(folder=_CLUSTER_CACHE), "step_launcher": launcher}

@@ -20,7 +20,7 @@ _S3_URI = r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/.*)?"
 _PREFIX = "FRUIT_ASSETS_"
 _KNOWN = {
     "DEPLOYMENT", "IMAGES", "STORAGE", "WEIGHTS", "STAGING", "EMR_CLUSTER", "KEEP_VERSIONS", "SSE", "KMS_KEY_ID",
-    "DRIVER_MEMORY", "CACHE", "REFRESH_BUDGET", "TEST_DATA",
+    "DRIVER_MEMORY", "CACHE", "REFRESH_BUDGET", "PRICES", "TEST_DATA",
 }  # fmt: skip
 
 
@@ -42,6 +42,7 @@ class Settings:
         refresh_budget: cron schedule (UTC); automation refreshes the graph at most once per tick of it.
         driver_memory: heap of the local Spark, such as `4g`; None is chosen from the machine.
         cache: folder for what can be rebuilt (jars, compiled models, class data).
+        prices: JSON file with prices of instances that override those of the package; None has none.
         java_home: `JAVA_HOME`, as Spark's launcher reads it.
         aws_endpoint_url: `AWS_ENDPOINT_URL_S3` or `AWS_ENDPOINT_URL`; None is AWS itself.
         aws_region: `AWS_REGION` or `AWS_DEFAULT_REGION`.
@@ -60,6 +61,7 @@ class Settings:
     driver_memory: str | None
     cache: Path
     refresh_budget: str = "0 * * * *"
+    prices: str | None = None
     java_home: str | None = None
     aws_endpoint_url: str | None = None
     aws_region: str | None = None
@@ -67,6 +69,12 @@ class Settings:
     @property
     def uses_s3(self) -> bool:
         return any(uri.startswith("s3://") for uri in (self.images, self.storage))
+
+    @property
+    def encryption(self) -> dict[str, str]:
+        """What a PutObject request says about encryption; empty leaves it to the bucket."""
+        asked = {"ServerSideEncryption": self.sse, "SSEKMSKeyId": self.kms_key_id}
+        return {name: value for name, value in asked.items() if value}
 
     def for_cluster(self) -> dict[str, str]:
         """The variables that make a process on the cluster load these same settings; no secret among them."""
@@ -112,6 +120,7 @@ def load_settings(environment: Mapping[str, str] | None = None, folder: Path | N
         cache=Path(reader.text("CACHE") or Path.home() / ".cache" / "fruit_assets").expanduser(),
         refresh_budget=reader.matching("REFRESH_BUDGET", r"\S+( \S+){4}", "use five cron fields, such as 0 * * * *")
         or "0 * * * *",
+        prices=reader.file("PRICES"),
         java_home=variables.get("JAVA_HOME") or None,
         aws_endpoint_url=variables.get("AWS_ENDPOINT_URL_S3") or variables.get("AWS_ENDPOINT_URL") or None,
         aws_region=variables.get("AWS_REGION") or variables.get("AWS_DEFAULT_REGION") or None,
@@ -159,6 +168,13 @@ class _Reader:
         else:
             return str((self._folder / Path(value).expanduser()).resolve())
         return value.rstrip("/")
+
+    def file(self, name: str) -> str | None:
+        value = self.text(name)
+        path = (self._folder / Path(value).expanduser()).resolve()
+        if value and not path.is_file():
+            self._wrong(name, value, "there is no such file")
+        return str(path) if value else None
 
     def weights(self) -> str:
         value = self.text("WEIGHTS") or "imagenet"

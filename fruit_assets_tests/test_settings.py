@@ -52,12 +52,13 @@ def test_all_wrong_settings_are_told_at_once_each_with_its_value_and_what_to_wri
         "FRUIT_ASSETS_SSE": "rot13",
         "FRUIT_ASSETS_KMS_KEY_ID": "alias/key",
         "FRUIT_ASSETS_DRIVER_MEMORY": "lots",
+        "FRUIT_ASSETS_PRICES": "nowhere.json",
         "FRUIT_ASSETS_STORGE": "typo",
     }
     with pytest.raises(SettingsError) as caught:
         load_settings(wrong, tmp_path)
     text = str(caught.value)
-    assert text.startswith("11 setting(s) need attention:")
+    assert text.startswith("12 setting(s) need attention:")
     for name, value in wrong.items():
         lines = [line for line in text.splitlines() if f"  - {name} " in line]
         assert len(lines) == 1, name

@@ -13,13 +13,14 @@ from rich.table import Table
 from fruit_assets.deploy.cluster_size import SPEC
 from fruit_assets.emr.cluster import Clusters
 from fruit_assets.emr.cluster_spec import deployed_spec
-from fruit_assets.emr.cost import cost_between
+from fruit_assets.emr.cost import Prices, cost_between, load_prices
 from fruit_assets.emr.ec2 import ClusterFacts, EmrOnEc2
 from fruit_assets.emr.objects import Objects
 from fruit_assets.errors import FruitAssetsError, PermanentError
 from fruit_assets.settings import Settings, load_settings
 
 _POLL_SECONDS = 10.0
+_LOG_SECONDS = 360.0  # EMR uploads the log of a failed bootstrap action within five minutes
 
 
 @click.group()
@@ -57,7 +58,8 @@ def status() -> None:
         return
     table = Table("Cluster", "Name", "State", "Steps", "Machines", "USD an hour", title="EMR clusters")
     for facts in found:
-        table.add_row(facts.cluster_id, facts.name, facts.state, *_load(EmrOnEc2(facts.cluster_id)))
+        load = _load(EmrOnEc2(facts.cluster_id), load_prices(settings.prices))
+        table.add_row(facts.cluster_id, facts.name, facts.state, *load)
         if facts.reason.strip():
             table.add_row("", facts.reason, "", "", "", "")
     Console().print(table)
@@ -93,7 +95,7 @@ def _settings() -> tuple[Settings, Objects]:
         raise PermanentError(
             "FRUIT_ASSETS_STAGING is not set: it names s3://bucket/prefix. `fruit-assets deploy` makes one and sets it."
         )
-    return settings, Objects(settings.staging)
+    return settings, Objects(settings.staging, encryption=settings.encryption)
 
 
 def _wait(compute: EmrOnEc2) -> None:
@@ -102,8 +104,9 @@ def _wait(compute: EmrOnEc2) -> None:
     while state not in ("RUNNING", "WAITING"):
         facts = compute.describe()
         if not facts.is_alive:
-            trouble = compute.trouble()
-            raise PermanentError(trouble[0] if trouble else f"{compute.cluster_id} is {facts.state}.")
+            console.print(f"{time.monotonic() - began:4.0f} s  {facts.state}; looking for its logs")
+            trouble = compute.trouble(_LOG_SECONDS)
+            raise PermanentError(trouble.message if trouble else f"{compute.cluster_id} is {facts.state}.")
         if facts.state != state:
             state = facts.state
             console.print(f"{time.monotonic() - began:4.0f} s  {state}")
@@ -111,7 +114,7 @@ def _wait(compute: EmrOnEc2) -> None:
             time.sleep(_POLL_SECONDS)
 
 
-def _load(compute: EmrOnEc2) -> tuple[str, str, str]:
+def _load(compute: EmrOnEc2, prices: Prices) -> tuple[str, str, str]:
     """Steps at work, machines by type, and their price, as far as they may be asked for."""
     try:
         steps = str(len(compute.names(("PENDING", "RUNNING"))))
@@ -121,7 +124,7 @@ def _load(compute: EmrOnEc2) -> tuple[str, str, str]:
     now = datetime.now(UTC)
     kinds = [f"{machine.instance_type} {machine.market.lower()}" for machine in running]
     machines = ", ".join(f"{kinds.count(kind)} {kind}" for kind in sorted(set(kinds)))
-    cost = cost_between(now, now + timedelta(hours=1), running)
+    cost = cost_between(now, now + timedelta(hours=1), running, prices)
     unknown = f" + {', '.join(cost.unpriced)}" if cost.unpriced else ""
     return steps, machines or "none yet", f"{cost.usd:.2f}{unknown}"
 

@@ -24,7 +24,7 @@ def start(kind: str) -> tuple[str, bool]:
     settings = load_settings()
     if settings.staging is None:
         raise PermanentError("FRUIT_ASSETS_STAGING is not set: run `fruit-assets deploy`, which writes it to .env.")
-    staging = Objects(settings.staging)
+    staging = Objects(settings.staging, encryption=settings.encryption)
     compute, is_new = Clusters(staging).find_or_create(deployed_spec(SPECS[kind], staging, None, {}))
     return compute.cluster_id, is_new
 

@@ -105,7 +105,9 @@ def translate(error: Exception, operation: str, *, repeatable: bool = True) -> P
         BotoCoreError,
         ClientError,
         ConnectionClosedError,
+        FlexibleChecksumError,
         HTTPClientError,
+        IncompleteReadError,
         NoCredentialsError,
         NoRegionError,
         ParamValidationError,
@@ -125,6 +127,8 @@ def translate(error: Exception, operation: str, *, repeatable: bool = True) -> P
         if lost and not repeatable:
             return LostAnswerError(f"{operation}: the connection broke before AWS answered ({error}).")
         return TransientError(f"{operation}: AWS cannot be reached ({error}).")
+    if isinstance(error, IncompleteReadError | FlexibleChecksumError):
+        return TransientError(f"{operation}: the answer broke off or arrived damaged ({error}).")
     if isinstance(error, BotoCoreError):
         return PermanentError(f"{operation}: {error}")
     return None

@@ -3,6 +3,7 @@
 Put here the escalation. Why a step is cancelled is decided by whoever watches it.
 """
 
+import contextlib
 import time
 
 from dagster._core.errors import DagsterExecutionInterruptedError
@@ -65,7 +66,9 @@ def cancel_step(
 def _final_state(board: StepBoard, step_id: str, patience: float) -> str | None:
     deadline = time.monotonic() + patience
     while time.monotonic() < deadline:
-        status = board.status(step_id)
+        status = None
+        with contextlib.suppress(TransientError):  # a throttled question is asked again, it is no reason to kill
+            status = board.status(step_id)
         if status is not None and status.is_final:
             return status.state
         pause(0.5)

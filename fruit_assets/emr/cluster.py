@@ -4,6 +4,7 @@ Put here how a cluster comes to be, is found and ended. What it is made of is `c
 what it does is `ec2.py`.
 """
 
+import hashlib
 import json
 import random
 import time
@@ -16,6 +17,9 @@ from fruit_assets.emr.cluster_spec import SPEC_TAG, ClusterSpec
 from fruit_assets.emr.ec2 import ALIVE, ClusterFacts, EmrOnEc2
 from fruit_assets.emr.objects import Objects
 from fruit_assets.errors import PermanentError, TransientError
+
+# Two projects in one account have a staging bucket each: neither may use or end the other's clusters.
+OWNER_TAG = "dagster-emr-staging"
 
 # RunJobFlow has no client token, so two callers would make two clusters. One object in the staging bucket
 # per spec says who makes it; S3's conditional PUT lets one writer win. A claim older than this is abandoned.
@@ -34,6 +38,8 @@ class Clusters:
         self._staging = staging
         self._region = region
         self._emr = EmrOnEc2("", region)
+        # A hash, because tags do not take every character that a prefix may have.
+        self._owner = hashlib.sha256(staging.uri.encode()).hexdigest()[:16]
 
     def given(self, cluster_id: str) -> EmrOnEc2:
         """The cluster with this id.
@@ -44,7 +50,7 @@ class Clusters:
         compute = EmrOnEc2(cluster_id, self._region)
         trouble = compute.trouble()
         if trouble is not None:
-            raise PermanentError(trouble[0])
+            raise PermanentError(trouble.message)
         return compute
 
     def find_or_create(self, spec: ClusterSpec) -> tuple[EmrOnEc2, bool]:
@@ -74,7 +80,7 @@ class Clusters:
         return min(usable, key=lambda facts: facts.state != "WAITING", default=None)
 
     def ours(self, name: str | None = None) -> Iterator[ClusterFacts]:
-        """Living clusters that we made: they carry our tag. With a name, only those of that name."""
+        """Living clusters that we made: they carry our tags. With a name, only those of that name."""
         for row in self._listed():
             if name is not None and row.get("Name") != name:
                 continue
@@ -82,21 +88,24 @@ class Clusters:
                 facts = EmrOnEc2(row["Id"], self._region).describe()
             except AwsRefusedError:
                 continue  # a policy that knows our tag refuses other people's clusters: not ours
-            if facts.is_alive and SPEC_TAG in facts.tags:
+            if facts.is_alive and self._is_ours(facts):
                 yield facts
 
     def terminate(self, cluster_id: str) -> None:
         """End a cluster we made; never another.
 
         Raises:
-            PermanentError: the cluster does not carry our tag, or is protected.
+            PermanentError: the cluster does not carry our tags, or is protected.
         """
         facts = EmrOnEc2(cluster_id, self._region).describe()
-        if SPEC_TAG not in facts.tags:
+        if not self._is_ours(facts):
             raise PermanentError(
                 f"Cluster {cluster_id} was not made by this project, so it is not terminated from here."
             )
         call(self._emr.emr.terminate_job_flows, JobFlowIds=[cluster_id])
+
+    def _is_ours(self, facts: ClusterFacts) -> bool:
+        return SPEC_TAG in facts.tags and facts.tags.get(OWNER_TAG) == self._owner
 
     def _create(self, spec: ClusterSpec, name: str, etag: str) -> EmrOnEc2:
         """Make the cluster; the claim is ours. It is given back when EMR refuses, and settled when it agrees."""
@@ -109,9 +118,10 @@ class Clusters:
         return EmrOnEc2(cluster_id, self._region)
 
     def _run_job_flow(self, spec: ClusterSpec) -> str:
+        request = spec.run_job_flow({OWNER_TAG: self._owner})
         while True:
             try:
-                answer = call(self._emr.emr.run_job_flow, repeatable=False, **spec.run_job_flow())
+                answer = call(self._emr.emr.run_job_flow, repeatable=False, **request)
                 return str(answer["JobFlowId"])
             except LostAnswerError:
                 # The cluster may exist: only when it does not show up is it safe to ask again.
@@ -132,7 +142,7 @@ class Clusters:
             facts = EmrOnEc2(cluster_id, self._region).describe()
         except PermanentError:
             return None  # forgotten by EMR, or of another account: as good as ended
-        return facts if facts.is_alive and SPEC_TAG in facts.tags else None
+        return facts if facts.is_alive and self._is_ours(facts) else None
 
     def _listed(self) -> Iterator[dict[str, Any]]:
         marker: dict[str, Any] = {}

@@ -44,10 +44,10 @@ class ClusterSpec:
     def name(self) -> str:
         return f"{self.parameters.get('Name', 'dagster')}-{self.digest}"
 
-    def run_job_flow(self) -> dict[str, Any]:
+    def run_job_flow(self, more_tags: Mapping[str, str] | None = None) -> dict[str, Any]:
         """The parameters of RunJobFlow, with what holds for every cluster of ours."""
         tags = {tag["Key"]: tag["Value"] for tag in self.parameters.get("Tags", [])}
-        tags |= {SPEC_TAG: self.digest, MANAGED_POLICY_TAG: "true"}
+        tags |= {SPEC_TAG: self.digest, MANAGED_POLICY_TAG: "true", **(more_tags or {})}
         instances = {**self.parameters["Instances"], "KeepJobFlowAliveWhenNoSteps": True}
         idle = self.parameters.get("AutoTerminationPolicy") or {"IdleTimeout": DEFAULT_IDLE_SECONDS}
         return {

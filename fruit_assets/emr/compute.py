@@ -37,7 +37,7 @@ class Submission:
 
 @dataclass(frozen=True)
 class StepStatus:
-    """What EMR last said about a step. States EMR adds in future are kept as they come."""
+    """What EMR last said about a step. States EMR adds in future are kept as they come; `started` is in ISO form."""
 
     step_id: str
     state: str
@@ -45,10 +45,26 @@ class StepStatus:
     failure: str = ""
     log_file: str = ""
     applications: tuple[str, ...] = ()
+    started: str = ""
 
     @property
     def is_final(self) -> bool:
         return self.state in FINAL_STATES
+
+
+@dataclass(frozen=True)
+class Trouble:
+    """Why a place can take no more steps.
+
+    Attributes:
+        message: what happened and what to do.
+        may_help: waiting or retrying can help.
+        is_orderly: nothing failed, it was ended: for being idle, or by a person.
+    """
+
+    message: str
+    may_help: bool
+    is_orderly: bool = False
 
 
 class Compute(Protocol):
@@ -73,8 +89,11 @@ class Compute(Protocol):
     def cancel_command(self, step_id: str) -> str:
         """What a person types to cancel the step by hand."""
 
-    def trouble(self) -> tuple[str, bool] | None:
-        """What is wrong with the place itself, and whether waiting or retrying can help; None when it is well."""
+    def trouble(self, patience: float = 0.0) -> Trouble | None:
+        """What is wrong with the place itself; None when it is well.
+
+        With `patience` it waits so many seconds for the logs that explain the trouble.
+        """
 
     def log_tails(self, step_id: str) -> dict[str, str]:
         """The ends of the step's own logs, by name, as far as they have arrived; empty while they have not."""

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
 from importlib.resources import files
+from itertools import pairwise
 from pathlib import Path
 
 from fruit_assets.errors import InputError
@@ -44,6 +45,20 @@ class Cost:
     hours: Mapping[str, float]
     unpriced: tuple[str, ...]
     prices_of: str
+
+
+@dataclass(frozen=True)
+class Spent:
+    """What a cluster cost while one step ran on it; times are seconds since the epoch."""
+
+    cluster: str
+    start: float
+    end: float
+    usd: float
+
+    @property
+    def usd_per_second(self) -> float:
+        return self.usd / max(1e-9, self.end - self.start)
 
 
 @dataclass(frozen=True)
@@ -110,6 +125,20 @@ def cost_between(
             unpriced.add(instance.instance_type)
         usd += (rate or 0.0) * spent
     return Cost(usd, hours, tuple(sorted(unpriced)), prices.date)
+
+
+def spent_together(spent: Iterable[Spent]) -> float:
+    """Dollars of several steps: time in which steps ran side by side on a cluster is paid once."""
+    usd = 0.0
+    by_cluster: dict[str, list[Spent]] = {}
+    for item in spent:
+        by_cluster.setdefault(item.cluster, []).append(item)
+    for items in by_cluster.values():
+        moments = sorted({moment for item in items for moment in (item.start, item.end)})
+        for start, end in pairwise(moments):
+            rates = [item.usd_per_second for item in items if item.start <= start and end <= item.end]
+            usd += (end - start) * max(rates, default=0.0)
+    return usd
 
 
 def cost_of(seconds: float, instances: Mapping[str, int], *, spot: bool = False, prices: Prices | None = None) -> Cost:

@@ -11,14 +11,16 @@ from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any
 
-from fruit_assets.emr.calls import AwsRefusedError, LostAnswerError, call, client
-from fruit_assets.emr.compute import StepStatus, Submission
+from fruit_assets.emr.calls import AwsRefusedError, LostAnswerError, call, client, pause
+from fruit_assets.emr.compute import StepStatus, Submission, Trouble
 from fruit_assets.emr.cost import RunningInstance
 from fruit_assets.emr.logs import bootstrap_errors, step_log_tails
 from fruit_assets.errors import PermanentError, TransientError
 
 # EMR counts every string of HadoopJarStep together (AddJobFlowSteps).
 MAX_STEP_CHARACTERS = 10_240
+# What the code of a StateChangeReason ends with when something went wrong; other clusters were ended in order.
+_FAILED = ("_FAILURE", "_ERROR", "_TIMEOUT")
 ALIVE = ("STARTING", "BOOTSTRAPPING", "RUNNING", "WAITING")
 
 
@@ -68,9 +70,12 @@ class EmrOnEc2:
                 )
                 return str(answer["StepIds"][0])
             except LostAnswerError:
-                started = self.find(submission.name)
-                if started is not None:
-                    return started
+                # The step may exist: only when it does not show up is it safe to ask again.
+                for wait in (0.0, 2.0, 4.0):
+                    pause(wait)
+                    started = self.find(submission.name)
+                    if started is not None:
+                        return started
 
     def find(self, name: str) -> str | None:
         steps = call(self.emr.list_steps, ClusterId=self.cluster_id).get("Steps", [])
@@ -78,7 +83,8 @@ class EmrOnEc2:
 
     def statuses(self, wanted: Sequence[str] = ()) -> dict[str, StepStatus]:
         chosen: dict[str, Any] = {"StepIds": list(wanted[:10])} if wanted else {}
-        steps = call(self.emr.list_steps, ClusterId=self.cluster_id, **chosen).get("Steps", [])
+        # Little patience: whoever waits for a step has its events to read meanwhile, and asks again soon.
+        steps = call(self.emr.list_steps, ClusterId=self.cluster_id, patience=3, **chosen).get("Steps", [])
         return {step["Id"]: _status(step) for step in steps}
 
     def names(self, states: Sequence[str]) -> dict[str, str]:
@@ -126,17 +132,20 @@ class EmrOnEc2:
         self.__dict__["_log_uri"] = facts.log_uri  # fills the cached property: one question less for EMR
         return facts
 
-    def trouble(self) -> tuple[str, bool] | None:
+    def trouble(self, patience: float = 0.0) -> Trouble | None:
         facts = self.describe()
         if facts.is_alive:
             return None
-        bootstrap = bootstrap_errors(facts.log_uri, self.cluster_id) if "BOOTSTRAP" in facts.reason.upper() else ""
+        bootstrap = ""
+        if "BOOTSTRAP" in facts.reason.upper():
+            bootstrap = bootstrap_errors(facts.log_uri, self.cluster_id, self._region, patience)
         advice, may_help = _advice(facts.reason)
         parts = [f"Cluster {self.cluster_id} is {facts.state}.", facts.reason, bootstrap, advice]
-        return " ".join(part for part in parts if part), may_help
+        is_orderly = not any(ending in facts.reason for ending in _FAILED)
+        return Trouble(" ".join(part for part in parts if part), may_help, is_orderly)
 
     def log_tails(self, step_id: str) -> dict[str, str]:
-        return step_log_tails(self._log_uri, self.cluster_id, step_id)
+        return step_log_tails(self._log_uri, self.cluster_id, step_id, self._region)
 
     def links(self, step_id: str) -> dict[str, str]:
         region = self.emr.meta.region_name
@@ -186,6 +195,7 @@ def _status(step: dict[str, Any]) -> StepStatus:
     status = step.get("Status", {})
     failure = status.get("FailureDetails") or {}
     said = [failure.get("Reason", ""), failure.get("Message", "")]
+    started = (status.get("Timeline") or {}).get("StartDateTime")
     return StepStatus(
         step_id=step["Id"],
         state=status.get("State", "UNKNOWN"),
@@ -193,6 +203,7 @@ def _status(step: dict[str, Any]) -> StepStatus:
         failure=": ".join(part for part in said if part),
         log_file=failure.get("LogFile", "") or "",
         applications=tuple((step.get("AdditionalInfo") or {}).get("ResourceManagerApplicationIds", [])),
+        started=started.isoformat() if started else "",
     )
 
 

@@ -4,34 +4,31 @@ Put here the course of an attempt. What its end means is `watching.py`; how fail
 Dagster's is `step_launcher.py`.
 """
 
-import hashlib
 import json
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dagster._core.events import DagsterEvent, EngineEventData
 from dagster._core.events.log import EventLogEntry
 from dagster._core.execution.context.system import StepExecutionContext
 
-from fruit_assets.emr.calls import pause
+from fruit_assets.emr.calls import AwsRefusedError, pause
 from fruit_assets.emr.cancelling import CancelFailedError, cancel_step
 from fruit_assets.emr.compute import Compute, Submission
 from fruit_assets.emr.lifeline import CANCEL, Heartbeat
-from fruit_assets.emr.messages import sealed
 from fruit_assets.emr.objects import Objects
-from fruit_assets.emr.packaging import build_package, ship
+from fruit_assets.emr.poller import StepBoard
 from fruit_assets.emr.reporting import StepReport
-from fruit_assets.emr.requests import Attempt, checked_environment, pack_request
-from fruit_assets.emr.versions import orchestrator_versions
-from fruit_assets.emr.watching import Watch, start_watch
-from fruit_assets.errors import FruitAssetsError
+from fruit_assets.emr.requests import Attempt
+from fruit_assets.emr.sending import sent
+from fruit_assets.emr.streams import EventReader, OutputReader
+from fruit_assets.emr.watching import Watch
+from fruit_assets.errors import FruitAssetsError, PermanentError, TransientError
 
 if TYPE_CHECKING:
     from fruit_assets.emr.step_launcher import EmrPySparkStepLauncher
 
-HOME = __name__.rpartition(".")[0]  # this package's import name, on the cluster too
 _SUBMITTED = "step.json"
 
 
@@ -41,8 +38,9 @@ class Flight:
     def __init__(self, launcher: "EmrPySparkStepLauncher", context: StepExecutionContext) -> None:
         self._launcher = launcher
         self._context = context
-        self._staging = Objects(launcher.staging, launcher.region)
+        self._staging = Objects(launcher.staging, launcher.region, launcher.encryption)
         self._compute: Compute | None = None
+        self._attempt: Attempt | None = None
         self._submission: Submission | None = None
         self._step_id: str | None = None
         self._watch: Watch | None = None
@@ -54,17 +52,18 @@ class Flight:
         Raises:
             PermanentError, TransientError: see `Watch`; whatever else is raised, the step is cancelled first.
         """
-        checked_environment(self._launcher.environment)
-        compute, origin = self._launcher.compute(self._staging)
-        self._compute = compute
-        attempt, objects = self._open_attempt(compute)
+        self._launcher.check()
+        self._compute, origin = self._launcher.compute(self._staging)
+        attempt, objects = self._open_attempt(self._compute)
+        self._attempt = attempt
         heartbeat = Heartbeat(objects, self._launcher.heartbeat_seconds)
         try:
-            step_id = self._send(compute, attempt, objects)
-            yield self._said_started(compute, step_id, origin)
-            yield from self._told(compute, attempt, objects, step_id)
+            self._submission = sent(self._launcher, self._context, self._staging, attempt)
+            origin = self._submit(objects, self._submission, origin)
+            yield self._said_started(origin)
+            yield from self._told(attempt, objects)
         except BaseException as error:
-            self._cancel(compute, objects, error)
+            self._cancel(objects, error)
             raise
         finally:
             heartbeat.stop()
@@ -80,7 +79,8 @@ class Flight:
             self._context.log.error(f"{error} Its own logs arrive within minutes; waiting for them.")
             tails = self._emr_logs(self._compute, self._step_id)
         try:
-            return self._report.failure_metadata(self._watch, tails)
+            costs = self._report.settle(self._attempt, status) if self._attempt else {}
+            return {**self._report.failure_metadata(self._watch, tails), **costs}
         except FruitAssetsError as problem:
             return {"emr/step": self._step_id, "emr/cluster": self._compute.target_id, "emr/problem": str(problem)}
 
@@ -106,48 +106,44 @@ class Flight:
             if status is not None and not status.is_final:
                 cancel_step(compute, self._staging, objects, step_id, "resumed", self._launcher.cancel_seconds)
 
-    def _send(self, compute: Compute, attempt: Attempt, objects: Objects) -> str:
-        launcher = self._launcher
-        package = build_package([HOME, launcher.package])
-        main = Path(__file__).with_name("remote_main.py").read_bytes()
-        main_name = f"code/main-{hashlib.sha256(main).hexdigest()}.py"
-        if self._staging.age(main_name) is None:
-            self._staging.put(main_name, main)
-        code = ship(package, self._staging)
-        facts = {
-            "home": HOME,
-            "packages": list(package.names),
-            "code": {"uri": code, "sha256": package.sha256},
-            "versions": orchestrator_versions(HOME.partition(".")[0]),
-            "modules": launcher.modules,
-            "environment": checked_environment(launcher.environment),
-            "heartbeat_seconds": launcher.heartbeat_seconds,
-        }
-        request = sealed(pack_request(self._context, package=launcher.package, attempt=attempt, facts=facts))
-        objects.put("request.json", request)
-        argument = f"{objects.uri_of('request.json')}#sha256={hashlib.sha256(request).hexdigest()}"
-        self._submission = Submission(
-            attempt.emr_name,
-            self._staging.uri_of(main_name),
-            [argument],
-            code,
-            launcher.spark_conf,
-            launcher.deploy_mode,
-        )
-        self._step_id = compute.submit(self._submission)
-        objects.put(_SUBMITTED, json.dumps({"cluster": compute.target_id, "step": self._step_id}).encode())
-        return self._step_id
+    def _submit(self, objects: Objects, submission: Submission, origin: str) -> str:
+        """Start the step; returns where its cluster came from.
 
-    def _told(self, compute: Compute, attempt: Attempt, objects: Objects, step_id: str) -> Iterator[DagsterEvent]:
-        ids = (attempt.run_id, attempt.step_key, step_id)
-        launcher = self._launcher
-        watch = start_watch(compute, self._staging, objects, ids, launcher.poll_seconds, launcher.max_runtime_seconds)
+        A cluster that was found may be ending for having been idle: then another takes its place.
+        """
+        for last in (False, False, True):
+            compute = self._current()
+            try:
+                self._step_id = compute.submit(submission)
+                break
+            except AwsRefusedError as refusal:
+                trouble = compute.trouble(self._launcher.log_wait_seconds)
+                if trouble is None:
+                    raise
+                if last or self._launcher.cluster_id or not trouble.is_orderly:
+                    raise (TransientError if trouble.may_help else PermanentError)(trouble.message) from refusal
+            self._compute, origin = self._launcher.compute(self._staging)
+        objects.put(_SUBMITTED, json.dumps({"cluster": self._current().target_id, "step": self._step_id}).encode())
+        return origin
+
+    def _told(self, attempt: Attempt, objects: Objects) -> Iterator[DagsterEvent]:
+        launcher, compute, step_id = self._launcher, self._current(), str(self._step_id)
+        watch = Watch(
+            compute=compute,
+            board=StepBoard(compute, self._staging, launcher.poll_seconds),
+            reader=EventReader(objects, attempt.run_id, attempt.step_key),
+            stdout=OutputReader(objects, "stdout"),
+            stderr=OutputReader(objects, "stderr"),
+            step_id=step_id,
+            max_runtime=launcher.max_runtime_seconds,
+            log_patience=launcher.log_wait_seconds,
+        )
         self._watch = watch
         self._report = StepReport(compute, step_id, self._staging.at(f"runs/{attempt.run_id}"), launcher.prices)
         for entry in watch.events():
-            yield from self._passed_on(self._report.enriched(entry))
+            yield from self._passed_on(self._report.enriched(entry, watch.status))
         held = watch.conclude()
-        costs = self._report.settle(f"{attempt.prefix.rpartition('/')[0].rpartition('/')[2]}-{attempt.name}")
+        costs = self._report.settle(attempt, watch.status)
         if costs:
             yield self._engine_event(f"Step {step_id} cost about ${costs['emr/cost_usd']:.4f}.", costs)
         if held is not None:
@@ -160,11 +156,11 @@ class Flight:
         if event is not None and event.step_key == self._context.step.key:
             yield event
 
-    def _cancel(self, compute: Compute, objects: Objects, error: BaseException) -> None:
+    def _cancel(self, objects: Objects, error: BaseException) -> None:
         """End the step; the error that led here stays the one people see."""
         if self._submission is None or (self._watch is not None and self._watch.has_ended):
             return
-        log, reason = self._context.log, str(error) or type(error).__name__
+        log, reason, compute = self._context.log, str(error) or type(error).__name__, self._current()
         try:
             step_id = self._step_id or compute.find(self._submission.name)
             if step_id is None:
@@ -188,8 +184,12 @@ class Flight:
                 return tails
             pause(min(5.0, self._launcher.log_wait_seconds))
 
-    def _said_started(self, compute: Compute, step_id: str, origin: str) -> DagsterEvent:
-        self._step_id = step_id
+    def _current(self) -> Compute:
+        assert self._compute is not None  # noqa: S101  `events` sets it before anything else
+        return self._compute
+
+    def _said_started(self, origin: str) -> DagsterEvent:
+        compute, step_id = self._current(), str(self._step_id)
         report = StepReport(compute, step_id, self._staging, None)
         return self._engine_event(f"EMR step {step_id} on cluster {compute.target_id}, {origin}.", report.place())
 

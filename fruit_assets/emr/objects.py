@@ -3,14 +3,16 @@
 Put here what is asked of S3. What the objects mean (requests, events, locks) lives with their owners.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
-from functools import cached_property
-from typing import Any
+from functools import cached_property, partial
+from typing import Any, TypeVar
 
 from fruit_assets.emr.calls import AwsRefusedError, call, client
 from fruit_assets.errors import PermanentError
+
+T = TypeVar("T")
 
 _ABSENT = ("NoSuchKey", "404", "NotFound")
 _LOST_RACE = ("PreconditionFailed", "ConditionalRequestConflict", "412", "409")
@@ -31,22 +33,24 @@ class Objects:
     Args:
         uri: `s3://bucket/prefix`; the prefix may be empty.
         region: region of the bucket; None leaves it to boto3.
+        encryption: `ServerSideEncryption` and `SSEKMSKeyId` asked of S3 on every write; empty leaves it to the bucket.
     """
 
-    def __init__(self, uri: str, region: str | None = None) -> None:
+    def __init__(self, uri: str, region: str | None = None, encryption: Mapping[str, str] | None = None) -> None:
         self.uri = uri.rstrip("/")
         self.bucket, _, prefix = self.uri.removeprefix("s3://").partition("/")
         if not uri.startswith("s3://") or not self.bucket:
             raise PermanentError(f"{uri!r} is not an S3 place: use s3://bucket/prefix.")
         self._prefix = f"{prefix}/" if prefix else ""
         self._region = region
+        self._encryption = dict(encryption or {})
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in self.__dict__.items() if name != "_s3"}
 
     def at(self, name: str) -> "Objects":
         """The objects one level down."""
-        below = Objects(f"{self.uri}/{name}", self._region)
+        below = Objects(f"{self.uri}/{name}", self._region, self._encryption)
         below.__dict__["_s3"] = self._s3
         return below
 
@@ -55,7 +59,7 @@ class Objects:
 
     def put(self, name: str, body: bytes) -> str:
         """Write an object; returns its ETag."""
-        return str(self._call("put_object", name, Body=body)["ETag"])
+        return str(self._call("put_object", name, Body=body, **self._encryption)["ETag"])
 
     def put_if(self, name: str, body: bytes, *, etag: str | None) -> str | None:
         """Write only when nothing is there (`etag` None) or `etag` is still current. None: another writer won.
@@ -65,7 +69,7 @@ class Objects:
         """
         condition = {"IfNoneMatch": "*"} if etag is None else {"IfMatch": etag}
         try:
-            return str(self._call("put_object", name, Body=body, **condition)["ETag"])
+            return str(self._call("put_object", name, Body=body, **condition, **self._encryption)["ETag"])
         except AwsRefusedError as refusal:
             # IfMatch on an object that was deleted meanwhile answers "not found": the race is lost all the same.
             if refusal.code not in _LOST_RACE and (etag is None or refusal.code not in _ABSENT):
@@ -76,12 +80,11 @@ class Objects:
     def get(self, name: str) -> StoredObject | None:
         """Read an object; None when there is none."""
         try:
-            answer = self._call("get_object", name)
+            return self._explained(partial(call, self._get_object, Bucket=self.bucket, Key=self._prefix + name))
         except AwsRefusedError as refusal:
             if refusal.code in _ABSENT:
                 return None
             raise
-        return StoredObject(answer["Body"].read(), answer.get("ETag", ""), _age(answer))
 
     def age(self, name: str) -> float | None:
         """Seconds since the object was last written, by S3's clock; None when there is none."""
@@ -109,18 +112,22 @@ class Objects:
     def _s3(self) -> Any:
         return client("s3", self._region)
 
+    def _get_object(self, **place: str) -> StoredObject:
+        """In one piece, so that a connection that breaks in the middle of the body is tried again too."""
+        answer = self._s3.get_object(**place)
+        return StoredObject(answer["Body"].read(), answer.get("ETag", ""), _age(answer))
+
     def _listing(self, below: str, token: dict[str, Any]) -> dict[str, Any]:
-        return self._explained(
-            lambda: call(self._s3.list_objects_v2, Bucket=self.bucket, Prefix=self._prefix + below, **token)
-        )
+        listing = partial(call, self._s3.list_objects_v2, Bucket=self.bucket, Prefix=self._prefix + below, **token)
+        return self._explained(listing)
 
     def _call(self, method: str, name: str, **arguments: Any) -> dict[str, Any]:
         function = getattr(self._s3, method)
-        return self._explained(lambda: call(function, Bucket=self.bucket, Key=self._prefix + name, **arguments))
+        return self._explained(partial(call, function, Bucket=self.bucket, Key=self._prefix + name, **arguments))
 
-    def _explained(self, attempt: Any) -> dict[str, Any]:
+    def _explained(self, attempt: Callable[[], T]) -> T:
         try:
-            return dict(attempt())
+            return attempt()
         except AwsRefusedError as refusal:
             if refusal.code == "NoSuchBucket":
                 hint = f"{self.uri}: the bucket {self.bucket!r} does not exist. Create it, or correct the setting."

@@ -11,6 +11,7 @@ import json
 import os
 import sys
 import tempfile
+import time
 import traceback
 import zipfile
 from typing import Any
@@ -37,7 +38,8 @@ def main(argument: str) -> int:
         content = json.dumps(body, sort_keys=True, separators=(",", ":"))
         sealed = f'{{"sha256":"{hashlib.sha256(content.encode()).hexdigest()}","body":{content}}}'
         # Never over an object that another start of the same attempt has written.
-        s3.put_object(Bucket=bucket, Key=f"{attempt}/events/000001.json", Body=sealed.encode(), IfNoneMatch="*")
+        key = f"{attempt}/events/000001.json"
+        s3.put_object(Bucket=bucket, Key=key, Body=sealed.encode(), IfNoneMatch="*", **request["encryption"])
         return 3
 
     python, expected = f"{sys.version_info[0]}.{sys.version_info[1]}", request["versions"]["python"]
@@ -66,10 +68,21 @@ def main(argument: str) -> int:
 
 def fetch(s3: Any, bucket: str, key: str, sha256: str) -> bytes:
     """An object whose content must have this hash."""
-    raw: bytes = s3.get_object(Bucket=bucket, Key=key)["Body"].read()
-    if hashlib.sha256(raw).hexdigest() != sha256:
-        raise SystemExit(f"s3://{bucket}/{key} is not what was sent: its hash differs. Nothing was run.")
-    return raw
+    from botocore.exceptions import BotoCoreError
+
+    problem = ""
+    # A body that breaks off is not among the things that boto3 tries again.
+    for wait in (0, 1, 3):
+        time.sleep(wait)
+        try:
+            raw: bytes = s3.get_object(Bucket=bucket, Key=key)["Body"].read()
+        except BotoCoreError as error:
+            problem = f"cannot be read: {error}"
+            continue
+        if hashlib.sha256(raw).hexdigest() == sha256:
+            return raw
+        problem = "is not what was sent: its hash differs"
+    raise SystemExit(f"s3://{bucket}/{key} {problem}. Nothing was run.")
 
 
 def unpack(content: bytes) -> None:

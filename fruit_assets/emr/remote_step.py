@@ -34,7 +34,7 @@ _OUTCOMES: dict[DagsterEventType, Outcome] = {
 
 def run(request: Mapping[str, Any], attempt_uri: str) -> int:
     """Run the requested step; returns the exit code, 0 only after its success event is on its way."""
-    objects = Objects(attempt_uri)
+    objects = Objects(attempt_uri, encryption=request["encryption"])
     claim = json.dumps({"claimed_by": uuid.uuid4().hex}).encode()
     if objects.put_if("started", claim, etag=None) is None:
         # YARN or EMR started the same attempt twice; the first start goes on and is being watched.

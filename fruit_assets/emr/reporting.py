@@ -15,9 +15,10 @@ from dagster._core.events import DagsterEventType, StepMaterializationData
 from dagster._core.events.log import EventLogEntry
 from dagster._core.execution.plan.objects import StepFailureData, UserFailureData
 
-from fruit_assets.emr.compute import Compute
-from fruit_assets.emr.cost import Cost, RunningInstance, cost_between, load_prices
+from fruit_assets.emr.compute import Compute, StepStatus
+from fruit_assets.emr.cost import Cost, RunningInstance, Spent, cost_between, load_prices, spent_together
 from fruit_assets.emr.objects import Objects
+from fruit_assets.emr.requests import Attempt
 from fruit_assets.emr.watching import Watch
 from fruit_assets.errors import FruitAssetsError
 
@@ -50,9 +51,9 @@ class StepReport:
         }
         return {"emr/cluster": self._compute.target_id, "emr/step": self._step_id, **links}
 
-    def enriched(self, entry: EventLogEntry) -> EventLogEntry:
+    def enriched(self, entry: EventLogEntry, status: StepStatus | None) -> EventLogEntry:
         """The event with what only this side knows, where people look for it."""
-        self._began = self._began or datetime.now(UTC)
+        self._note_start(status)
         event = entry.dagster_event
         if event is None or event.event_type != DagsterEventType.ASSET_MATERIALIZATION:
             return entry
@@ -100,18 +101,26 @@ class StepReport:
         except FruitAssetsError:
             return None  # an estimate is not worth a failed step: a role may lack ListInstances
 
-    def settle(self, attempt_name: str) -> dict[str, Any]:
+    def settle(self, attempt: Attempt, status: StepStatus | None) -> dict[str, Any]:
         """Write this attempt's cost beside the others of the run; returns both, as metadata."""
+        self._note_start(status)
         cost = self.cost()
-        if cost is None:
+        if cost is None or self._began is None:
             return {}
+        spent = Spent(self._compute.target_id, self._began.timestamp(), datetime.now(UTC).timestamp(), cost.usd)
         try:
-            self._run_objects.put(f"costs/{attempt_name}.json", json.dumps({"usd": cost.usd}).encode())
+            self._run_objects.put(f"costs/{attempt.label}.json", json.dumps(vars(spent)).encode())
             stored = [self._run_objects.get(name) for name in self._run_objects.names("costs/")]
-            run = sum(float(json.loads(item.body)["usd"]) for item in stored if item is not None)
+            run = spent_together(Spent(**json.loads(item.body)) for item in stored if item is not None)
         except (FruitAssetsError, ValueError, KeyError, TypeError):
             run = cost.usd
         return {**_cost_entries(cost), "emr/run_cost_usd": round(run, 4)}
+
+    def _note_start(self, status: StepStatus | None) -> None:
+        """EMR knows best when the step began; until it has said so, the first event tells."""
+        if status is not None and status.started:
+            self._began = datetime.fromisoformat(status.started)
+        self._began = self._began or datetime.now(UTC)
 
     def _cost_metadata(self, metadata: Mapping[str, Any]) -> dict[str, Any]:
         cost = self.cost()

@@ -46,9 +46,17 @@ class Attempt:
 
     @property
     def prefix(self) -> str:
+        return f"runs/{self.run_id}/{self._plain_key}/{self.name}"
+
+    @property
+    def label(self) -> str:
+        """Unique within the run, and plain enough for a file's name."""
+        return f"{self._plain_key}-{self.name}"
+
+    @property
+    def _plain_key(self) -> str:
         # Keys of dynamic steps hold brackets, which S3 allows but consoles and shells do not like.
-        step = self.step_key.replace("[", "__").replace("]", "__")
-        return f"runs/{self.run_id}/{step}/{self.name}"
+        return self.step_key.replace("[", "__").replace("]", "__")
 
     @property
     def emr_name(self) -> str:

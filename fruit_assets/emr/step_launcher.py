@@ -18,8 +18,10 @@ from pydantic import Field
 from fruit_assets.emr.cluster import Clusters
 from fruit_assets.emr.cluster_spec import deployed_spec
 from fruit_assets.emr.compute import Compute
+from fruit_assets.emr.cost import load_prices
 from fruit_assets.emr.flight import Flight
 from fruit_assets.emr.objects import Objects
+from fruit_assets.emr.requests import checked_environment
 from fruit_assets.errors import FruitAssetsError, PermanentError
 
 
@@ -27,6 +29,9 @@ class EmrPySparkStepLauncher(dg.ConfigurableResource[Any], StepLauncher):
     """Runs each step that requires this resource as a step of an EMR cluster. Constructing it costs nothing."""
 
     staging: str = Field(description="s3://bucket/prefix for requests, events, output and code.")
+    encryption: dict[str, str] = Field(
+        default={}, description="ServerSideEncryption and SSEKMSKeyId of what is written there; {} is the bucket's own."
+    )
     package: str = Field(description="Import name of the package that holds the code location; it is shipped.")
     cluster_id: str | None = Field(default=None, description="A running cluster; None finds or makes one.")
     cluster_spec: str | None = Field(default=None, description="File that RunJobFlow's parameters are read from.")
@@ -77,6 +82,15 @@ class EmrPySparkStepLauncher(dg.ConfigurableResource[Any], StepLauncher):
         # Dagster applies the policy where the step runs; what ends the step from outside never gets there.
         context.log.error(f"{error}")
         return dg.RetryRequested(policy.max_retries, policy.calculate_delay(context.previous_attempt_count + 1))
+
+    def check(self) -> None:
+        """Refuse wrong settings before anything is sent or costs.
+
+        Raises:
+            PermanentError: what looks like a secret would be sent, or the price table cannot be read.
+        """
+        checked_environment(self.environment)
+        load_prices(self.prices)
 
     def compute(self, staging: Objects) -> tuple[Compute, str]:
         """The cluster to use, and how it came to be, in a few words."""

@@ -14,7 +14,6 @@ from dagster._core.events.log import EventLogEntry
 
 from fruit_assets.emr.calls import pause
 from fruit_assets.emr.compute import KNOWN_STATES, Compute, StepStatus
-from fruit_assets.emr.objects import Objects
 from fruit_assets.emr.poller import StepBoard
 from fruit_assets.emr.streams import EventReader, OutputReader
 from fruit_assets.errors import PermanentError, TransientError
@@ -23,6 +22,8 @@ LISTEN_SECONDS = 1.0  # between two looks for new events: two GETs on S3, none o
 # How long events may still come after EMR calls the step ended. A step that completed has written them all.
 DRAIN_SECONDS = {"COMPLETED": 20.0}
 TROUBLE_SECONDS = 60.0  # between two looks at the cluster while a step has not started
+# How long EMR may leave questions unanswered. Events come from S3: a step need not die of EMR's bad moments.
+UNANSWERED_SECONDS = 900.0
 
 _LAST_EVENTS = (DagsterEventType.STEP_FAILURE, DagsterEventType.STEP_UP_FOR_RETRY)
 
@@ -36,6 +37,7 @@ class Watch:
     """One attempt in flight.
 
     Attributes:
+        log_patience: seconds to wait for the logs that explain a cluster's failure.
         status: what EMR last said.
         held: the event that fails or retries the step; kept back until it is clear that nobody asked it to stop.
         succeeded: the success event has arrived.
@@ -48,9 +50,11 @@ class Watch:
     stderr: OutputReader
     step_id: str
     max_runtime: float | None
+    log_patience: float = 0.0
     status: StepStatus | None = None
     held: EventLogEntry | None = None
     succeeded: bool = False
+    _unanswered_since: float | None = None
 
     @property
     def has_ended(self) -> bool:
@@ -69,7 +73,7 @@ class Watch:
             yield from self._arrived()
             if self.has_ended:
                 break
-            self.status = self.board.status(self.step_id) or self.status
+            self._look()
             if not self.reader.has_heard and time.monotonic() > next_look:
                 next_look = time.monotonic() + TROUBLE_SECONDS
                 self._raise_trouble()
@@ -138,14 +142,23 @@ class Watch:
     def _await_final(self) -> None:
         deadline = time.monotonic() + 20.0
         while not (self.status and self.status.is_final) and time.monotonic() < deadline:
-            self.status = self.board.status(self.step_id) or self.status
+            self._look()
             pause(0.5)
 
+    def _look(self) -> None:
+        """What EMR says now; nothing new while it is throttled or cannot be reached."""
+        try:
+            self.status = self.board.status(self.step_id) or self.status
+            self._unanswered_since = None
+        except TransientError:
+            self._unanswered_since = self._unanswered_since or time.monotonic()
+            if time.monotonic() - self._unanswered_since > UNANSWERED_SECONDS:
+                raise
+
     def _raise_trouble(self) -> None:
-        trouble = self.compute.trouble()
+        trouble = self.compute.trouble(self.log_patience)
         if trouble is not None:
-            message, may_help = trouble
-            raise (TransientError if may_help else PermanentError)(message)
+            raise (TransientError if trouble.may_help else PermanentError)(trouble.message)
 
     def _said(self) -> str:
         """EMR's own words about the step."""
@@ -157,19 +170,3 @@ class Watch:
             words.append(f"{status.state} is a state this launcher does not know.")
         said = " ".join(word for word in words if word)
         return f"EMR says: {said}" if said else "EMR gives no reason."
-
-
-def start_watch(
-    compute: Compute, staging: Objects, attempt: Objects, ids: tuple[str, str, str], poll: float, limit: float | None
-) -> Watch:
-    """A watch over (run id, step key, EMR step id)."""
-    run_id, step_key, step_id = ids
-    return Watch(
-        compute=compute,
-        board=StepBoard(compute, staging, poll),
-        reader=EventReader(attempt, run_id, step_key),
-        stdout=OutputReader(attempt, "stdout"),
-        stderr=OutputReader(attempt, "stderr"),
-        step_id=step_id,
-        max_runtime=limit,
-    )

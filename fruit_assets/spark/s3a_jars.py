@@ -138,7 +138,7 @@ def s3a_conf(
     if credentials is not None:
         kind = "Temporary" if credentials.session_token else "Simple"
         conf["fs.s3a.aws.credentials.provider"] = f"{_S3A}.{kind}AWSCredentialsProvider"
-    return {f"spark.hadoop.{key}": value for key, value in (conf | _encryption_conf(sse, kms_key_id)).items()}
+    return {f"spark.hadoop.{key}": value for key, value in conf.items()} | encryption_conf(sse, kms_key_id)
 
 
 def resolve_credentials() -> S3Credentials | None:
@@ -181,7 +181,16 @@ def hand_over_credentials(spark: "SparkSession", credentials: S3Credentials | No
         hadoop.set("fs.s3a.session.token", credentials.session_token)
 
 
-def _encryption_conf(sse: str | None, kms_key_id: str | None) -> dict[str, str]:
+def encryption_conf(sse: str | None, kms_key_id: str | None) -> dict[str, str]:
+    """Spark settings that make S3A ask for encryption on every write; on EMR too.
+
+    Args:
+        sse: `AES256`, `aws:kms`, or None for the bucket's default.
+        kms_key_id: key for `aws:kms`; None is the account's default key.
+
+    Raises:
+        PermanentError: `sse` is not one of the three.
+    """
     algorithms = {None: None, "AES256": "AES256", "aws:kms": "SSE-KMS"}
     if sse not in algorithms:
         raise PermanentError(
@@ -191,4 +200,4 @@ def _encryption_conf(sse: str | None, kms_key_id: str | None) -> dict[str, str]:
     conf = {} if algorithm is None else {"fs.s3a.encryption.algorithm": algorithm}
     if sse == "aws:kms" and kms_key_id is not None:
         conf["fs.s3a.encryption.key"] = kms_key_id
-    return conf
+    return {f"spark.hadoop.{key}": value for key, value in conf.items()}

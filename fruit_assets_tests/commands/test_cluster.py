@@ -22,6 +22,7 @@ def account(emr_simulator: EmrSimulator, monkeypatch: pytest.MonkeyPatch) -> Ite
         "service_role": "service",
         "instance_profile": "nodes",
         "subnets": "",
+        "security_configuration": "security",
         "log_uri": f"s3://{bucket}/logs/",
         "bootstrap_uri": staging.uri_of("bootstrap/0123"),
     }
@@ -77,6 +78,7 @@ def test_a_cluster_that_cannot_start_is_told_with_its_reason(account: EmrSimulat
     said = fruit_assets("up")
     assert "BOOTSTRAP_FAILURE" in said
     assert "Error: Cluster j-" in said
+    assert "dnf: no space left on device" in said
 
 
 def test_without_a_staging_place_the_setting_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

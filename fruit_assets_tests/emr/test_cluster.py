@@ -10,7 +10,7 @@ import pytest
 
 from fruit_assets.emr import cluster as cluster_module
 from fruit_assets.emr.calls import AwsRefusedError
-from fruit_assets.emr.cluster import Clusters
+from fruit_assets.emr.cluster import OWNER_TAG, Clusters
 from fruit_assets.emr.cluster_spec import SPEC_TAG, ClusterSpec, deployed_spec
 from fruit_assets.emr.objects import Objects
 from fruit_assets.errors import PermanentError
@@ -25,7 +25,8 @@ FACTS = {
     "instance_profile": "orchard-nodes",
     "subnets": "subnet-0a,subnet-0b",
     "bucket": "orchard",
-    "kms_key": "",
+    "security_configuration": "orchard-security",
+    "kms_key": "arn:aws:kms:us-east-1:123456789012:key/0f",
 }
 
 
@@ -66,7 +67,12 @@ def test_run_job_flow_asks_for_everything_the_design_relies_on(
     assert asked["StepConcurrencyLevel"] == 3
     assert asked["VisibleToAllUsers"] is True
     assert "Steps" not in asked
+    # Without these two lines nodes would start, unencrypted and open to the old metadata service.
+    assert asked["SecurityConfiguration"] == "orchard-security"
+    assert asked["LogEncryptionKmsKeyId"] == FACTS["kms_key"]
+    assert (asked["EbsRootVolumeSize"], asked["ScaleDownBehavior"]) == (32, "TERMINATE_AT_TASK_COMPLETION")
     tags = {tag["Key"]: tag["Value"] for tag in asked["Tags"]}
+    assert tags.pop(OWNER_TAG)
     assert tags == {
         SPEC_TAG: spec.digest,
         "for-use-with-amazon-emr-managed-policies": "true",
@@ -74,9 +80,7 @@ def test_run_job_flow_asks_for_everything_the_design_relies_on(
     }
     (bootstrap,) = asked["BootstrapActions"]
     assert bootstrap["ScriptBootstrapAction"]["Path"] == f"{staging.uri}/bootstrap/0123/install_runtime.sh"
-    assert "spark-defaults" in [entry["Classification"] for entry in asked["Configurations"]]
-    for key in ("LogEncryptionKmsKeyId", "SecurityConfiguration"):
-        assert key not in asked, "an empty value is left out"
+    assert asked["Configurations"] == json.loads(SPEC.with_name("configurations.json").read_text())
 
 
 def test_the_fleets_are_on_demand_where_a_loss_would_end_the_run_and_spot_elsewhere(
@@ -92,6 +96,8 @@ def test_the_fleets_are_on_demand_where_a_loss_would_end_the_run_and_spot_elsewh
     assert "TargetSpotCapacity" not in {**fleets["MASTER"], **fleets["CORE"]}
     assert fleets["TASK"]["TargetSpotCapacity"] == 1
     assert len(fleets["TASK"]["InstanceTypeConfigs"]) >= 5
+    spot = fleets["TASK"]["LaunchSpecifications"]["SpotSpecification"]
+    assert (spot["TimeoutAction"], spot["AllocationStrategy"]) == ("SWITCH_TO_ON_DEMAND", "price-capacity-optimized")
     limits = made(emr, spec)[0].params["ManagedScalingPolicy"]["ComputeLimits"]
     assert limits["MaximumOnDemandCapacityUnits"] == limits["MaximumCoreCapacityUnits"] == 1
     assert limits["MaximumCapacityUnits"] > 1
@@ -161,14 +167,12 @@ def test_a_failed_bootstrap_is_told_with_emrs_reason_and_the_scripts_stderr(
     emr.faults.fail_bootstrap("pip: no matching wheel for plums")
     compute, _ = Clusters(staging).find_or_create(spec)
     emr.wait_for(lambda: emr.clusters[compute.cluster_id].state == "TERMINATED_WITH_ERRORS")
-    emr.wait_for(lambda: any("stderr" in name for name in staging.names("logs/")))
-    trouble = compute.trouble()
+    trouble = compute.trouble(patience=20.0)
     assert trouble is not None
-    message, may_help = trouble
-    assert "BOOTSTRAP_FAILURE" in message
-    assert "pip: no matching wheel for plums" in message
-    assert "correct it and deploy it again" in message
-    assert not may_help
+    assert "BOOTSTRAP_FAILURE" in trouble.message
+    assert "pip: no matching wheel for plums" in trouble.message
+    assert "correct it and deploy it again" in trouble.message
+    assert not trouble.may_help
     with pytest.raises(PermanentError, match="no matching wheel"):
         Clusters(staging).given(compute.cluster_id)
 
@@ -181,8 +185,19 @@ def test_a_cluster_of_somebody_else_is_never_ended(emr: EmrSimulator, staging: O
     assert theirs not in [facts.cluster_id for facts in Clusters(staging).ours()]
 
 
+def test_a_cluster_of_another_deployment_in_the_same_account_is_neither_used_nor_ended(
+    emr: EmrSimulator, staging: Objects, spec: ClusterSpec
+) -> None:
+    theirs, _ = Clusters(staging.at("another")).find_or_create(spec)
+    clusters = Clusters(staging)
+    assert list(clusters.ours()) == []
+    with pytest.raises(PermanentError, match="was not made by this project"):
+        clusters.terminate(theirs.cluster_id)
+    assert emr.clusters[theirs.cluster_id].ending is None
+
+
 def test_a_missing_deployment_is_told_in_one_list(staging: Objects) -> None:
     with pytest.raises(PermanentError) as caught:
         deployed_spec(SPEC, staging, None, {})
-    for name in ("service_role", "instance_profile", "bootstrap_uri", "project"):
+    for name in ("service_role", "instance_profile", "bootstrap_uri", "project", "security_configuration"):
         assert f"${{{name}}} has no value: deploy first" in str(caught.value)

@@ -37,6 +37,14 @@ def test_objects_that_are_not_there_are_none_and_not_an_error(staging: Objects) 
     assert staging.put_if("nothing", b"x", etag='"0"') is None
 
 
+def test_a_body_that_breaks_off_is_read_again(emr: EmrSimulator, staging: Objects) -> None:
+    staging.put("long", b"plum" * 50_000)
+    emr.faults.break_object("/long", times=2)
+    stored = staging.get("long")
+    assert stored is not None
+    assert stored.body == b"plum" * 50_000
+
+
 def test_long_listings_come_whole_and_relative(staging: Objects) -> None:
     below = staging.at("runs")
     for number in range(3):

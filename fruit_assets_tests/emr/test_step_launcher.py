@@ -6,10 +6,12 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import pytest
 
-from fruit_assets.emr import flight
+from fruit_assets.emr import flight, sending
 from fruit_assets.emr.objects import Objects
 from fruit_assets_tests.emr.conftest import (
     BUCKET,
@@ -21,6 +23,9 @@ from fruit_assets_tests.emr.conftest import (
 )
 from fruit_assets_tests.emr_simulator import EmrSimulator
 
+KMS = {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": "alias/orchard"}
+SPEC = Path(__file__).parents[2] / "bootstrap" / "cluster.json"
+
 
 @dataclass(frozen=True)
 class Success:
@@ -31,6 +36,7 @@ class Success:
     step_id: str
     objects: list[tuple[str, bytes]]
     requests: list[str]
+    encryption: dict[str, tuple[str | None, str | None]]
 
 
 @pytest.fixture(scope="module")
@@ -42,10 +48,11 @@ def success(light_emr: EmrSimulator, tmp_path_factory: pytest.TempPathFactory) -
         monkeypatch.setenv("DATABASE_PASSWORD", "melon-secret")
         staging = Objects(f"s3://{BUCKET}/success")
         with tiny_location_on(light_emr, staging, tmp_path_factory.mktemp("success"), monkeypatch) as tiny:
-            outcome = tiny.run(job="tiny")
+            outcome = tiny.run(job="tiny", encryption=KMS)
             (step_id,) = tiny.step_ids
             requests = [json.dumps(request.params, default=str) for request in light_emr.requests]
-            yield Success(outcome, tiny.cluster_id, step_id, objects_below(staging), requests)
+            encryption = encryption_below(light_emr, staging)
+            yield Success(outcome, tiny.cluster_id, step_id, objects_below(staging), requests, encryption)
 
 
 def test_a_step_runs_on_the_cluster_with_the_code_that_was_shipped(success: Success) -> None:
@@ -74,35 +81,32 @@ def test_nothing_secret_leaves_the_orchestrator(success: Success) -> None:
     assert not [text for text in texts if "melon-secret" in text or "orchestrator-secret" in text]
 
 
+def test_all_that_either_side_writes_is_encrypted_as_asked(success: Success) -> None:
+    kinds = {name.split("/")[0] for name in success.encryption} | {name.split("/")[-2] for name in success.encryption}
+    assert {"code", "clusters", "runs", "events", "stdout", "costs"} <= kinds
+    assert set(success.encryption.values()) == {("aws:kms", "alias/orchard")}
+
+
 def test_nothing_is_pickled_in_either_direction(success: Success) -> None:
     assert not [name for name, body in success.objects if body.startswith(b"\x80") or name.endswith(".pkl")]
 
 
-def test_remote_output_appears_in_the_run_while_the_step_runs(
-    tiny: TinyLocation, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_events_and_output_arrive_while_the_step_runs(tiny: TinyLocation, capfd: pytest.CaptureFixture[str]) -> None:
     seen: list[str] = []
 
-    def stop_when_heard(step_id: str) -> None:
-        tiny.emr.wait_for(lambda: "words on stdout" in (seen.append(capfd.readouterr().out) or "".join(seen)), 20)
-        assert tiny.emr.clusters[tiny.cluster_id].steps[step_id].state == "RUNNING"
+    def heard() -> bool:
+        runs = tiny.instance.get_runs()
+        told = [entry.user_message or "" for entry in tiny.instance.all_logs(runs[0].run_id)]
+        seen.append(capfd.readouterr().out)
+        return sum("event" in message for message in told) >= 3 and "words on stdout" in "".join(seen)
 
-    with tiny.meanwhile(stop_when_heard):
-        assert tiny.run("sleep", seconds=4).success
-    assert "words on stdout from the cluster" in "".join(seen)
-
-
-def test_events_arrive_while_the_step_runs(tiny: TinyLocation) -> None:
     def look(step_id: str) -> None:
-        def heard() -> int:
-            runs = tiny.instance.get_runs()
-            return sum("event" in (entry.user_message or "") for entry in tiny.instance.all_logs(runs[0].run_id))
-
-        tiny.emr.wait_for(lambda: heard() >= 3, 20)
+        tiny.emr.wait_for(heard, 20)
         assert tiny.emr.clusters[tiny.cluster_id].steps[step_id].state == "RUNNING"
 
     with tiny.meanwhile(look):
         outcome = tiny.run("chatter", seconds=3)
+    assert "words on stdout from the cluster" in "".join(seen)
     assert [line for line in outcome.messages.splitlines() if line.startswith("event")] == [
         f"event {number}" for number in range(30)
     ]
@@ -117,14 +121,14 @@ def test_a_failure_carries_the_remote_traceback_the_place_and_the_end_of_stderr(
     assert "words on stderr" in metadata["emr/stderr"].value
 
 
-def test_a_step_that_is_killed_after_publishing_fails_and_the_next_run_succeeds(tiny: TinyLocation) -> None:
+def test_a_step_that_is_killed_after_publishing_fails_with_what_emr_says(tiny: TinyLocation) -> None:
     outcome = tiny.run("die-after-publish")
     metadata = outcome.failure.user_failure_data.metadata
     assert "ended as FAILED" in outcome.failure.error.to_string()
     assert metadata["emr/state"].value == "FAILED"
     assert metadata["emr/log_file"].value.endswith("stderr.gz")
     assert "the subject has started" in outcome.messages, "what it said before it died is kept"
-    assert tiny.run().success
+    assert metadata["emr/run_cost_usd"].value >= metadata["emr/cost_usd"].value > 0
 
 
 def test_a_step_that_dies_mute_is_explained_by_emrs_own_logs(
@@ -132,7 +136,7 @@ def test_a_step_that_dies_mute_is_explained_by_emrs_own_logs(
 ) -> None:
     broken = tiny.folder / "remote_main.py"
     broken.write_text("import sys\nsys.exit('there is no room on this node')\n")
-    monkeypatch.setattr(flight, "__file__", str(tiny.folder / "flight.py"))
+    monkeypatch.setattr(sending, "__file__", str(tiny.folder / "sending.py"))
     outcome = tiny.run()
     # Spark's Python runner sends the stderr of a client-mode driver to the step's stdout.
     assert "there is no room on this node" in outcome.failure.user_failure_data.metadata["emr/stdout"].value
@@ -180,13 +184,15 @@ def test_a_step_cancelled_on_emr_is_not_retried(tiny: TinyLocation) -> None:
     assert outcome.run.tags["dagster/retry_on_asset_or_op_failure"] == "false"
 
 
-@pytest.mark.parametrize("state", ["CANCEL_PENDING", "HIBERNATING"])
-def test_states_that_come_and_go_do_not_disturb_the_step(tiny: TinyLocation, state: str) -> None:
+def test_states_that_come_and_go_do_not_disturb_the_step(tiny: TinyLocation) -> None:
     def report(step_id: str) -> None:
-        tiny.emr.set_step_state(step_id, state)
+        for state in ("CANCEL_PENDING", "HIBERNATING"):
+            tiny.emr.set_step_state(step_id, state)
+            asked = len(tiny.emr.calls("ListSteps"))
+            tiny.emr.wait_for(lambda asked=asked: len(tiny.emr.calls("ListSteps")) > asked, 20)
 
     with tiny.meanwhile(report):
-        assert tiny.run("sleep", seconds=5).success
+        assert tiny.run("sleep", seconds=7).success
 
 
 def test_a_lost_cluster_is_told_with_emrs_reason(tiny: TinyLocation) -> None:
@@ -223,22 +229,23 @@ def test_a_failure_that_forbids_retries_is_not_retried(tiny: TinyLocation) -> No
 def test_version_skew_is_refused_before_the_code_runs_and_names_both_sides(
     tiny: TinyLocation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ours = flight.orchestrator_versions("fruit_assets")
-    monkeypatch.setattr(flight, "orchestrator_versions", lambda _: {**ours, "spark": "3.5.6", "dagster": "1.9.0"})
-    outcome = tiny.run(retries=2, modules=["dagster", "cucumbers"])
+    ours = sending.orchestrator_versions("fruit_assets")
+    monkeypatch.setattr(sending, "orchestrator_versions", lambda _: {**ours, "spark": "3.5.6", "dagster": "1.9.0"})
+    outcome = tiny.run(retries=2, modules=["dagster", "cucumbers"], encryption=KMS)
     said = outcome.failure.error.to_string()
     assert f"spark is {ours['spark']} on the cluster and 3.5.6 where the run was launched" in said
     assert f"dagster is {ours['dagster']} on the cluster and 1.9.0" in said
     assert "the cluster lacks the package 'cucumbers'" in said
     assert len(tiny.step_ids) == 1, "skew is not retried"
     assert not (tiny.folder / "starts").exists()
+    assert set(encryption_below(tiny.emr, tiny.staging).values()) == {("aws:kms", "alias/orchard")}
 
 
 def test_an_older_python_is_refused_by_the_remote_main_alone(
     tiny: TinyLocation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ours = flight.orchestrator_versions("fruit_assets")
-    monkeypatch.setattr(flight, "orchestrator_versions", lambda _: {**ours, "python": "3.14"})
+    ours = sending.orchestrator_versions("fruit_assets")
+    monkeypatch.setattr(sending, "orchestrator_versions", lambda _: {**ours, "python": "3.14"})
     assert f"Python is {ours['python']} on the cluster" in tiny.run().failure.error.to_string()
 
 
@@ -273,9 +280,62 @@ def test_an_expired_token_is_told_plainly_and_not_retried(tiny: TinyLocation) ->
 def test_throttling_and_broken_connections_are_ridden_out(tiny: TinyLocation) -> None:
     tiny.emr.faults.throttle("AddJobFlowSteps", times=2)
     tiny.emr.faults.drop_connection("ListSteps", times=1)
+    tiny.emr.faults.throttle("ListSteps", times=10_000)  # for as long as the step takes: its events come from S3
     tiny.emr.faults.drop_connection("PutObject", times=2)
+    tiny.emr.faults.break_object("/events/")
+    tiny.emr.faults.break_object("/request.json")
     assert tiny.run().success
     assert len(tiny.step_ids) == 1
+
+
+def test_a_run_makes_the_cluster_it_needs_and_another_when_that_one_ends_itself_meanwhile(
+    tiny: TinyLocation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = set(tiny.emr.clusters)
+    made = made_by_runs(tiny)
+    first = tiny.run(**made)
+    (cluster_id,) = set(tiny.emr.clusters) - before
+    assert f"on cluster {cluster_id}, made for this run" in engine_said(first)
+    send = flight.sent
+
+    def sent_to_an_idle_cluster(*arguments: Any) -> Any:
+        tiny.emr.faults.end_idle_cluster(cluster_id)
+        return send(*arguments)
+
+    monkeypatch.setattr(flight, "sent", sent_to_an_idle_cluster)
+    second = tiny.run(**made)
+    (other_id,) = set(tiny.emr.clusters) - before - {cluster_id}
+    assert (first.success, second.success) == (True, True)
+    assert f"on cluster {other_id}, made for this run" in engine_said(second)
+    tiny.emr.client("emr").terminate_job_flows(JobFlowIds=[other_id])
+
+
+def test_a_run_whose_cluster_cannot_start_says_what_its_bootstrap_action_said(tiny: TinyLocation) -> None:
+    tiny.emr.faults.fail_bootstrap("pip: no matching wheel for plums")
+    outcome = tiny.run(retries=2, **made_by_runs(tiny))
+    said = outcome.failure.error.to_string()
+    assert "BOOTSTRAP_FAILURE" in said
+    assert "pip: no matching wheel for plums" in said
+    assert outcome.run.tags["dagster/retry_on_asset_or_op_failure"] == "false"
+
+
+def made_by_runs(tiny: TinyLocation) -> dict[str, Any]:
+    """Launcher settings with which clusters come from the project's own spec."""
+    tiny.staging.put("bootstrap/0123/install_runtime.sh", b"#!/bin/bash\n")
+    facts = dict.fromkeys(("project", "service_role", "instance_profile", "security_configuration"), "orchard")
+    facts |= {"bootstrap_uri": f"{tiny.staging.uri}/bootstrap/0123"}
+    return {"cluster_id": None, "cluster_spec": str(SPEC), "cluster_variables": facts}
+
+
+def engine_said(outcome: Outcome) -> str:
+    return "\n".join(event.message or "" for event in outcome.events("ENGINE_EVENT"))
+
+
+def encryption_below(emr: EmrSimulator, place: Objects) -> dict[str, tuple[str | None, str | None]]:
+    """Algorithm and key of every object under a place."""
+    s3, prefix = emr.client("s3"), place.uri.removeprefix(f"s3://{place.bucket}/")
+    heads = {name: s3.head_object(Bucket=place.bucket, Key=f"{prefix}/{name}") for name in place.names()}
+    return {name: (head.get("ServerSideEncryption"), head.get("SSEKMSKeyId")) for name, head in heads.items()}
 
 
 def test_a_lost_answer_does_not_start_the_step_twice(tiny: TinyLocation) -> None:

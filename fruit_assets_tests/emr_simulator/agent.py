@@ -55,6 +55,11 @@ class ClusterAgent:
             self.cluster.error_details.append(failure.details())
             self.terminate(failure.code, failure.message, "TERMINATED_WITH_ERRORS")
 
+    def end_idle(self) -> None:
+        """The auto-termination policy strikes."""
+        with self._changed:
+            self.terminate("ALL_STEPS_COMPLETED", "Auto-terminated after being idle")
+
     def stop(self) -> None:
         """The simulator closes: end every process at once."""
         self._stopped.set()
@@ -138,7 +143,7 @@ class ClusterAgent:
             last = max(cluster.steps.values(), key=lambda step: step.ended_at or step.created_at)
             cluster.change("WAITING", f"Cluster ready after last step {last.state.lower()}.")
         elif self._seconds_of_idleness_left() == 0:
-            self.terminate("ALL_STEPS_COMPLETED", "Auto-terminated after being idle")
+            self.end_idle()
 
     def _act_on_failures(self) -> None:
         if self.cluster.concurrency > 1:

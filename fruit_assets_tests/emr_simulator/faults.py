@@ -16,7 +16,7 @@ from fruit_assets_tests.emr_simulator.serialisation import EmrError, service_mod
 if TYPE_CHECKING:
     from fruit_assets_tests.emr_simulator.agents import Agents
 
-OrderKind = Literal["answer", "drop", "token", "truncate", "hang", "ignore_interrupt", "bootstrap"]
+OrderKind = Literal["answer", "drop", "token", "truncate", "break", "hang", "ignore_interrupt", "bootstrap"]
 
 
 @dataclass
@@ -90,6 +90,10 @@ class Faults:
         message = message or "The master node was terminated by Amazon EC2."
         self.agents.agent(cluster_id).lose(ClusterFailure(code, message, code))
 
+    def end_idle_cluster(self, cluster_id: str) -> None:
+        """The cluster's auto-termination policy strikes now."""
+        self.agents.agent(cluster_id).end_idle()
+
     def delay_objects(self, key_substring: str, seconds: float) -> None:
         """Hold back every write of such an S3 object, from any side, for this long. Zero ends it."""
         with self._lock:
@@ -99,6 +103,10 @@ class Faults:
     def truncate_object(self, key_substring: str, times: int = 1) -> None:
         """The next reads of such an S3 object see only its first half."""
         self._add(_Order("truncate", lambda key: key_substring in key, times))
+
+    def break_object(self, key_substring: str, times: int = 1) -> None:
+        """The connection breaks in the middle of the next reads of such an S3 object."""
+        self._add(_Order("break", lambda key: key_substring in key, times))
 
     def delay_of(self, key: str) -> float:
         with self._lock:

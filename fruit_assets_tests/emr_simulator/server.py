@@ -79,6 +79,8 @@ class Endpoint:
             _drop(environ)
         request.status, request.bytes_out = int(status.split()[0]), len(body)
         start_response(status, headers)
+        if request.operation == "GetObject" and body and self._faults.take("break", request.params.get("Key", "")):
+            return _broken_off(environ, body)
         return [b"" if environ["REQUEST_METHOD"] == "HEAD" else body]
 
     def _answer(self, environ: Environ, request: Request) -> Answer:
@@ -161,6 +163,12 @@ def _drop(environ: Environ) -> None:
     """Close the connection under the request."""
     environ["werkzeug.socket"].shutdown(socket.SHUT_RDWR)
     raise ConnectionResetError("dropped on order of a test")
+
+
+def _broken_off(environ: Environ, body: bytes) -> Iterable[bytes]:
+    """Half of a body, and then no more of it, though its length was told."""
+    yield body[: len(body) // 2]
+    environ["werkzeug.socket"].shutdown(socket.SHUT_RDWR)
 
 
 def _expired(request: Request) -> Answer:
