@@ -45,7 +45,9 @@ _PARAMETERS = {
     help="private (default): own VPC with NAT, about 47 USD a month. public: own VPC, no NAT. none: your own subnets.",
 )
 @click.option(
-    "--encryption", type=click.Choice(["s3", "kms"]), help="Keys managed by S3 (default), or one of your own."
+    "--encryption",
+    type=click.Choice(["s3", "kms"]),
+    help="s3 (default): keys managed by S3; node disks as the account has them. kms: a key of your own, for disks too.",
 )
 @click.option("--images-bucket", help="Another bucket of this account that holds the images; it is only read.")
 @click.option("--orchestrator-role", help="IAM role that runs Dagster; gets the orchestrator policy.")

@@ -13,7 +13,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from fruit_assets.deploy import bucket_checks, emr_checks, machine_checks, settings_checks
+from fruit_assets.deploy import bucket_checks, disk_checks, emr_checks, machine_checks, settings_checks
 from fruit_assets.deploy.bootstrap_files import deployment_uri, read_facts
 from fruit_assets.deploy.cluster_size import release_label, vcpus_of_spec
 from fruit_assets.deploy.findings import Finding, checked, ok, problem
@@ -99,7 +99,9 @@ def _account(settings: Settings) -> dict[str, list[Finding]]:
         return found
     caller = callers[0]
     for bucket, prefix in _buckets(settings).items():
-        check = partial(bucket_checks.check_bucket, bucket, caller.region, write_to=prefix)
+        check = partial(
+            bucket_checks.check_bucket, bucket, caller.region, write_to=prefix, encryption=settings.encryption
+        )
         found["AWS"] += checked("Bucket", check)
     if settings.deployment == "emr" and settings.staging:
         found["EMR"] = _emr(settings, settings.staging, caller)
@@ -131,7 +133,15 @@ def _emr(settings: Settings, staging: str, caller: Identity) -> list[Finding]:
     findings += checked("Quotas", lambda: emr_checks.check_quotas(vcpus_of_spec(), region))
     if settings.emr_cluster:
         findings += _all({"Cluster": partial(emr_checks.check_cluster, settings.emr_cluster, region)})
-    return findings
+    return findings + checked("Node disks", _disks(settings, staging, region, bool(facts)))
+
+
+def _disks(settings: Settings, staging: str, region: str, is_deployed: bool) -> Callable[[], Iterable[Finding]]:
+    if settings.emr_cluster:
+        return partial(disk_checks.check_disks_of_cluster, settings.emr_cluster, region)
+    if is_deployed:
+        return partial(disk_checks.check_disks_of_new_clusters, staging, region)
+    return lambda: ()  # the missing deployment has been told
 
 
 def _all(checks: Mapping[str, Callable[[], Iterable[Finding]]]) -> list[Finding]:

@@ -5,7 +5,7 @@ Put here what is asked of S3 about a bucket. What the bucket should be like is i
 
 import json
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from fruit_assets.deploy.findings import Finding, ok, problem, warning
@@ -17,13 +17,16 @@ _ABSENT = {
 }  # fmt: skip
 
 
-def check_bucket(bucket: str, region: str, *, write_to: str | None) -> Iterator[Finding]:
+def check_bucket(
+    bucket: str, region: str, *, write_to: str | None, encryption: Mapping[str, Any] | None = None
+) -> Iterator[Finding]:
     """Look at one bucket.
 
     Args:
         bucket: its name.
         region: where clusters run; data elsewhere is slow and billed per gigabyte.
         write_to: prefix to try a write below; None for a bucket that is only read.
+        encryption: what runs ask for on their writes, as arguments of PutObject.
     """
     subject = "Bucket"
     s3 = client("s3", region)
@@ -41,15 +44,15 @@ def check_bucket(bucket: str, region: str, *, write_to: str | None) -> Iterator[
             subject, f"{bucket} in {place}, clusters in {region}", "Move one to the other: traffic between is billed."
         )
     if write_to is not None:
-        yield _write(s3, bucket, write_to)
+        yield _write(s3, bucket, write_to, encryption or {})
         yield from _safety(s3, bucket)
 
 
-def _write(s3: Any, bucket: str, prefix: str) -> Finding:
+def _write(s3: Any, bucket: str, prefix: str, encryption: Mapping[str, Any]) -> Finding:
     key = f"{prefix.strip('/')}/doctor-{uuid.uuid4().hex}".lstrip("/")
     place = f"s3://{bucket}/{prefix.strip('/')}".rstrip("/")
     try:
-        call(s3.put_object, patience=5, Bucket=bucket, Key=key, Body=b"doctor")
+        call(s3.put_object, patience=5, Bucket=bucket, Key=key, Body=b"doctor", **encryption)
         call(s3.delete_object, patience=5, Bucket=bucket, Key=key)
     except AwsRefusedError as error:
         return problem("Writing", f"{place}: {error}", "Attach the orchestrator policy that deploy created.")

@@ -38,6 +38,7 @@ def ready(aws: AwsAccount, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> A
     write_facts(outputs["StagingUri"], deployment_facts(outputs, project="fruit-assets", region=REGION), REGION)
     aws.client("s3").put_object(Bucket=outputs["BucketName"], Key="images/Apple/1.jpg", Body=b"x")
     (tmp_path / "weights.h5").write_bytes(b"x")
+    aws.client("ec2").enable_ebs_encryption_by_default()
     _sign_in_as_ana(aws, outputs["OrchestratorPolicyArn"], monkeypatch)
     (tmp_path / ".env").write_text(
         f"FRUIT_ASSETS_DEPLOYMENT=emr\nFRUIT_ASSETS_STORAGE={outputs['StorageUri']}\nFRUIT_ASSETS_WEIGHTS=weights.h5\n"
@@ -64,7 +65,7 @@ def test_an_account_that_is_ready_passes_on_every_line(ready: AwsAccount) -> Non
     } == {}
     assert set(found["EMR"]) == {
         "Deployment", "Release", "Service role", "Node role", "Pass service role", "Pass node role", "Network",
-        "Bootstrap files", "On-Demand vCPU", "Spot vCPU",
+        "Bootstrap files", "On-Demand vCPU", "Spot vCPU", "Node disks",
     }  # fmt: skip
     assert result.exit_code == 0
 
@@ -91,6 +92,14 @@ def test_a_small_quota_stops_a_run_before_it_costs_time(ready: AwsAccount) -> No
     result = doctor("--format", "json")
     assert result.exit_code == 1
     assert sections(result)["EMR"]["On-Demand vCPU"] == "problem"
+
+
+def test_a_cluster_that_would_start_with_open_disks_is_told_and_does_not_stop_a_run(
+    ready: AwsAccount, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ready.client("ec2").disable_ebs_encryption_by_default()
+    result = doctor("--format", "json")
+    assert (result.exit_code, sections(result)["EMR"]["Node disks"]) == (0, "warning")
 
 
 def test_without_credentials_the_rest_is_still_looked_at(ready: AwsAccount, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,6 +18,7 @@ from cfnlint.decode import cfn_yaml
 from moto.cloudformation.models import CloudFormationBackend
 from moto.core.base_backend import BackendDict, backend_lock
 from moto.core.responses import ActionResult
+from moto.emr.models import ElasticMapReduceBackend
 from moto.iam.access_control import PermissionResult
 from moto.iam.models import iam_backends
 from moto.iam.responses import IamResponse
@@ -125,6 +126,7 @@ def _fill_gaps(monkeypatch: pytest.MonkeyPatch, account: AwsAccount) -> None:
         stack.template_dict, stack.parameters = change_set.template_dict, change_set.parameters
         stack.output_map = stack._create_output_map()
 
+    create_configuration = ElasticMapReduceBackend.create_security_configuration
     create_key = Key.create_from_cloudformation_json.__func__
 
     def create_from_cloudformation_json(cls: Any, name: str, resource: Any, *args: Any, **kwargs: Any) -> Any:
@@ -132,6 +134,13 @@ def _fill_gaps(monkeypatch: pytest.MonkeyPatch, account: AwsAccount) -> None:
         properties = {**resource["Properties"], "Tags": tags}
         properties["KeyPolicy"] = json.dumps(properties["KeyPolicy"])
         return create_key(cls, name, {**resource, "Properties": properties}, *args, **kwargs)
+
+    def create_security_configuration(self: Any, name: str, security_configuration: Any) -> Any:
+        # EMR keeps text; moto keeps what CloudFormation holds.
+        is_text = isinstance(security_configuration, str)
+        return create_configuration(
+            self, name, security_configuration if is_text else json.dumps(security_configuration)
+        )
 
     def get_service_quota(_: Any, service_code: str, quota_code: str) -> dict[str, Any]:
         assert service_code == "ec2"
@@ -146,6 +155,7 @@ def _fill_gaps(monkeypatch: pytest.MonkeyPatch, account: AwsAccount) -> None:
 
     monkeypatch.setattr(FakeBucket, "get_permission", get_permission)
     monkeypatch.setattr(CloudFormationBackend, "execute_change_set", execute_change_set)
+    monkeypatch.setattr(ElasticMapReduceBackend, "create_security_configuration", create_security_configuration)
     monkeypatch.setattr(Key, "create_from_cloudformation_json", classmethod(create_from_cloudformation_json))
     monkeypatch.setattr(ServiceQuotasBackend, "get_service_quota", get_service_quota)
     monkeypatch.setattr(IamResponse, "simulate_principal_policy", _simulate, raising=False)

@@ -48,6 +48,8 @@ ORCHESTRATOR_MAY: list[tuple[str, str, dict[str, str]]] = [
     ("elasticmapreduce:PutAutoTerminationPolicy", CLUSTER, OURS),
     ("elasticmapreduce:ListClusters", "*", {}),
     ("elasticmapreduce:ListReleaseLabels", "*", {}),
+    ("elasticmapreduce:DescribeSecurityConfiguration", "*", {}),
+    ("ec2:GetEbsEncryptionByDefault", "*", {}),
     ("servicequotas:GetServiceQuota", f"arn:aws:servicequotas:{REGION}:{ACCOUNT}:ec2/L-1216C47A", {}),
     ("ec2:DescribeSubnets", "*", {}),
     ("iam:PassRole", SERVICE_ROLE, TO_EMR),
@@ -86,6 +88,8 @@ ORCHESTRATOR_MAY_NOT: list[tuple[str, str, dict[str, str]]] = [
     ("iam:AttachRolePolicy", NODE_ROLE, {}),
     ("sts:AssumeRole", ADMIN_ROLE, {}),
     ("ec2:RunInstances", "*", {}),
+    ("ec2:DisableEbsEncryptionByDefault", "*", {}),
+    ("elasticmapreduce:DeleteSecurityConfiguration", "*", {}),
     ("s3:PutObject", f"{BUCKET}/staging/bootstrap/abc/install_runtime.sh", {}),
     ("s3:PutObject", f"{BUCKET}/images/Apple/1.jpg", {}),
     ("s3:DeleteObject", f"{BUCKET}/images/Apple/1.jpg", {}),
@@ -246,16 +250,23 @@ def test_a_key_and_an_images_bucket_open_exactly_those(aws: AwsAccount) -> None:
     assert decide(service, "kms:CreateGrant", key, {"kms:GrantIsForAWSResource": "true"}) == "allowed"
     assert decide(service, "kms:CreateGrant", key) == "implicitDeny"
     assert outputs["ImagesUri"] == "s3://orchard"
-    found = aws.client("emr").describe_security_configuration(Name=outputs["SecurityConfiguration"])
-    security = _document(found["SecurityConfiguration"])
+    security = _security(aws, outputs)
     disks = security["EncryptionConfiguration"]["AtRestEncryptionConfiguration"]["LocalDiskEncryptionConfiguration"]
     assert disks == {"EnableEbsEncryption": True, "EncryptionKeyProviderType": "AwsKms", "AwsKmsKey": key}
+    assert security["EncryptionConfiguration"]["EnableAtRestEncryption"] is True
     assert security["InstanceMetadataServiceConfiguration"]["MinimumInstanceMetadataServiceVersion"] == 2
     rule = aws.client("s3").get_bucket_encryption(Bucket=outputs["BucketName"])["ServerSideEncryptionConfiguration"]
     assert rule["Rules"][0]["ApplyServerSideEncryptionByDefault"] == {
         "SSEAlgorithm": "aws:kms",
         "KMSMasterKeyID": key,
     }
+
+
+def test_without_a_key_nothing_pretends_to_encrypt_disks(aws: AwsAccount) -> None:
+    """EMR would refuse a configuration of disks that names no key."""
+    security = _security(aws, _deployed(aws, Encryption="s3"))
+    assert list(security) == ["InstanceMetadataServiceConfiguration"]
+    assert security["InstanceMetadataServiceConfiguration"]["MinimumInstanceMetadataServiceVersion"] == 2
 
 
 def test_a_private_network_has_nat_both_endpoints_and_the_tag_that_emr_asks_for(aws: AwsAccount) -> None:
@@ -319,6 +330,12 @@ def _orchestrator(aws: AwsAccount, outputs: dict[str, str]) -> dict[str, Any]:
     version = iam.get_policy(PolicyArn=arn)["Policy"]["DefaultVersionId"]
     document: dict[str, Any] = iam.get_policy_version(PolicyArn=arn, VersionId=version)["PolicyVersion"]["Document"]
     return document
+
+
+def _security(aws: AwsAccount, outputs: dict[str, str]) -> dict[str, Any]:
+    found = aws.client("emr").describe_security_configuration(Name=outputs["SecurityConfiguration"])
+    security: dict[str, Any] = json.loads(found["SecurityConfiguration"])
+    return security
 
 
 def _inline(aws: AwsAccount, role: str, policy: str) -> dict[str, Any]:
