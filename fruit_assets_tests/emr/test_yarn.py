@@ -1,26 +1,20 @@
-"""Steps on a real YARN: client and cluster mode, and what a cancelled step leaves behind.
+"""Our launcher's steps on a real YARN: client and cluster mode, and what a cancelled step leaves behind.
 
 The simulator stands in for EMR only; ResourceManager, NodeManager, containers and S3A are Hadoop's own.
 """
 
-import json
 from collections.abc import Iterator
+from pathlib import Path
 
+import dagster as dg
 import pytest
 
+from fruit_assets.emr.objects import Objects
+from fruit_assets_tests.emr.conftest import HERE, TinyLocation
 from fruit_assets_tests.emr_simulator import EmrSimulator
 from fruit_assets_tests.emr_simulator.yarn import MiniYarn
 
 _BUCKET = "yarn-steps"
-_COUNT = """
-import os, sys
-from pyspark.sql import SparkSession
-spark = SparkSession.builder.getOrCreate()
-rows = spark.read.text(sys.argv[1]).repartition(2)
-lengths = rows.rdd.map(lambda row: (len(row.value), os.environ["CONTAINER_ID"])).collect()
-summary = spark.createDataFrame([(sum(length for length, _ in lengths), spark.conf.get("spark.submit.deployMode"))])
-summary.coalesce(1).write.mode("overwrite").json(sys.argv[2])
-"""
 _HANG = """
 import time
 from pyspark.sql import SparkSession
@@ -40,9 +34,7 @@ def simulator(tmp_path_factory: pytest.TempPathFactory, yarn: MiniYarn) -> Itera
     folder = tmp_path_factory.mktemp("emr_on_yarn")
     with EmrSimulator(folder, runner="spark", yarn=yarn) as running:
         running.create_bucket(_BUCKET)
-        s3 = running.client("s3")
-        for key, text in (("count.py", _COUNT), ("hang.py", _HANG), ("input/words", "fig\npear\nmedlar\n")):
-            s3.put_object(Bucket=_BUCKET, Key=key, Body=text.encode())
+        running.client("s3").put_object(Bucket=_BUCKET, Key="hang.py", Body=_HANG.encode())
         yield running
 
 
@@ -79,21 +71,34 @@ def application_ids(simulator: EmrSimulator, cluster_id: str, step_id: str) -> l
     return list(step.get("AdditionalInfo", {}).get("ResourceManagerApplicationIds", []))
 
 
+@pytest.fixture
+def tiny(
+    simulator: EmrSimulator, cluster_id: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[TinyLocation]:
+    """The tiny code location on the YARN cluster."""
+    for name, value in simulator.environment().items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.syspath_prepend(str(HERE))
+    staging = Objects(f"s3://{_BUCKET}/staging/{tmp_path.name}")
+    with dg.DagsterInstance.ephemeral() as instance:
+        yield TinyLocation(simulator, staging, tmp_path, instance, monkeypatch, cluster_id)
+
+
 @pytest.mark.parametrize("mode", ["client", "cluster"])
-def test_a_step_runs_on_yarn_reading_and_writing_s3(simulator, yarn, cluster_id, mode):
-    output = f"s3://{_BUCKET}/output/{mode}"
-    program = [f"s3://{_BUCKET}/count.py", f"s3://{_BUCKET}/input/", output]
-    step_id = submit(simulator, cluster_id, *spark_submit(mode, f"count-{mode}"), *program)
-    state = simulator.wait_for_step(step_id, timeout=400)
-    application_id = application_ids(simulator, cluster_id, step_id)[0]
-    logs = simulator.step_log(step_id, "stderr"), yarn.container_logs(application_id)
-    assert state == "COMPLETED", logs
+def test_an_asset_runs_on_yarn_with_shipped_code_reading_and_writing_s3(
+    simulator: EmrSimulator, yarn: MiniYarn, tiny: TinyLocation, mode: str
+) -> None:
+    seen = {"TINY_FOLDER": str(tiny.folder), "TINY_OUTPUT": f"s3://{_BUCKET}/output/{mode}"}
+    outcome = tiny.run("spark", deploy_mode=mode, environment=seen, heartbeat_seconds=30.0)
+    assert outcome.success
+    assert "on yarn summed to 999000" in outcome.messages
+    assert "shipped-code" in outcome.materialization["file"]
+    step = simulator.clusters[tiny.cluster_id].steps[outcome.materialization["emr/step"]]
+    simulator.wait_for_step(step.id)
+    (application_id,) = step.application_ids
     application = yarn.application(application_id)
-    assert (application.name, application.final_status) == (f"count-{mode}", "SUCCEEDED")
-    s3 = simulator.client("s3")
-    keys = [entry["Key"] for entry in s3.list_objects_v2(Bucket=_BUCKET, Prefix=f"output/{mode}/part-")["Contents"]]
-    assert json.loads(s3.get_object(Bucket=_BUCKET, Key=keys[0])["Body"].read()) == {"_1": 13, "_2": mode}
-    containers = f"logs/{cluster_id}/containers/{application_id}/"
+    assert (application.name, application.final_status) == (step.config["Name"], "SUCCEEDED")
+    s3, containers = simulator.client("s3"), f"logs/{tiny.cluster_id}/containers/{application_id}/"
     simulator.wait_for(lambda: s3.list_objects_v2(Bucket=_BUCKET, Prefix=containers)["KeyCount"] > 0)
 
 

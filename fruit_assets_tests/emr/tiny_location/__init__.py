@@ -88,8 +88,12 @@ def count_with_spark(context: dg.AssetExecutionContext) -> None:
             yield arithmetic.doubled(batch)
 
     spark = SparkSession.builder.getOrCreate()
-    total = spark.range(1000).mapInArrow(twice, "id long").agg({"id": "sum"}).first()[0]
-    context.log.info(f"spark {spark.version} summed to {total}")
+    doubled = spark.range(1000, numPartitions=2).mapInArrow(twice, "id long")
+    if output := os.environ.get("TINY_OUTPUT"):
+        doubled.write.parquet(output)
+        doubled = spark.read.parquet(output)
+    total = doubled.agg({"id": "sum"}).first()[0]
+    context.log.info(f"spark {spark.version} on {spark.sparkContext.master} summed to {total}")
 
 
 def publish(run_id: str) -> None:
