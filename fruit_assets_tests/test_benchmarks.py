@@ -137,6 +137,15 @@ def test_the_accuracy_benchmark_measures_each_size_and_precision(artefacts, frui
     assert float(rows[0]["images/s"]) > 0
 
 
+def test_the_worker_profile_tells_parts_that_fit_into_the_whole(artefacts, fruit):
+    worker_profile.main(
+        ["--images", "4", "--repeats", "1", "--precisions", "f32", "--weights", "random", "--collection", str(fruit)]
+    )
+    told = json.loads((artefacts / "benchmark-worker_profile.json").read_text())["details"]["microseconds"]
+    assert 0 < told["f32 inference"] < told[f"f32 {worker_profile.WHOLE}"]
+    assert told["bicubic resize (PIL)"] > told["into PIL"] > 0
+
+
 def test_1_nn_accuracy_counts_images_whose_nearest_other_has_their_label():
     features = np.array([[1.0, 0.0], [2.0, 0.1], [0.0, 1.0], [0.1, 3.0], [0.0, 5.0]])
     assert accuracy_per_second.one_nn_accuracy(features, ["a", "a", "b", "b", "c"]) == pytest.approx(0.6)

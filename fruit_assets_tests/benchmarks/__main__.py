@@ -14,6 +14,7 @@ NAMES = (
     "startup",
     "against_ml_pca",
     "accuracy_per_second",
+    "worker_profile",
     "against_limit",
     "against_notebook",
     "scale",

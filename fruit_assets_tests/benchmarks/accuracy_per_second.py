@@ -55,7 +55,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         files = sorted(images.rglob("*.jpg"))
         contenders: dict[str, Callable[[], PlainRates]] = {}
         for size in given.sizes:
-            model = export_extractor(origin.weights, size, scratch / f"extractor-{size}")
+            folder = scratch / f"extractor-{size}"
+            model = export_extractor(origin.weights, size, folder, int8="int8" in given.precisions)
             for precision in given.precisions:
                 work = Work([str(file) for file in files], str(model), size, precision, our_batch_size(), given.passes)
                 contenders[f"{size} {precision}"] = _measured(work, scratch / f"{size}-{precision}")

@@ -28,7 +28,6 @@ Run = TypeVar("Run")
 
 PEERS_PYTHON = PROJECT / ".venv-peers" / "bin" / "python"
 FULL: list[list[str]] = [["--images", "1000", "5000", "50000", "--repeats", "3", "1", "1"]]
-_OURS = ("f32", "bf16", "int8")
 _COMPARED = 256
 _VERSIONS = (
     "import json; from importlib.metadata import version as v; print(json.dumps({n: v(n) for n in ('ray', 'daft')}))"
@@ -41,7 +40,9 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument(
         "--repeats", nargs="+", type=int, default=[1], help="rounds at each size, the last for all further ones"
     )
-    made.add_argument("--precisions", nargs="+", choices=_OURS, default=list(_OURS), help="of ours (%(default)s)")
+    made.add_argument(
+        "--precisions", nargs="+", choices=PRECISIONS, default=list(PRECISIONS), help="of ours (%(default)s)"
+    )
     made.add_argument(
         "--peer-precisions", nargs="+", choices=PRECISIONS, default=["f32"], help="of Ray Data and Daft (%(default)s)"
     )
@@ -76,7 +77,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     outcomes: dict[int, dict[str, list[Outcome]]] = {}
     with scratch_folder() as scratch:
         origin = source_of(given, scratch)
-        model = export_extractor(origin.weights, SIDE, scratch / "extractor")
+        model = export_extractor(origin.weights, SIDE, scratch / "extractor", int8="int8" in given.peer_precisions)
         extractors = Extractors(origin, scratch / "ours")
         for number, size in enumerate(given.images):
             rounds = given.repeats[min(number, len(given.repeats) - 1)]

@@ -8,13 +8,18 @@ from pathlib import Path
 MODEL_FILE = "extractor.xml"
 
 
-def export_extractor(weights: str, input_size: int, folder: Path) -> Path:
-    """Export the extractor into `folder`; returns the OpenVINO model's path."""
+def export_extractor(weights: str, input_size: int, folder: Path, *, int8: bool = False) -> Path:
+    """Export the extractor into `folder`, if wanted with its int8 model beside it; returns the path of the first."""
+    from fruit_assets.pipeline.calibration import resolve_calibration
     from fruit_assets.pipeline.extractor import ExtractorSpec
     from fruit_assets.pipeline.extractor_export import Export
+    from fruit_assets.pipeline.quantization import Quantization
     from fruit_assets.pipeline.weights import resolve_weights
 
     folder.mkdir(parents=True, exist_ok=True)
-    for name, content in Export(ExtractorSpec(resolve_weights(weights), input_size)).files().items():
+    files = Export(ExtractorSpec(resolve_weights(weights), input_size)).files()
+    if int8:
+        files = Quantization(resolve_calibration(None), input_size).added_to(files)
+    for name, content in files.items():
         (folder / name).write_bytes(content)
     return folder / MODEL_FILE

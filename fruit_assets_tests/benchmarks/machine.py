@@ -11,9 +11,18 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-# What decides how fast a convolution is at each precision.
-_TELLING_FLAGS = ("avx2", "avx512f", "avx512_bf16", "avx512_vnni", "amx_bf16", "amx_int8", "avx_vnni")
-_PACKAGES = ("dagster", "pyspark", "tensorflow", "keras", "openvino", "numpy", "pyarrow", "pillow", "scikit-learn")
+_PACKAGES = (
+    "dagster",
+    "pyspark",
+    "tensorflow",
+    "keras",
+    "openvino",
+    "numpy",
+    "pyarrow",
+    "pillow",
+    "simplejpeg",
+    "scikit-learn",
+)
 
 
 @dataclass(frozen=True)
@@ -22,7 +31,7 @@ class Machine:
 
     Attributes:
         cpu: model name.
-        flags: those of `_TELLING_FLAGS` the processor has.
+        flags: those the processor has that decide how fast a convolution is at each precision.
         cores: that this process may use.
         memory_gib: installed.
         load: average number of running processes over the last minute: above 0.5, measure again later.
@@ -53,10 +62,11 @@ class Machine:
 def this_machine() -> Machine:
     import psutil
 
-    cpu, flags = _processor()
+    from fruit_assets.pipeline.processor import processor_flags
+
     return Machine(
-        cpu=cpu,
-        flags=tuple(flag for flag in _TELLING_FLAGS if flag in flags),
+        cpu=_cpu(),
+        flags=processor_flags(),
         cores=cores(),
         memory_gib=round(psutil.virtual_memory().total / 2**30, 1),
         load=os.getloadavg()[0],
@@ -70,13 +80,13 @@ def cores() -> int:
     return len(os.sched_getaffinity(0))
 
 
-def _processor() -> tuple[str, set[str]]:
-    fields: dict[str, str] = {}
+def _cpu() -> str:
     cpuinfo = Path("/proc/cpuinfo")
     for line in cpuinfo.read_text().splitlines() if cpuinfo.is_file() else []:
         name, _, value = line.partition(":")
-        fields.setdefault(name.strip(), value.strip())
-    return fields.get("model name", platform.processor() or "unknown processor"), set(fields.get("flags", "").split())
+        if name.strip() == "model name":
+            return value.strip()
+    return platform.processor() or "unknown processor"
 
 
 def _java() -> str:

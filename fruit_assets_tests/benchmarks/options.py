@@ -11,7 +11,7 @@ from pathlib import Path
 
 from fruit_assets_tests.benchmarks.image_set import Source, source
 
-PRECISIONS = ("f32", "bf16")
+PRECISIONS = ("f32", "bf16", "int8")
 
 
 def parser_for(module: str, doc: str | None) -> argparse.ArgumentParser:

@@ -48,7 +48,7 @@ class Work:
         files: paths of the images; a process takes every n-th.
         model: the exported OpenVINO model, uint8 pixels in.
         side: height and width the model takes, pixels.
-        precision: `f32` or `bf16`.
+        precision: `f32`, `bf16` or `int8`.
         batch_size: images per inference.
         passes: how often each image is done; more only makes a longer measurement.
     """
