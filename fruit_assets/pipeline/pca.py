@@ -1,13 +1,14 @@
 """Principal components of the features: one pass over the rows, the rest on small matrices.
 
-Put here the mathematics and its Spark job. Every worker reduces its rows to a count, a mean and a
-scatter matrix (13 MB), and these are combined in a tree: the driver's memory depends neither on the
+Put here the mathematics and its Spark job. Every worker reduces its rows to a count, a mean and half a
+scatter matrix (6.6 MB), and these are combined in a tree: the driver's memory depends neither on the
 number of images nor on the number of partitions.
 """
 
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from fruit_assets.errors import InputError
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 
 COMPONENTS_SCHEMA = "path string, label string, pca_features array<float>"
 _ARRAYS = ("mean", "scale", "components", "explained_variance")
+_MOMENTS_SCHEMA = "count bigint, mean binary, triangle binary"
+# How many moments one task merges, and how many at most reach the driver (53 MB).
+_FAN_IN = 8
 
 
 @dataclass(frozen=True)
@@ -37,10 +41,9 @@ class Moments:
     def of(rows: "np.ndarray") -> "Moments":
         import numpy as np
 
-        values = np.asarray(rows, np.float64)
-        mean = values.mean(axis=0)
-        centred = values - mean
-        return Moments(len(values), mean, centred.T @ centred)
+        mean = rows.mean(axis=0, dtype=np.float64)
+        centred = rows - mean
+        return Moments(len(rows), mean, centred.T @ centred)
 
     def merge(self, other: "Moments") -> "Moments":
         """Moments of both sets of rows (Chan, Golub and LeVeque 1979)."""
@@ -49,8 +52,30 @@ class Moments:
         total = self.count + other.count
         delta = other.mean - self.mean
         mean = self.mean + delta * (other.count / total)
-        between = np.outer(delta, delta) * (self.count * other.count / total)
-        return Moments(total, mean, self.scatter + other.scatter + between)
+        scatter = np.outer(delta, delta * (self.count * other.count / total))
+        # In place: for matrices of 13 MB, finding memory costs more than adding.
+        scatter += self.scatter
+        scatter += other.scatter
+        return Moments(total, mean, scatter)
+
+    def to_batch(self) -> "pa.RecordBatch":
+        """One row. Of the symmetric matrix it holds the upper triangle, half the bytes, row by row."""
+        import numpy as np
+        import pyarrow as pa
+
+        triangle = np.concatenate([row[start:] for start, row in enumerate(self.scatter)])
+        row = {"count": [self.count], "mean": [self.mean.tobytes()], "triangle": [triangle.tobytes()]}
+        return pa.RecordBatch.from_pydict(row)
+
+    @staticmethod
+    def of_rows(batch: "pa.RecordBatch | pa.Table") -> "Iterator[Moments]":
+        """The moments of every row that `to_batch` made, one after the other."""
+        import numpy as np
+
+        for number in range(batch.num_rows):
+            count, mean, triangle = (batch.column(name)[number] for name in ("count", "mean", "triangle"))
+            means = np.frombuffer(mean.as_buffer(), np.float64)
+            yield Moments(count.as_py(), means, _symmetric(np.frombuffer(triangle.as_buffer(), np.float64), len(means)))
 
 
 @dataclass(frozen=True)
@@ -85,8 +110,8 @@ class PcaModel:
         """Scores (n, k) of features (n, d); float64."""
         import numpy as np
 
-        centred = (np.asarray(features, np.float64) - self.mean) / self.scale
-        return np.asarray(centred @ self.components.T)
+        # Dividing k x d loadings is less work than dividing n x d features.
+        return np.asarray((features - self.mean) @ (self.components / self.scale).T)
 
     def to_files(self) -> dict[str, bytes]:
         """The model as `.npy` files."""
@@ -108,12 +133,12 @@ def compute_moments(features: "DataFrame") -> Moments:
         InputError: there are no rows.
     """
     # Every task sends a scatter matrix, so many small partitions are read by as few tasks as keep all cores busy.
-    rows = features.select("features").coalesce(2 * features.sparkSession.sparkContext.defaultParallelism)
-    partials = rows.mapInArrow(_partial_moments, "count bigint, mean binary, scatter binary").rdd
-    # The zero makes an empty frame an answer rather than an error of Spark's.
-    merged = partials.map(_from_row).treeAggregate(
-        None, _merge_optional, _merge_optional, _depth(partials.getNumPartitions())
-    )
+    tasks = 2 * features.sparkSession.sparkContext.defaultParallelism
+    partials = features.select("features").coalesce(tasks).mapInArrow(_partial_moments, _MOMENTS_SCHEMA)
+    while tasks > _FAN_IN:
+        tasks = math.ceil(tasks / _FAN_IN)
+        partials = _merged_to(partials, tasks)
+    merged = _merge_all(Moments.of_rows(partials.toArrow()))
     if merged is None:
         raise InputError("There are no features to compute components of: every sampled image was rejected.")
     return merged
@@ -210,33 +235,46 @@ def _with_fixed_signs(components: "np.ndarray") -> "np.ndarray":
 
 
 def _partial_moments(batches: Iterable["pa.RecordBatch"]) -> Iterator["pa.RecordBatch"]:
-    import pyarrow as pa
-
-    moments: Moments | None = None
-    for batch in batches:
-        if batch.num_rows:
-            moments = _merge_optional(moments, Moments.of(feature_matrix(batch.column("features"))))
+    matrices = (feature_matrix(batch.column("features")) for batch in batches if batch.num_rows)
+    moments = _merge_all(Moments.of(matrix) for matrix in matrices)
     if moments is not None:
-        row = {"count": [moments.count], "mean": [moments.mean.tobytes()], "scatter": [moments.scatter.tobytes()]}
-        schema = pa.schema([("count", pa.int64()), ("mean", pa.binary()), ("scatter", pa.binary())])
-        yield pa.RecordBatch.from_pydict(row, schema=schema)
+        yield moments.to_batch()
 
 
-def _from_row(row: Any) -> Moments:
+def _merged_to(partials: "DataFrame", tasks: int) -> "DataFrame":
+    """One level of the tree: the moments of all partitions, merged by fewer tasks."""
+    from pyspark.sql import functions as F
+
+    # By number rather than by hash or at random, so that every task gets as many as any other.
+    numbered = partials.withColumn("partition", F.spark_partition_id()).repartitionById(tasks, "partition")
+    return numbered.drop("partition").mapInArrow(_merged_moments, _MOMENTS_SCHEMA)
+
+
+def _merged_moments(batches: Iterable["pa.RecordBatch"]) -> Iterator["pa.RecordBatch"]:
+    moments = _merge_all(chain.from_iterable(map(Moments.of_rows, batches)))
+    if moments is not None:
+        yield moments.to_batch()
+
+
+def _merge_all(parts: Iterable[Moments]) -> Moments | None:
+    """The moments of all parts, one part in memory at a time; None of nothing."""
+    merged: Moments | None = None
+    for part in parts:
+        merged = part if merged is None else merged.merge(part)
+    return merged
+
+
+def _symmetric(triangle: "np.ndarray", width: int) -> "np.ndarray":
+    """The symmetric matrix (d, d) whose upper triangle is given row by row."""
     import numpy as np
 
-    mean = np.frombuffer(row["mean"], np.float64)
-    return Moments(row["count"], mean, np.frombuffer(row["scatter"], np.float64).reshape(len(mean), -1))
-
-
-def _merge_optional(left: Moments | None, right: Moments | None) -> Moments | None:
-    if left is None or right is None:
-        return right if left is None else left
-    return left.merge(right)
-
-
-def _depth(partitions: int) -> int:
-    return max(1, min(4, math.ceil(math.log(max(partitions, 1), 8))))
+    matrix = np.empty((width, width))
+    start = 0
+    for row in range(width):
+        end = start + width - row
+        matrix[row, row:] = matrix[row:, row] = triangle[start:end]
+        start = end
+    return matrix
 
 
 def _projector(shared: Any) -> ArrowFunction:

@@ -1,14 +1,18 @@
 """Tests of the reduction: scikit-learn's answer, from any number of partitions, and clear refusals."""
 
+from functools import reduce
+
 import numpy as np
 import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pyspark.sql import functions as F
 from sklearn.decomposition import PCA
 from sklearn.preprocessing import StandardScaler
 
 from fruit_assets.errors import InputError
+from fruit_assets.pipeline import pca
 from fruit_assets.pipeline.pca import Moments, PcaModel, compute_moments, feature_matrix, fit, project, wide_batches
 from fruit_assets.storage import read_current
 
@@ -71,6 +75,44 @@ def test_moments_do_not_depend_on_the_number_of_partitions(spark):
         assert np.allclose(moments.scatter, whole.scatter, rtol=1e-10, atol=1e-10 * np.abs(whole.scatter).max())
         model = fit(moments, 10, None, standardize=True)
         assert np.allclose(model.components, fit(whole, 10, None, standardize=True).components, atol=1e-9)
+
+
+def test_moments_are_the_same_when_a_large_cluster_combines_them_in_a_tree(spark, monkeypatch):
+    # As many tasks as a cluster of 25 cores would have: 50, merged by 17, 6 and 2.
+    monkeypatch.setattr(type(spark.sparkContext), "defaultParallelism", 25)
+    monkeypatch.setattr(pca, "_FAN_IN", 3)
+    rows = _rows(333, 24)
+    whole, moments = Moments.of(rows), compute_moments(_frame(spark, rows, 60))
+    assert moments.count == 333
+    assert np.allclose(moments.mean, whole.mean, rtol=1e-12)
+    assert np.allclose(moments.scatter, whole.scatter, rtol=1e-10, atol=1e-10 * np.abs(whole.scatter).max())
+
+
+def test_no_task_of_the_tree_merges_more_than_its_share(spark):
+    partials = _frame(spark, _rows(50, 4), 1).select("features").repartition(50)
+    partials = partials.mapInArrow(pca._partial_moments, pca._MOMENTS_SCHEMA)
+    before = partials.toArrow().num_rows
+    merged = partials.withColumn("count", F.lit(1).cast("long"))
+    counts = pca._merged_to(merged, 7).toArrow()["count"].to_pylist()
+    assert sum(counts) == before
+    assert len(counts) == 7
+    assert max(counts) <= 8
+
+
+def test_moments_cross_between_workers_without_losing_a_bit():
+    parts = [Moments.of(_rows(20, 9, seed)) for seed in range(3)]
+    table = pa.Table.from_batches([part.to_batch() for part in parts])
+    for part, again in zip(parts, Moments.of_rows(table), strict=True):
+        assert again.count == part.count
+        assert np.array_equal(again.mean, part.mean)
+        assert np.array_equal(again.scatter, part.scatter)
+
+
+@pytest.mark.parametrize("standardize", [True, False])
+def test_features_far_from_zero_lose_no_accuracy(standardize):
+    rows = _rows(300, 40) + np.float32(1e4)
+    moments = reduce(Moments.merge, [Moments.of(part) for part in np.array_split(rows, 7)])
+    _assert_agrees(fit(moments, 40, None, standardize=standardize), rows, 40, standardize=standardize)
 
 
 def test_projecting_in_spark_gives_every_row_its_scores(spark):
