@@ -163,10 +163,10 @@ class EarlySession:
             self._future.set_exception(error)
         else:
             self._future.set_result(session)
-            _warm_workers(session)
+            warm_workers(session)
 
 
-def _warm_workers(session: "SparkSession") -> None:
+def warm_workers(session: "SparkSession") -> None:
     """Have the Python workers import what the pipeline needs, before there is work for them."""
     from pyspark.errors import PySparkException
 

@@ -97,7 +97,9 @@ def _tell_speed(report: Report, results: dict[str, list[Fitted]], count: int) ->
         for name in results
     ]
     columns = ("contender", "seconds, first fit", "seconds, best fit", "variance explained by 80")
-    report.table(f"PCA of {count} x 1280 (fit in a session that has read the rows once)", columns, rows)
+    report.table(
+        f"PCA of {count} x 1280 (fit in a session that has read the rows once, its workers started)", columns, rows
+    )
     report.ratios(
         "How many times faster than pyspark.ml",
         [

@@ -1,7 +1,8 @@
 """The contenders of the PCA benchmark: `pyspark.ml.feature.PCA` and ours, each in a process of its own.
 
-Put here one contender's whole process: a session, a warm-up that touches the rows, the fit. It runs alone,
-as `python -m ... ours|ml ROWS RESULT`, and writes what it found as JSON.
+Put here one contender's whole process: a session, a warm-up, the fit. The warm-up is what a run of the
+graph has done before it comes to the components: Spark has started its Python workers and has read the
+rows. It runs alone, as `python -m ... ours|ml ROWS RESULT`, and writes what it found as JSON.
 """
 
 import argparse
@@ -70,7 +71,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _session(given: argparse.Namespace) -> "SparkSession":
-    from fruit_assets.spark.session import LocalSparkOptions, start_local_session
+    from fruit_assets.spark.session import LocalSparkOptions, start_local_session, warm_workers
 
     conf = {"spark.executor.memory": "1g"} if given.separate_executor else {}
     if given.optimising_jvm:
@@ -79,7 +80,9 @@ def _session(given: argparse.Namespace) -> "SparkSession":
     options = LocalSparkOptions(
         cache=given.result.parent / "cache", master=master, driver_memory=given.driver_memory, conf=conf
     )
-    return start_local_session(options)
+    session = start_local_session(options)
+    warm_workers(session)
+    return session
 
 
 def _rows(session: "SparkSession", folder: str) -> "DataFrame":
