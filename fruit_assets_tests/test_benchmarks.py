@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fruit_assets_tests.benchmarks import accuracy_per_second, report, startup
+from fruit_assets_tests.benchmarks import accuracy_per_second, report, startup, worker_profile
 from fruit_assets_tests.benchmarks.__main__ import NAMES, benchmark, main
 from fruit_assets_tests.benchmarks.cold_process import ColdProcessFailed, environment, run_cold
 from fruit_assets_tests.benchmarks.feature_rows import write_feature_rows

@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from fruit_assets.pipeline.image_listing import list_images
-from fruit_assets.pipeline.pca import feature_matrix
+from fruit_assets.pipeline.moments import feature_matrix
 from fruit_assets.storage import read_current
 from fruit_assets.storage.stores import open_store
 from fruit_assets_tests.assets.conftest import copy_some

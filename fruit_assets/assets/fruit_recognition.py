@@ -11,7 +11,7 @@ import dagster as dg
 from fruit_assets import checks
 from fruit_assets.assets import pictures
 from fruit_assets.assets.outcome import Phases, explained_failures, published
-from fruit_assets.pipeline.pca import feature_matrix
+from fruit_assets.pipeline.moments import feature_matrix
 from fruit_assets.pipeline.recognition import MAX_IMAGES, Recognition, evaluate
 from fruit_assets.pipeline.sampling import SamplePlan, choose
 from fruit_assets.storage.artifacts import stage_files

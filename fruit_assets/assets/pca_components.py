@@ -17,7 +17,8 @@ from fruit_assets.assets.repeating import RUN_CONFIG, config_of_run
 from fruit_assets.assets.resources import SPARK_POOL
 from fruit_assets.assets.run_config import PcaConfig
 from fruit_assets.assets.schemas import table_metadata
-from fruit_assets.pipeline.pca import PcaModel, compute_moments, fit, project, wide_batches
+from fruit_assets.pipeline.moments import compute_moments, wide_batches
+from fruit_assets.pipeline.pca import PcaModel, fit, project
 from fruit_assets.spark.progress import reported_progress
 from fruit_assets.spark.resource import SparkResource
 from fruit_assets.storage.artifacts import stage_files

@@ -80,7 +80,7 @@ def scatter(components: "Version", most: int) -> Pictures:
     import numpy as np
 
     from fruit_assets.pipeline import miniatures, plots
-    from fruit_assets.pipeline.pca import feature_matrix
+    from fruit_assets.pipeline.moments import feature_matrix
 
     table = components.read_table(["label", "pca_features"])
     if table.num_rows > most:

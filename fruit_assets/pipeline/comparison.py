@@ -18,7 +18,7 @@ from fruit_assets.pipeline.image_batches import (
     worker_engine,
     worker_folder,
 )
-from fruit_assets.pipeline.pca import feature_matrix
+from fruit_assets.pipeline.moments import feature_matrix
 from fruit_assets.pipeline.processor import runs_natively
 from fruit_assets.storage.tables import read_spread
 

@@ -1,81 +1,26 @@
-"""Principal components of the features: one pass over the rows, the rest on small matrices.
+"""Principal components: from the moments of the features to a model, and from features to scores.
 
-Put here the mathematics and its Spark job. Every worker reduces its rows to a count, a mean and half a
-scatter matrix (6.6 MB), and these are combined in a tree: the driver's memory depends neither on the
-number of images nor on the number of partitions.
+Put here the mathematics on small matrices, and the projection. The pass over the rows belongs in `moments.py`.
 """
 
-import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from fruit_assets.errors import InputError
 from fruit_assets.pipeline.arrow_function import ArrowFunction
+from fruit_assets.pipeline.moments import Moments, feature_matrix
 from fruit_assets.storage.artifacts import array_bytes, read_array
 
 if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
-    from pyspark.sql import DataFrame, SparkSession
+    from pyspark.sql import DataFrame
 
     from fruit_assets.storage.versions import Version
 
 COMPONENTS_SCHEMA = "path string, label string, pca_features array<float>"
 _ARRAYS = ("mean", "scale", "components", "explained_variance")
-_MOMENTS_SCHEMA = "count bigint, mean binary, triangle binary"
-# How many moments one task merges, and how many at most reach the driver (53 MB).
-_FAN_IN = 8
-
-
-@dataclass(frozen=True)
-class Moments:
-    """Count, mean (d,) and centred scatter matrix (d, d) of some rows; float64."""
-
-    count: int
-    mean: "np.ndarray"
-    scatter: "np.ndarray"
-
-    @staticmethod
-    def of(rows: "np.ndarray") -> "Moments":
-        import numpy as np
-
-        mean = rows.mean(axis=0, dtype=np.float64)
-        centred = rows - mean
-        return Moments(len(rows), mean, centred.T @ centred)
-
-    def merge(self, other: "Moments") -> "Moments":
-        """Moments of both sets of rows (Chan, Golub and LeVeque 1979)."""
-        import numpy as np
-
-        total = self.count + other.count
-        delta = other.mean - self.mean
-        mean = self.mean + delta * (other.count / total)
-        scatter = np.outer(delta, delta * (self.count * other.count / total))
-        # In place: for matrices of 13 MB, finding memory costs more than adding.
-        scatter += self.scatter
-        scatter += other.scatter
-        return Moments(total, mean, scatter)
-
-    def to_batch(self) -> "pa.RecordBatch":
-        """One row. Of the symmetric matrix it holds the upper triangle, half the bytes, row by row."""
-        import numpy as np
-        import pyarrow as pa
-
-        triangle = np.concatenate([row[start:] for start, row in enumerate(self.scatter)])
-        row = {"count": [self.count], "mean": [self.mean.tobytes()], "triangle": [triangle.tobytes()]}
-        return pa.RecordBatch.from_pydict(row)
-
-    @staticmethod
-    def of_rows(batch: "pa.RecordBatch | pa.Table") -> "Iterator[Moments]":
-        """The moments of every row that `to_batch` made, one after the other."""
-        import numpy as np
-
-        for number in range(batch.num_rows):
-            count, mean, triangle = (batch.column(name)[number] for name in ("count", "mean", "triangle"))
-            means = np.frombuffer(mean.as_buffer(), np.float64)
-            yield Moments(count.as_py(), means, _symmetric(np.frombuffer(triangle.as_buffer(), np.float64), len(means)))
 
 
 @dataclass(frozen=True)
@@ -126,24 +71,6 @@ class PcaModel:
         return PcaModel(n_samples=int(read_array(version, "n_samples.npy")), **arrays)
 
 
-def compute_moments(features: "DataFrame") -> Moments:
-    """Moments of a frame with a column `features: array<float>`, in one pass with a tree reduction.
-
-    Raises:
-        InputError: there are no rows.
-    """
-    # Every task sends a scatter matrix, so many small partitions are read by as few tasks as keep all cores busy.
-    tasks = 2 * features.sparkSession.sparkContext.defaultParallelism
-    partials = features.select("features").coalesce(tasks).mapInArrow(_partial_moments, _MOMENTS_SCHEMA)
-    while tasks > _FAN_IN:
-        tasks = math.ceil(tasks / _FAN_IN)
-        partials = _merged_to(partials, tasks)
-    merged = _merge_all(Moments.of_rows(partials.toArrow()))
-    if merged is None:
-        raise InputError("There are no features to compute components of: every sampled image was rejected.")
-    return merged
-
-
 def fit(moments: Moments, n_components: int | None, variance: float | None, *, standardize: bool) -> PcaModel:
     """Principal components from moments.
 
@@ -192,16 +119,6 @@ def project(features: "DataFrame", model: PcaModel) -> "DataFrame":
     return features.select("path", "label", "features").mapInArrow(_projector(shared), COMPONENTS_SCHEMA)
 
 
-def feature_matrix(column: "pa.Array | pa.ChunkedArray") -> "np.ndarray":
-    """A list column as a matrix (n, d), without copying when it is one chunk."""
-    import pyarrow as pa
-
-    combined = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
-    values = combined.flatten().to_numpy(zero_copy_only=False)
-    matrix: np.ndarray = values.reshape(len(combined), -1) if len(combined) else values.reshape(0, 0)
-    return matrix
-
-
 def _scales(moments: Moments) -> "np.ndarray":
     import numpy as np
 
@@ -234,49 +151,6 @@ def _with_fixed_signs(components: "np.ndarray") -> "np.ndarray":
     return fixed
 
 
-def _partial_moments(batches: Iterable["pa.RecordBatch"]) -> Iterator["pa.RecordBatch"]:
-    matrices = (feature_matrix(batch.column("features")) for batch in batches if batch.num_rows)
-    moments = _merge_all(Moments.of(matrix) for matrix in matrices)
-    if moments is not None:
-        yield moments.to_batch()
-
-
-def _merged_to(partials: "DataFrame", tasks: int) -> "DataFrame":
-    """One level of the tree: the moments of all partitions, merged by fewer tasks."""
-    from pyspark.sql import functions as F
-
-    # By number rather than by hash or at random, so that every task gets as many as any other.
-    numbered = partials.withColumn("partition", F.spark_partition_id()).repartitionById(tasks, "partition")
-    return numbered.drop("partition").mapInArrow(_merged_moments, _MOMENTS_SCHEMA)
-
-
-def _merged_moments(batches: Iterable["pa.RecordBatch"]) -> Iterator["pa.RecordBatch"]:
-    moments = _merge_all(chain.from_iterable(map(Moments.of_rows, batches)))
-    if moments is not None:
-        yield moments.to_batch()
-
-
-def _merge_all(parts: Iterable[Moments]) -> Moments | None:
-    """The moments of all parts, one part in memory at a time; None of nothing."""
-    merged: Moments | None = None
-    for part in parts:
-        merged = part if merged is None else merged.merge(part)
-    return merged
-
-
-def _symmetric(triangle: "np.ndarray", width: int) -> "np.ndarray":
-    """The symmetric matrix (d, d) whose upper triangle is given row by row."""
-    import numpy as np
-
-    matrix = np.empty((width, width))
-    start = 0
-    for row in range(width):
-        end = start + width - row
-        matrix[row, row:] = matrix[row:, row] = triangle[start:end]
-        start = end
-    return matrix
-
-
 def _projector(shared: Any) -> ArrowFunction:
     def project_partition(batches: Iterable["pa.RecordBatch"]) -> Iterator["pa.RecordBatch"]:
         import numpy as np
@@ -293,10 +167,3 @@ def _projector(shared: Any) -> ArrowFunction:
             )
 
     return project_partition
-
-
-def wide_batches(session: "SparkSession") -> "SparkSession":
-    """A session whose workers get many rows at a time: a scatter matrix costs the same for 10 rows as for 1,000."""
-    tuned = session.newSession()
-    tuned.conf.set("spark.sql.execution.arrow.maxRecordsPerBatch", "2048")
-    return tuned

@@ -13,7 +13,8 @@ from fruit_assets.errors import InputError, StorageError
 from fruit_assets.pipeline.decoding import UnreadableImage, decode
 from fruit_assets.pipeline.engines import load_engine
 from fruit_assets.pipeline.extractor import ExtractorFiles
-from fruit_assets.pipeline.pca import PcaModel, feature_matrix
+from fruit_assets.pipeline.moments import feature_matrix
+from fruit_assets.pipeline.pca import PcaModel
 from fruit_assets.storage.versions import AssetFolder, Version
 
 if TYPE_CHECKING:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from fruit_assets.pipeline.pca import feature_matrix
+from fruit_assets.pipeline.moments import feature_matrix
 from fruit_assets_tests.assets.conftest import Graph
 from fruit_assets_tests.conftest import materialised_metadata
 from fruit_assets_tests.pipeline import odd_images

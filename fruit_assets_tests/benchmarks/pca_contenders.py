@@ -24,7 +24,8 @@ SEPARATE_EXECUTOR = "local-cluster[1,2,2048]"
 
 def fit_ours(rows: "DataFrame") -> list[float]:
     """Our moments and fit; the share of the variance along the leading components."""
-    from fruit_assets.pipeline.pca import compute_moments, fit
+    from fruit_assets.pipeline.moments import compute_moments
+    from fruit_assets.pipeline.pca import fit
 
     model = fit(compute_moments(rows), COMPONENTS, None, standardize=False)
     return [float(share) for share in model.explained_variance_ratio[:COMPONENTS]]
@@ -86,7 +87,7 @@ def _session(given: argparse.Namespace) -> "SparkSession":
 
 
 def _rows(session: "SparkSession", folder: str) -> "DataFrame":
-    from fruit_assets.pipeline.pca import wide_batches
+    from fruit_assets.pipeline.moments import wide_batches
 
     return wide_batches(session).read.parquet(folder)
 

@@ -12,7 +12,7 @@ from fruit_assets.deployments import resources_for
 from fruit_assets.pipeline.engines import load_engine
 from fruit_assets.pipeline.extractor import ExtractorFiles
 from fruit_assets.pipeline.featurization import FeaturizationOptions, featurize
-from fruit_assets.pipeline.pca import feature_matrix
+from fruit_assets.pipeline.moments import feature_matrix
 from fruit_assets.pipeline.reuse import plan_reuse
 from fruit_assets.storage.versions import Version
 

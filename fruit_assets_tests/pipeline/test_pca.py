@@ -12,8 +12,9 @@ from sklearn.decomposition import PCA
 from sklearn.preprocessing import StandardScaler
 
 from fruit_assets.errors import InputError
-from fruit_assets.pipeline import pca
-from fruit_assets.pipeline.pca import Moments, PcaModel, compute_moments, feature_matrix, fit, project, wide_batches
+from fruit_assets.pipeline import moments as moments_module
+from fruit_assets.pipeline.moments import Moments, compute_moments, feature_matrix, wide_batches
+from fruit_assets.pipeline.pca import PcaModel, fit, project
 from fruit_assets.storage import read_current
 
 _SCHEMA = "path string, label string, features array<float>"
@@ -80,7 +81,7 @@ def test_moments_do_not_depend_on_the_number_of_partitions(spark):
 def test_moments_are_the_same_when_a_large_cluster_combines_them_in_a_tree(spark, monkeypatch):
     # As many tasks as a cluster of 25 cores would have: 50, merged by 17, 6 and 2.
     monkeypatch.setattr(type(spark.sparkContext), "defaultParallelism", 25)
-    monkeypatch.setattr(pca, "_FAN_IN", 3)
+    monkeypatch.setattr(moments_module, "_FAN_IN", 3)
     rows = _rows(333, 24)
     whole, moments = Moments.of(rows), compute_moments(_frame(spark, rows, 60))
     assert moments.count == 333
@@ -90,10 +91,10 @@ def test_moments_are_the_same_when_a_large_cluster_combines_them_in_a_tree(spark
 
 def test_no_task_of_the_tree_merges_more_than_its_share(spark):
     partials = _frame(spark, _rows(50, 4), 1).select("features").repartition(50)
-    partials = partials.mapInArrow(pca._partial_moments, pca._MOMENTS_SCHEMA)
+    partials = partials.mapInArrow(moments_module._partial_moments, moments_module._MOMENTS_SCHEMA)
     before = partials.toArrow().num_rows
     merged = partials.withColumn("count", F.lit(1).cast("long"))
-    counts = pca._merged_to(merged, 7).toArrow()["count"].to_pylist()
+    counts = moments_module._merged_to(merged, 7).toArrow()["count"].to_pylist()
     assert sum(counts) == before
     assert len(counts) == 7
     assert max(counts) <= 8

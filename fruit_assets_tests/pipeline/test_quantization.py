@@ -12,7 +12,8 @@ from fruit_assets.pipeline.calibration import Calibration, calibration_pixels, r
 from fruit_assets.pipeline.decoding import decode
 from fruit_assets.pipeline.engines import load_engine
 from fruit_assets.pipeline.extractor import DESCRIPTION_FILE, INT8_MODEL, ExtractorDescription
-from fruit_assets.pipeline.pca import Moments, fit
+from fruit_assets.pipeline.moments import Moments
+from fruit_assets.pipeline.pca import fit
 from fruit_assets.pipeline.quantization import Quantization, int8_fingerprint
 
 
