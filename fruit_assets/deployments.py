@@ -35,13 +35,13 @@ def resources_for(settings: Settings) -> dict[str, Any]:
         "io_manager": VersionIOManager(storage=storage, run_config_check=RunConfigCheck()),
         "images": ImageCollection(uri=settings.images, demo=settings.images_are_demo),
         "weights": WeightsSetting(value=settings.weights),
-        "core_price": _core_price(),
+        "core_price": _core_price(settings),
     }
     return shared | (_emr(settings) if settings.deployment == "emr" else _local(settings))
 
 
-def _core_price() -> CorePrice:
-    prices = load_prices()
+def _core_price(settings: Settings) -> CorePrice:
+    prices = load_prices(settings.prices)
     told = f"{_PRICED_INSTANCE} on EMR, on demand, {prices.region}, {prices.date}; seconds of workers only"
     return CorePrice(usd_per_core_hour=prices.per_core_hour(_PRICED_INSTANCE, _PRICED_CORES), told=told)
 
