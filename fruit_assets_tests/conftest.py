@@ -3,8 +3,9 @@
 Put here what costs seconds and is read by many. What one module needs stays with its tests.
 """
 
+import json
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,17 +13,19 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from fruit_assets.settings import Settings, load_settings
-from fruit_assets_tests.emr_simulator.fixtures import emr_simulator, spark_emr_session, spark_emr_simulator
+from fruit_assets_tests import parallel
+from fruit_assets_tests.emr_simulator.fixtures import emr_simulator, maven_jars, spark_emr_session, spark_emr_simulator
 
 if TYPE_CHECKING:
     import dagster as dg
     from pyspark.sql import SparkSession
 
-__all__ = ["emr_simulator", "spark_emr_session", "spark_emr_simulator"]
+__all__ = ["emr_simulator", "maven_jars", "spark_emr_session", "spark_emr_simulator"]
 
 TEST_DATA = "FRUIT_ASSETS_TEST_DATA"
 _WEIGHTS_FILE = "mobilenet_v2_1.0_224_notop.weights.h5"
 _DEMO_CLASSES, _DEMO_PER_CLASS = 12, 10
+_EVENTS = "events.json"
 
 MakeSettings = Callable[..., Settings]
 
@@ -39,6 +42,14 @@ def pytest_configure(config: pytest.Config) -> None:
         "AWS_EC2_METADATA_DISABLED": "true",
         "DAGSTER_DISABLE_TELEMETRY": "true",
     }
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    return parallel.process_count(config)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items[:] = parallel.in_order(items)
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
@@ -74,25 +85,34 @@ class PublishedGraph:
     Attributes:
         storage: folder of the published assets.
         settings: what the run was given.
-        result: what Dagster says about the run.
-        instance: the Dagster instance it ran on.
+        events: what Dagster said during the run.
     """
 
     storage: Path
     settings: Settings
-    result: Any = field(repr=False)
-    instance: "dg.DagsterInstance" = field(repr=False)
+    events: "list[dg.DagsterEvent]" = field(repr=False)
 
     def metadata(self, asset: str) -> dict[str, Any]:
         """Values of the materialisation's metadata by key."""
-        return materialised_metadata(self.result, asset)
+        return _metadata(self.events, asset)
+
+    @property
+    def check_evaluations(self) -> "list[dg.AssetCheckEvaluation]":
+        """The checks of the run, as they were decided."""
+        decided = (event for event in self.events if event.event_type_value == "ASSET_CHECK_EVALUATION")
+        return [event.asset_check_evaluation_data for event in decided]
 
 
-def materialised_metadata(result: Any, asset: str) -> dict[str, Any]:
+def materialised_metadata(result: "dg.ExecuteInProcessResult", asset: str) -> dict[str, Any]:
     """Values of the metadata that a run recorded for an asset, by key."""
-    for event in result.get_asset_materialization_events():
-        if event.asset_key is not None and event.asset_key.path == [asset]:
-            return {name: value.value for name, value in event.materialization.metadata.items()}
+    return _metadata(result.all_events, asset)
+
+
+def _metadata(events: "Iterable[dg.DagsterEvent]", asset: str) -> dict[str, Any]:
+    for event in events:
+        if event.is_step_materialization and event.asset_key is not None and event.asset_key.path == [asset]:
+            metadata = event.step_materialization_data.materialization.metadata
+            return {name: value.value for name, value in metadata.items()}
     raise AssertionError(f"{asset} was not materialised")
 
 
@@ -107,8 +127,10 @@ def collection(tmp_path_factory: pytest.TempPathFactory) -> Collection:
         return Collection(images, weights, real=True, image_count=len(files), label_count=len(labels))
     from fruit_assets.pipeline.demo_images import render_collection
 
-    images = tmp_path_factory.mktemp("collection") / "demo"
-    render_collection(images, _DEMO_CLASSES, _DEMO_PER_CLASS, 0)
+    def render(folder: Path) -> None:
+        render_collection(folder, _DEMO_CLASSES, _DEMO_PER_CLASS, 0)
+
+    images = parallel.made_once(tmp_path_factory, "demo_images", render)
     return Collection(images, "random", False, _DEMO_CLASSES * _DEMO_PER_CLASS, _DEMO_CLASSES)
 
 
@@ -151,16 +173,26 @@ def spark(make_settings: MakeSettings, tmp_path_factory: pytest.TempPathFactory)
 
 @pytest.fixture(scope="session")
 def published(
-    collection: Collection, make_settings: MakeSettings, spark: "SparkSession", tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[PublishedGraph]:
-    """The whole graph, materialised once over every image of the collection."""
+    collection: Collection, make_settings: MakeSettings, tmp_path_factory: pytest.TempPathFactory
+) -> PublishedGraph:
+    """The whole graph, materialised once over every image of the collection, for all processes of the tests."""
+    import dagster as dg
+
+    def settings_in(folder: Path) -> Settings:
+        return make_settings(folder, images=collection.images, weights=collection.weights)
+
+    folder = parallel.made_once(tmp_path_factory, "published", lambda folder: _publish(folder, settings_in(folder)))
+    settings = settings_in(folder)
+    events = [dg.deserialize_value(text, dg.DagsterEvent) for text in json.loads((folder / _EVENTS).read_text())]
+    return PublishedGraph(Path(settings.storage), settings, events)
+
+
+def _publish(folder: Path, settings: Settings) -> None:
     import dagster as dg
 
     from fruit_assets.definitions import ASSETS
     from fruit_assets.deployments import resources_for
 
-    folder = tmp_path_factory.mktemp("published")
-    settings = make_settings(folder, images=collection.images, weights=collection.weights)
     with dg.DagsterInstance.ephemeral() as instance:
         result = dg.materialize(
             ASSETS,
@@ -168,7 +200,7 @@ def published(
             run_config={"ops": {"sampled_images": {"config": {"fraction": 1.0}}}},
             instance=instance,
         )
-        yield PublishedGraph(Path(settings.storage), settings, result, instance)
+    (folder / _EVENTS).write_text(json.dumps([dg.serialize_value(event) for event in result.all_events]))
 
 
 @pytest.fixture(scope="session")

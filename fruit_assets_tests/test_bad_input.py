@@ -14,6 +14,8 @@ from fruit_assets.spark.resource import LocalSpark
 from fruit_assets_tests.assets.conftest import Graph, copy_some, make_graph
 from fruit_assets_tests.conftest import materialised_metadata
 
+pytestmark = pytest.mark.long
+
 __all__ = ["make_graph"]
 
 _TABLES = ("sampled_images", "image_features", "rejected_images", "pca_components")

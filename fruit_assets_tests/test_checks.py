@@ -56,11 +56,9 @@ def test_a_warning_says_what_a_person_should_look_at_and_never_blocks(result, pa
 
 def test_every_declared_check_is_decided_in_a_run_of_the_graph(published):
     declared = {(name, spec.name) for name in _assets() for spec in checks.specs_for(name)}
-    decided = {
-        (event.asset_key.path[-1], event.check_name): event for event in published.result.get_asset_check_evaluations()
-    }
+    decided = {(check.asset_key.path[-1], check.check_name): check for check in published.check_evaluations}
     assert set(decided) == declared
-    assert all(event.passed for event in decided.values() if event.severity is dg.AssetCheckSeverity.ERROR)
+    assert all(check.passed for check in decided.values() if check.severity is dg.AssetCheckSeverity.ERROR)
 
 
 def _assets() -> list[str]:

@@ -20,6 +20,8 @@ from fruit_assets.storage.stores import open_store
 from fruit_assets_tests.assets.conftest import copy_some
 from fruit_assets_tests.conftest import Collection, PublishedGraph
 
+pytestmark = pytest.mark.long
+
 _JOB = [
     str(Path(sys.executable).parent / "dagster"),
     "job",
@@ -98,7 +100,7 @@ def _cache_with_the_jars_of_this_machine(tmp_path: Path) -> Path:
 
 
 def test_the_job_runs_from_s3_to_s3_with_the_same_rows_as_between_folders(
-    bucket, environment, published, collection, tmp_path
+    bucket, environment, published, collection, maven_jars, tmp_path
 ):
     copy_some(collection, tmp_path / "images", classes=3, per_class=3)
     for folder, prefix in (

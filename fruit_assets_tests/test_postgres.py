@@ -16,6 +16,8 @@ import dagster as dg
 import pytest
 from dagster._core.instance.ref import InstanceRef
 
+pytestmark = pytest.mark.long
+
 PROJECT = Path(__file__).parents[1]
 _BIN = Path(sys.executable).parent
 _WAIT_SECONDS = 300

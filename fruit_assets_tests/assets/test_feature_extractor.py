@@ -6,8 +6,8 @@ from fruit_assets.pipeline import weights
 from fruit_assets_tests.conftest import materialised_metadata
 
 
-def _check(result):
-    [check] = [item for item in result.get_asset_check_evaluations() if item.check_name == "weights_are_pretrained"]
+def _check(evaluations):
+    [check] = [item for item in evaluations if item.check_name == "weights_are_pretrained"]
     return check
 
 
@@ -18,7 +18,7 @@ def test_auto_offline_goes_on_with_a_warning_metadata_and_a_check_that_does_not_
     monkeypatch.setenv("HOME", str(tmp_path))
     graph = make_graph(weights="auto")
     result = graph.run("feature_extractor", config={"feature_extractor": {"input_size": 96}})
-    check = _check(result)
+    check = _check(result.get_asset_check_evaluations())
     assert (check.passed, check.severity.value) == (False, "WARN")
     assert "unplugged" in check.description
     metadata = materialised_metadata(result, "feature_extractor")
@@ -31,7 +31,7 @@ def test_auto_offline_goes_on_with_a_warning_metadata_and_a_check_that_does_not_
     again = materialised_metadata(named, "feature_extractor")
     assert again["fingerprint"] == metadata["fingerprint"]
     assert not again["exported_by_this_run"]
-    assert "FRUIT_ASSETS_WEIGHTS is 'random'" in _check(named).description
+    assert "FRUIT_ASSETS_WEIGHTS is 'random'" in _check(named.get_asset_check_evaluations()).description
 
 
 def test_an_extractor_that_exists_is_taken_over_and_a_damaged_one_exported_again(graph):
@@ -58,4 +58,4 @@ def test_the_extractor_says_what_it_is(published, collection):
     metadata = published.metadata("feature_extractor")
     assert (metadata["architecture"], metadata["input_size"], metadata["features"]) == ("MobileNetV2", 224, 1280)
     assert metadata["parameters"] == 2_257_984
-    assert _check(published.result).passed == collection.real
+    assert _check(published.check_evaluations).passed == collection.real

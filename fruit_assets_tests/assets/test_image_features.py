@@ -8,6 +8,8 @@ from fruit_assets_tests.assets.conftest import Graph
 from fruit_assets_tests.conftest import materialised_metadata
 from fruit_assets_tests.pipeline import odd_images
 
+pytestmark = pytest.mark.long
+
 
 def _features(graph: Graph) -> dict[str, np.ndarray]:
     table = graph.table("image_features")

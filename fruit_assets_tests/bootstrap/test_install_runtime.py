@@ -27,6 +27,8 @@ from fruit_assets_tests.deploy.account import REGION, empty_account, moto_server
 if TYPE_CHECKING:
     from fruit_assets_tests.conftest import Collection, PublishedGraph
 
+pytestmark = pytest.mark.long
+
 __all__ = ["moto_server"]
 
 STAGING = "s3://bootstrap-test/staging"

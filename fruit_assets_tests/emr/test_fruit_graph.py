@@ -17,6 +17,8 @@ from fruit_assets_tests.conftest import Collection, PublishedGraph
 from fruit_assets_tests.emr.conftest import start_cluster
 from fruit_assets_tests.emr_simulator import EmrSimulator
 
+pytestmark = pytest.mark.long
+
 BUCKET = "fruit-graph"
 SPARK_ASSETS = ["sampled_images", "image_features", "pca_model", "pca_components"]
 

@@ -14,6 +14,8 @@ from fruit_assets_tests.emr.conftest import HERE, TinyLocation
 from fruit_assets_tests.emr_simulator import EmrSimulator
 from fruit_assets_tests.emr_simulator.yarn import MiniYarn
 
+pytestmark = pytest.mark.long
+
 _BUCKET = "yarn-steps"
 _HANG = """
 import time
@@ -24,7 +26,7 @@ spark.range(1).rdd.map(lambda row: time.sleep(600)).count()
 
 
 @pytest.fixture(scope="module")
-def yarn(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MiniYarn]:
+def yarn(tmp_path_factory: pytest.TempPathFactory, maven_jars: None) -> Iterator[MiniYarn]:
     with MiniYarn(tmp_path_factory.mktemp("yarn")) as running:
         yield running
 

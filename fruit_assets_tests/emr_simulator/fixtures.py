@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from fruit_assets_tests.emr_simulator.simulator import EmrSimulator
+from fruit_assets_tests.parallel import made_once
 
 
 @pytest.fixture
@@ -18,7 +19,22 @@ def emr_simulator(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[E
 
 
 @pytest.fixture(scope="session")
-def spark_emr_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmrSimulator]:
+def maven_jars(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """What Spark and YARN need from Maven is in the cache: two that fetch it at once do the same work twice."""
+    from fruit_assets.spark.jar_cache import resolve_jars
+    from fruit_assets.spark.s3a_jars import S3A_JARS
+    from fruit_assets_tests.emr_simulator.node import JARS_CACHE
+    from fruit_assets_tests.emr_simulator.yarn import MINI_CLUSTER_JARS
+
+    def fetch(_: Path) -> None:
+        for jars in (S3A_JARS, MINI_CLUSTER_JARS):
+            resolve_jars(jars, JARS_CACHE)
+
+    made_once(tmp_path_factory, "maven_jars", fetch)
+
+
+@pytest.fixture(scope="session")
+def spark_emr_session(tmp_path_factory: pytest.TempPathFactory, maven_jars: None) -> Iterator[EmrSimulator]:
     """What `spark_emr_simulator` shares among tests; it sets no environment."""
     with EmrSimulator(tmp_path_factory.mktemp("spark_emr"), runner="spark") as simulator:
         yield simulator

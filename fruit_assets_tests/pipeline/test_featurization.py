@@ -16,6 +16,8 @@ from fruit_assets.pipeline.moments import feature_matrix
 from fruit_assets.pipeline.reuse import plan_reuse
 from fruit_assets.storage.versions import Version
 
+pytestmark = pytest.mark.long
+
 
 def _version(published, asset: str) -> Version:
     return resources_for(published.settings)["storage"].folder(asset).current()

@@ -20,7 +20,7 @@ KEYS = ("images/pear/1.jpg", "images/fig 2/b c.jpg", "images/é%23=# x/a b%20.jp
 
 
 @pytest.fixture(scope="module")
-def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmrSimulator]:
+def s3(tmp_path_factory: pytest.TempPathFactory, maven_jars: None) -> Iterator[EmrSimulator]:
     with EmrSimulator(tmp_path_factory.mktemp("s3")) as simulator:
         simulator.create_bucket("s3a-fruit")
         for key in KEYS:
@@ -71,7 +71,7 @@ def test_a_broken_cache_is_built_again_by_two_at_a_time(tmp_path):
     assert [folder.name for folder in (tmp_path / "jars").iterdir()] == [small.key]
 
 
-def test_without_maven_a_cached_copy_serves_and_otherwise_ivy(tmp_path, monkeypatch):
+def test_without_maven_a_cached_copy_serves_and_otherwise_ivy(maven_jars, tmp_path, monkeypatch):
     cached = s3a_jars.resolve_s3a_jars(CACHE)
     assert len(cached) == 39
     monkeypatch.setenv("PATH", str(tmp_path))
