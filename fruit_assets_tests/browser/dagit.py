@@ -4,6 +4,7 @@ Put here starting and ending the server. What is looked at in the browser belong
 """
 
 import contextlib
+import json
 import os
 import shutil
 import signal
@@ -18,6 +19,8 @@ from pathlib import Path
 PROJECT = Path(__file__).parents[2]
 _STARTUP_SECONDS = 180
 _GRACE_SECONDS = 5
+_STATUS = "query ($run: ID!) { runOrError(runId: $run) { ... on Run { status } } }"
+_ENDINGS = ("SUCCESS", "FAILURE", "CANCELED")
 
 
 @dataclass
@@ -34,6 +37,19 @@ class Dagit:
     storage: Path
     images: Path
     process: "subprocess.Popen[bytes]"
+
+    def wait_until_ended(self, run_id: str, seconds: float) -> None:
+        """Wait until a run has ended, however it did."""
+        deadline = time.monotonic() + seconds
+        while self._status(run_id) not in _ENDINGS:
+            assert time.monotonic() < deadline, f"run {run_id} did not end within {seconds} s"
+            time.sleep(0.5)
+
+    def _status(self, run_id: str) -> str:
+        body = json.dumps({"query": _STATUS, "variables": {"run": run_id}}).encode()
+        request = urllib.request.Request(f"{self.url}/graphql", body, {"Content-Type": "application/json"})
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            return str(json.load(answer)["data"]["runOrError"]["status"])
 
     def stop(self) -> None:
         """End the server and every run it started; its processes do not all heed a polite signal."""
