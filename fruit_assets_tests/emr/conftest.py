@@ -194,8 +194,12 @@ class TinyLocation:
     def wait_until_running(self, starts: int = 1) -> str:
         """Wait until the subject runs on the cluster; the step's id."""
         path = self.folder / "starts"
-        self.emr.wait_for(lambda: path.exists() and len(path.read_text().splitlines()) >= starts, 60)
+        self.emr.wait_for(lambda: path.exists() and len(path.read_text().splitlines()) >= starts)
         return self.step_ids[-1]
+
+    def is_enough(self) -> None:
+        """Let a subject that sleeps go on to its end."""
+        (self.folder / "enough").touch()
 
     def meanwhile(self, act: Callable[[str], None]) -> "Meanwhile":
         """Act on the step once it runs, from another thread."""
@@ -219,7 +223,7 @@ class Meanwhile:
         return None
 
     def __exit__(self, *_: object) -> None:
-        self._future.result(120)
+        self._future.result(300)
         self._pool.shutdown()
 
 
@@ -246,7 +250,7 @@ def tiny(
         yield location
 
 
-def eventually(condition: Callable[[], object], seconds: float = 30) -> None:
+def eventually(condition: Callable[[], object], seconds: float = 120) -> None:
     """Fail the test when the condition stays false."""
     deadline = time.monotonic() + seconds
     while not condition():

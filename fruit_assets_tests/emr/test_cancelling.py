@@ -8,6 +8,8 @@ from fruit_assets.emr.cancelling import CancelFailedError, cancel_step
 from fruit_assets.emr.ec2 import EmrOnEc2
 from fruit_assets_tests.emr.conftest import TinyLocation, eventually
 
+pytestmark = pytest.mark.long
+
 
 def cancel_options(tiny: TinyLocation) -> list[str]:
     calls = tiny.emr.calls("CancelSteps")
@@ -19,7 +21,7 @@ def test_a_terminated_run_cancels_its_step_and_says_so(tiny: TinyLocation, how: 
     process = tiny.start("sleep")
     step_id = tiny.wait_until_running()
     process.send_signal(how)
-    assert process.wait(60) != 0
+    assert process.wait(180) != 0
     assert tiny.states == ["CANCELLED"]
     assert cancel_options(tiny) == ["SEND_INTERRUPT"]
     assert f"EMR step {step_id} on {tiny.cluster_id} is CANCELLED" in tiny.log
@@ -59,8 +61,8 @@ def test_a_step_whose_orchestrator_was_killed_stops_itself(tiny: TinyLocation) -
     process = tiny.start("sleep")
     step_id = tiny.wait_until_running()
     process.kill()
-    process.wait(30)
-    assert tiny.emr.wait_for_step(step_id, timeout=60) == "FAILED"
+    process.wait(120)
+    assert tiny.emr.wait_for_step(step_id, timeout=180) == "FAILED"
     events = [name for name in tiny.staging.names("runs/") if "/events/" in name]
     last = tiny.staging.get(max(events))
     assert last is not None
@@ -79,8 +81,8 @@ def test_a_step_that_starts_after_its_orchestrator_died_does_no_work(tiny: TinyL
     process = tiny.start()
     eventually(lambda: len(steps_at_once.steps) == 2)
     process.kill()
-    process.wait(30)
-    assert tiny.emr.wait_for_step(tiny.step_ids[-1], timeout=60) == "FAILED"
+    process.wait(120)
+    assert tiny.emr.wait_for_step(tiny.step_ids[-1], timeout=180) == "FAILED"
     assert not (tiny.folder / "starts").exists()
 
 

@@ -12,6 +12,8 @@ from fruit_assets.emr.objects import Objects
 from fruit_assets_tests.emr.conftest import BUCKET, TinyLocation, eventually, tiny_location_on
 from fruit_assets_tests.emr_simulator import EmrSimulator
 
+pytestmark = pytest.mark.long
+
 Point = Callable[[TinyLocation], bool]
 
 
@@ -62,11 +64,11 @@ def test_after_a_crash_nothing_is_left_running_and_a_new_run_succeeds(
         tiny.configure(heartbeat_seconds=0.7)
         processes[how] = tiny.start(does)
     for how, tiny in pair.items():
-        eventually(lambda tiny=tiny: point(tiny), 90)
+        eventually(lambda tiny=tiny: point(tiny))
         processes[how].send_signal(how)
     for how, tiny in pair.items():
-        assert processes[how].wait(90) != 0
-        eventually(lambda tiny=tiny: not {"PENDING", "RUNNING", "CANCEL_PENDING"} & set(tiny.states), 90)
+        assert processes[how].wait(180) != 0
+        eventually(lambda tiny=tiny: not {"PENDING", "RUNNING", "CANCEL_PENDING"} & set(tiny.states))
     pair[signal.SIGTERM].emr.faults._orders.clear()
     for tiny in pair.values():
         (tiny.folder / "starts").unlink(missing_ok=True)

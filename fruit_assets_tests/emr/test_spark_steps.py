@@ -35,9 +35,9 @@ def test_a_terminated_run_leaves_no_jvm_and_no_python_behind(spark_tiny: TinyLoc
     pid = int((spark_tiny.folder / "starts").read_text().split()[2])
     driver = psutil.Process(pid)
     process.terminate()
-    process.wait(90)
+    process.wait(180)
     assert spark_tiny.states == ["CANCELLED"]
-    psutil.wait_procs([driver], timeout=30)
+    psutil.wait_procs([driver], timeout=120)
     assert not driver.is_running()
     left = [found for found in psutil.process_iter(["cmdline"]) if step_id in " ".join(found.info["cmdline"] or [])]
     assert left == []

@@ -26,6 +26,8 @@ from fruit_assets_tests.emr_simulator import EmrSimulator
 KMS = {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": "alias/orchard"}
 SPEC = Path(__file__).parents[2] / "bootstrap" / "cluster.json"
 
+pytestmark = pytest.mark.long
+
 
 @dataclass(frozen=True)
 class Success:
@@ -101,11 +103,12 @@ def test_events_and_output_arrive_while_the_step_runs(tiny: TinyLocation, capfd:
         return sum("event" in message for message in told) >= 3 and "words on stdout" in "".join(seen)
 
     def look(step_id: str) -> None:
-        tiny.emr.wait_for(heard, 20)
+        tiny.emr.wait_for(heard)
         assert tiny.emr.clusters[tiny.cluster_id].steps[step_id].state == "RUNNING"
+        tiny.is_enough()
 
     with tiny.meanwhile(look):
-        outcome = tiny.run("chatter", seconds=3)
+        outcome = tiny.run("chatter-then-sleep", seconds=3)
     assert "words on stdout from the cluster" in "".join(seen)
     assert [line for line in outcome.messages.splitlines() if line.startswith("event")] == [
         f"event {number}" for number in range(30)

@@ -9,6 +9,7 @@ from fruit_assets.emr import streams
 from fruit_assets.emr.messages import DamagedMessageError, End, encode_batch
 from fruit_assets.emr.objects import Objects
 from fruit_assets.emr.streams import EventReader, EventWriter, OutputReader, event_name, output_name
+from fruit_assets_tests.emr.conftest import eventually
 from fruit_assets_tests.emr_simulator import EmrSimulator
 
 
@@ -33,7 +34,7 @@ def test_what_is_written_is_read_once_and_in_order(emr: EmrSimulator, staging: O
 def test_a_single_event_does_not_wait(staging: Objects) -> None:
     writer = EventWriter(staging)
     writer.put(event(1))
-    time.sleep(0.4)
+    eventually(lambda: list(staging.names("events/")))  # with no other event to come, and the writer open
     assert [entry.user_message for entry in EventReader(staging, "run", "step").arrived()] == ["event 1"]
     writer.close(End("succeeded"))
 

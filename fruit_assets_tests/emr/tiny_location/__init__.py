@@ -16,6 +16,9 @@ import dagster as dg
 
 from fruit_assets.emr.step_launcher import EmrPySparkStepLauncher
 
+# What was said until a second ago is kept when a step is killed; writing it takes a busy machine its time.
+_HEARD_SECONDS = 2.5
+
 
 class Behaviour(dg.Config):
     """What the subject does once it runs on the cluster."""
@@ -45,10 +48,10 @@ def subject(context: dg.AssetExecutionContext, config: Behaviour) -> dg.Material
     behave(context, config)
     publish(context.run.run_id)
     if config.does == "die-after-publish":
-        time.sleep(1.5)
+        time.sleep(_HEARD_SECONDS)
         os.kill(os.getpid(), signal.SIGKILL)
     if config.does == "wait-after-publish":
-        time.sleep(config.seconds)
+        linger(config.seconds)
     return dg.MaterializeResult(metadata={"dagster/row_count": 1000, "pid": os.getpid(), "file": __file__})
 
 
@@ -60,7 +63,7 @@ def behave(context: dg.AssetExecutionContext, config: Behaviour) -> None:
     if config.does == "fail-once" and context.retry_number == 0:
         raise ValueError("the first try fails")
     if config.does == "die-once" and context.retry_number == 0:
-        time.sleep(1.5)  # what was said until a second ago is kept
+        time.sleep(_HEARD_SECONDS)
         os.kill(os.getpid(), signal.SIGKILL)
     if config.does == "exit-zero":
         os._exit(0)
@@ -70,12 +73,19 @@ def behave(context: dg.AssetExecutionContext, config: Behaviour) -> None:
             time.sleep(0.1)
     if config.does == "chatter-then-die":
         os.kill(os.getpid(), signal.SIGKILL)
+    if config.does == "chatter-then-sleep":
+        linger(60.0)
     if config.does == "sleep":
-        deadline = time.monotonic() + config.seconds
-        while time.monotonic() < deadline:
-            time.sleep(0.1)
+        linger(config.seconds)
     if config.does == "spark":
         count_with_spark(context)
+
+
+def linger(seconds: float) -> None:
+    """Be busy for so long, or until a test has seen enough."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline and not (folder() / "enough").exists():
+        time.sleep(0.1)
 
 
 def count_with_spark(context: dg.AssetExecutionContext) -> None:
