@@ -57,7 +57,7 @@ def test_when_the_cancel_itself_fails_the_reason_stays_and_the_command_is_given(
 
 
 def test_a_step_whose_orchestrator_was_killed_stops_itself(tiny: TinyLocation) -> None:
-    tiny.configure(heartbeat_seconds=0.7)
+    tiny.configure(heartbeat_seconds=1.0)
     process = tiny.start("sleep")
     step_id = tiny.wait_until_running()
     process.kill()

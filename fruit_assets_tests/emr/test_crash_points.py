@@ -61,7 +61,7 @@ def test_after_a_crash_nothing_is_left_running_and_a_new_run_succeeds(
         pair[signal.SIGTERM].emr.faults.throttle("AddJobFlowSteps", times=1000)
     processes: dict[signal.Signals, subprocess.Popen[bytes]] = {}
     for how, tiny in pair.items():
-        tiny.configure(heartbeat_seconds=0.7)
+        tiny.configure(heartbeat_seconds=1.0)
         processes[how] = tiny.start(does)
     for how, tiny in pair.items():
         eventually(lambda tiny=tiny: point(tiny))
