@@ -13,6 +13,8 @@ from fruit_assets.emr.compute import Compute, StepStatus
 from fruit_assets.emr.objects import Objects, StoredObject
 
 MIN_INTERVAL = 2.0  # seconds; the refill of EMR's token bucket
+# A process that has said that it asks may be slow, or dead: after so many seconds more another one asks.
+ASKING_SECONDS = 15.0
 _KEPT = 300  # steps remembered on the board: EMR itself allows 256 in flight
 
 
@@ -41,35 +43,41 @@ class StepBoard:
             return self._known.get(step_id)
         self._read_at = time.monotonic()
         board = self._staging.get(self._name)
-        self._known = _decode(board)
-        if board is None or board.age >= self._interval:
+        self._known, is_asking = _decode(board)
+        if board is None or board.age >= self._interval + (ASKING_SECONDS if is_asking else 0.0):
             self._take_turn(board, step_id)
         return self._known.get(step_id)
 
     def _take_turn(self, board: StoredObject | None, step_id: str) -> None:
         """Ask EMR, if nobody else claimed this turn first. The claim itself makes the board young again."""
-        claim = self._staging.put_if(self._name, _encode(self._known), etag=board.etag if board else None)
+        etag = board.etag if board else None
+        claim = self._staging.put_if(self._name, _encode(self._known, is_asking=True), etag=etag)
         if claim is None:
             return
-        # The newest fifty come in one call; a step that was not among them is asked for by name.
-        fresh = self._compute.statuses([step_id] if self._out_of_sight else [])
-        self._out_of_sight = step_id not in fresh
-        older = {known: status for known, status in self._known.items() if known not in fresh}
-        self._known = dict(list({**fresh, **older}.items())[:_KEPT])
-        self._staging.put_if(self._name, _encode(self._known), etag=claim)
+        try:
+            # The newest fifty come in one call; a step that was not among them is asked for by name.
+            fresh = self._compute.statuses([step_id] if self._out_of_sight else [])
+            self._out_of_sight = step_id not in fresh
+            older = {known: status for known, status in self._known.items() if known not in fresh}
+            self._known = dict(list({**fresh, **older}.items())[:_KEPT])
+        finally:
+            # Whether or not EMR answered: the next question is an interval away from the end of this one.
+            self._staging.put_if(self._name, _encode(self._known), etag=claim)
 
 
-def _encode(known: dict[str, StepStatus]) -> bytes:
-    return json.dumps({"writer": uuid.uuid4().hex, "steps": [vars(status) for status in known.values()]}).encode()
+def _encode(known: dict[str, StepStatus], *, is_asking: bool = False) -> bytes:
+    steps = [vars(status) for status in known.values()]
+    return json.dumps({"writer": uuid.uuid4().hex, "asking": is_asking, "steps": steps}).encode()
 
 
-def _decode(board: StoredObject | None) -> dict[str, StepStatus]:
-    """An unreadable board is an empty one: it is written anew at the next turn."""
+def _decode(board: StoredObject | None) -> tuple[dict[str, StepStatus], bool]:
+    """What is known, and whether somebody asks just now. An unreadable board is empty: it is written anew."""
     if board is None:
-        return {}
+        return {}, False
     try:
-        rows = json.loads(board.body)["steps"]
-        known = [StepStatus(**{**row, "applications": tuple(row["applications"])}) for row in rows]
-    except (ValueError, TypeError, KeyError):
-        return {}
-    return {status.step_id: status for status in known}
+        content = json.loads(board.body)
+        known = [StepStatus(**{**row, "applications": tuple(row["applications"])}) for row in content["steps"]]
+        is_asking = content.get("asking") is True
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return {}, False
+    return {status.step_id: status for status in known}, is_asking

@@ -31,7 +31,8 @@ def test_what_is_written_is_read_once_and_in_order(emr: EmrSimulator, staging: O
     assert len(reads) < 10, "a burst is a few objects, not fifty"
 
 
-def test_a_single_event_does_not_wait(staging: Objects) -> None:
+def test_a_single_event_does_not_wait_for_more(staging: Objects, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(streams, "BATCH_SECONDS", 3600.0)
     writer = EventWriter(staging)
     writer.put(event(1))
     eventually(lambda: list(staging.names("events/")))  # with no other event to come, and the writer open
