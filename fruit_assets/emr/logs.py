@@ -7,9 +7,9 @@ import gzip
 import time
 import zlib
 
-from fruit_assets.emr.calls import AwsRefusedError, pause
+from fruit_assets.emr.calls import pause
 from fruit_assets.emr.objects import Objects
-from fruit_assets.errors import TransientError
+from fruit_assets.errors import FruitAssetsError
 
 TAIL_LINES = 60
 _NOT_THERE = "(cannot be read: {})"
@@ -42,7 +42,7 @@ def bootstrap_errors(log_uri: str | None, cluster_id: str, region: str | None, p
     while True:
         try:
             found = _bootstrap_stderr(folder)
-        except (AwsRefusedError, TransientError) as error:
+        except FruitAssetsError as error:
             return f"The bootstrap logs cannot be read: {error}"
         if found:
             return found
@@ -63,7 +63,7 @@ def _bootstrap_stderr(folder: Objects) -> str:
 def _tail(folder: Objects, name: str) -> str:
     try:
         stored = folder.get(name)
-    except (AwsRefusedError, TransientError) as error:
+    except FruitAssetsError as error:
         return _NOT_THERE.format(error)
     raw = stored.body if stored else b""
     if name.endswith(".gz"):

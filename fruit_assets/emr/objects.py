@@ -14,6 +14,8 @@ from fruit_assets.errors import PermanentError
 
 T = TypeVar("T")
 
+MAX_BYTES = 64 * 2**20  # far above anything of ours; keeps a forged object from filling the memory
+
 _ABSENT = ("NoSuchKey", "404", "NotFound")
 _LOST_RACE = ("PreconditionFailed", "ConditionalRequestConflict", "412", "409")
 
@@ -78,7 +80,11 @@ class Objects:
             return winner.etag if winner is not None and winner.body == body else None
 
     def get(self, name: str) -> StoredObject | None:
-        """Read an object; None when there is none."""
+        """Read an object; None when there is none.
+
+        Raises:
+            PermanentError: it is larger than anything of ours.
+        """
         try:
             return self._explained(partial(call, self._get_object, Bucket=self.bucket, Key=self._prefix + name))
         except AwsRefusedError as refusal:
@@ -115,6 +121,10 @@ class Objects:
     def _get_object(self, **place: str) -> StoredObject:
         """In one piece, so that a connection that breaks in the middle of the body is tried again too."""
         answer = self._s3.get_object(**place)
+        size = answer["ContentLength"]
+        if size > MAX_BYTES:
+            answer["Body"].close()
+            raise PermanentError(f"s3://{self.bucket}/{place['Key']} has {size:,} bytes; the limit is {MAX_BYTES:,}.")
         return StoredObject(answer["Body"].read(), answer.get("ETag", ""), _age(answer))
 
     def _listing(self, below: str, token: dict[str, Any]) -> dict[str, Any]:

@@ -113,10 +113,9 @@ class TinyLocation:
     cluster_id: str
     launcher: dict[str, Any] = field(default_factory=dict)
 
-    def configure(self, retries: int = 0, siblings: int = 0, **launcher: Any) -> None:
+    def configure(self, retries: int = 0, **launcher: Any) -> None:
         """Launcher settings and the asset's retry policy, for this process and those it starts."""
-        seen = {"TINY_FOLDER": str(self.folder), "TINY_WORD": "the cluster"}
-        seen |= {"TINY_RETRIES": str(retries), "TINY_SIBLINGS": str(siblings)}
+        seen = {"TINY_FOLDER": str(self.folder), "TINY_WORD": "the cluster", "TINY_RETRIES": str(retries)}
         settings = {
             "staging": self.staging.uri,
             "package": "tiny_location",

@@ -12,6 +12,7 @@ from fruit_assets.emr import cluster as cluster_module
 from fruit_assets.emr.calls import AwsRefusedError
 from fruit_assets.emr.cluster import OWNER_TAG, Clusters
 from fruit_assets.emr.cluster_spec import SPEC_TAG, ClusterSpec, deployed_spec
+from fruit_assets.emr.ec2 import EmrOnEc2
 from fruit_assets.emr.objects import Objects
 from fruit_assets.errors import PermanentError
 from fruit_assets_tests.emr.conftest import start_cluster
@@ -175,6 +176,27 @@ def test_a_failed_bootstrap_is_told_with_emrs_reason_and_the_scripts_stderr(
     assert not trouble.may_help
     with pytest.raises(PermanentError, match="no matching wheel"):
         Clusters(staging).given(compute.cluster_id)
+
+
+@pytest.mark.parametrize(
+    ("code", "said", "words", "may_help"),
+    [
+        ("VALIDATION_ERROR", "EMR service role role/orchard is invalid", "check roles, subnet, quotas", False),
+        ("INSTANCE_FLEET_TIMEOUT", "no Spot capacity", "add instance types to the cluster spec", True),
+        ("INTERNAL_ERROR", "EC2 failed", "try again", True),
+        ("USER_REQUEST", "Terminated by user request", "a new run makes a new one", False),
+    ],
+)
+def test_a_cluster_that_ended_is_told_with_emrs_words_and_what_to_do(
+    emr: EmrSimulator, code: str, said: str, words: str, may_help: bool
+) -> None:
+    cluster_id = start_cluster(emr)
+    emr.faults.lose_cluster(cluster_id, code, said)
+    trouble = EmrOnEc2(cluster_id).trouble()
+    assert trouble is not None
+    assert f"EMR says: {code}: {said}" in trouble.message
+    assert words in trouble.message
+    assert (trouble.may_help, trouble.is_orderly) == (may_help, code == "USER_REQUEST")
 
 
 def test_a_cluster_of_somebody_else_is_never_ended(emr: EmrSimulator, staging: Objects) -> None:

@@ -45,6 +45,13 @@ def test_a_body_that_breaks_off_is_read_again(emr: EmrSimulator, staging: Object
     assert stored.body == b"plum" * 50_000
 
 
+def test_an_object_too_large_to_be_ours_is_not_read(staging: Objects, monkeypatch: pytest.MonkeyPatch) -> None:
+    staging.put("events/000001.json", b"x" * 1001)
+    monkeypatch.setattr("fruit_assets.emr.objects.MAX_BYTES", 1000)
+    with pytest.raises(PermanentError, match=r"events/000001\.json has 1,001 bytes; the limit is 1,000"):
+        staging.get("events/000001.json")
+
+
 def test_long_listings_come_whole_and_relative(staging: Objects) -> None:
     below = staging.at("runs")
     for number in range(3):

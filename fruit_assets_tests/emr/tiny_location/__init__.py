@@ -129,16 +129,11 @@ def tiny_definitions() -> dg.Definitions:
     retries = int(os.environ.get("TINY_RETRIES", "0"))
     policy = dg.RetryPolicy(max_retries=retries, delay=0.1) if retries else None
     remote = dg.asset(deps=[source], required_resource_keys={"step_launcher"}, retry_policy=policy)(subject)
-    others = [
-        dg.asset(name=f"sibling_{number}", required_resource_keys={"step_launcher"})(subject)
-        for number in range(int(os.environ.get("TINY_SIBLINGS", "0")))
-    ]
     return dg.Definitions(
-        assets=[source, remote, *others],
+        assets=[source, remote],
         jobs=[
             dg.define_asset_job("tiny", selection=["source", "subject"], executor_def=dg.in_process_executor),
             dg.define_asset_job("alone", selection=["subject"], executor_def=dg.in_process_executor),
-            dg.define_asset_job("many", selection=dg.AssetSelection.all() - dg.AssetSelection.assets("source")),
         ],
         resources={"step_launcher": step_launcher(settings)},
     )
@@ -150,7 +145,3 @@ def tiny() -> dg.JobDefinition:
 
 def alone() -> dg.JobDefinition:
     return tiny_definitions().resolve_job_def("alone")
-
-
-def many() -> dg.JobDefinition:
-    return tiny_definitions().resolve_job_def("many")
