@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from sklearn.decomposition import PCA
 from sklearn.preprocessing import StandardScaler
 
+from fruit_assets.storage import read_current
 from fruit_assets_tests.benchmarks import against_peers, peers_table
 from fruit_assets_tests.benchmarks.cold_process import PROJECT, environment, run_cold
 from fruit_assets_tests.benchmarks.feature_agreement import Agreement, DifferentImages, Reference
@@ -24,6 +25,7 @@ from fruit_assets_tests.benchmarks.memory_watch import proportional, resident
 from fruit_assets_tests.benchmarks.peer_contenders import Course, Failed, Measured, contenders
 from fruit_assets_tests.benchmarks.peer_job import PeerJob, features_of, path_and_label, rows, write_components
 from fruit_assets_tests.benchmarks.peer_ray import blocks
+from fruit_assets_tests.benchmarks.plain_inference import PlainExtractor
 
 PATHS = ["Training/Apple 1/a.jpg", "Training/Pear/b.jpg", "Test/Pear/c.jpg"]
 # Pinned otherwise for Daft's sake: see requirements-peers.in.
@@ -95,6 +97,14 @@ def test_components_of_a_peer_are_those_of_its_standardised_features(tmp_path):
     found = features_of(written.column("pca_features"))
     assert written.column("label").to_pylist() == [f"{row:02}" for row in range(30)]
     np.testing.assert_allclose(np.abs(found), np.abs(expected), atol=1e-4)
+
+
+def test_the_peers_compute_the_features_that_we_publish(published, collection):
+    ours = read_current(str(published.storage / "image_features"), ["path", "features"]).slice(0, 9)
+    model = next((published.storage / "feature_extractor").rglob("extractor.xml"))
+    contents = [(collection.images / path).read_bytes() for path in ours.column("path").to_pylist()]
+    theirs = PlainExtractor(str(model), "f32").features(contents)
+    np.testing.assert_allclose(theirs, features_of(ours.column("features")), atol=1e-3)
 
 
 @given(images=st.integers(1, 100_000), workers=st.integers(1, 64))

@@ -80,10 +80,6 @@ class Course:
     peers_python: Path
     scratch: Path
 
-    @property
-    def components(self) -> int:
-        return min(_COMPONENTS, self.count)
-
     def peer(self, module: str, network: str, python: str | Path, precision: str = "f32") -> Measured:
         """Run a peer's module, which leaves one table of features and one of components."""
         command = [*self._command(python, module), "--network", network, "--precision", precision]
@@ -104,11 +100,8 @@ class Course:
             run = job.run(storage, interval=_SECONDS_BETWEEN_LOOKS, size_of=proportional)
             if run.exported == (extractor is not None) or run.computed != self.count:
                 raise ColdProcessFailed(f"exported: {run.exported}, computed: {run.computed} of {self.count} images")
-            columns = ["path", FEATURES]
-            features, components = (
-                read_current(str(storage.assets / name), wanted)
-                for name, wanted in (("image_features", columns), ("pca_components", columns[:1]))
-            )
+            features = read_current(str(storage.assets / "image_features"), ["path", FEATURES])
+            components = read_current(str(storage.assets / "pca_components"), ["path"])
         finally:
             storage.remove()
         return self._measured(run.process, features, components)
