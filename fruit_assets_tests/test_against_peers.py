@@ -145,11 +145,11 @@ def test_a_contender_is_left_out_of_the_sizes_above_its_most():
 
 def test_the_table_tells_what_was_not_run_and_what_failed_without_a_figure():
     outcomes = {
-        1000: {"notebook": [measured(100.0)], "ray-f32": [measured(10.0), measured(30.0), measured(20.0)]},
+        1000: {"notebook": [measured(400.0)], "ray-f32": [measured(10.0), measured(30.0), measured(20.0)]},
         5000: {"ray-f32": [measured(90.0), Failed("out of memory")]},
     }
     assert len(peers_table.columns([1000, 5000])) == len(peers_table.row("notebook", outcomes))
-    assert peers_table.row("notebook", outcomes)[1:3] == ["100 s, 10/s", "not run"]
+    assert peers_table.row("notebook", outcomes)[1:3] == ["400 s, 2.5/s", "not run"]
     assert peers_table.row("ray-f32", outcomes) == [
         "Ray Data, f32",
         "20 s, 50/s",

@@ -54,7 +54,7 @@ def row(contender: str, outcomes: Outcomes) -> list[str]:
     memory = max(run.peak_memory for run in done[-1])
     difference = max(run.agreement.largest_difference for run in done[-1])
     cosine = min(run.agreement.mean_cosine for run in done[-1])
-    return [title_of(contender), *cells, f"{memory / 2**30:.1f} GiB", f"{difference:.0e}", f"{cosine:.4f}"]
+    return [title_of(contender), *cells, f"{memory / 2**30:.1f} GiB", f"{difference:.2g}", f"{cosine:.4f}"]
 
 
 def measured(outcomes: Sequence[Outcome]) -> list[Measured]:
@@ -125,4 +125,5 @@ def _time(size: int, outcomes: Sequence[Outcome]) -> str:
     if any(isinstance(outcome, Failed) for outcome in outcomes):
         return _FAILED
     seconds = median(run.seconds for run in measured(outcomes))
-    return f"{seconds:,.0f} s, {size / seconds:.0f}/s"
+    rate = size / seconds
+    return f"{seconds:,.0f} s, {rate:.{1 if rate < 10 else 0}f}/s"
