@@ -20,6 +20,7 @@ from fruit_assets_tests.emr_simulator import EmrSimulator
 pytestmark = pytest.mark.long
 
 BUCKET = "fruit-graph"
+KEY = "alias/fruit"
 SPARK_ASSETS = ["sampled_images", "image_features", "pca_model", "pca_components"]
 
 
@@ -44,6 +45,8 @@ def graph_on_emr(
         "FRUIT_ASSETS_STAGING": f"s3://{BUCKET}/staging",
         "FRUIT_ASSETS_WEIGHTS": weights,
         "FRUIT_ASSETS_EMR_CLUSTER": cluster,
+        "FRUIT_ASSETS_SSE": "aws:kms",
+        "FRUIT_ASSETS_KMS_KEY_ID": KEY,
     }
     command = ["-m", "dagster", "job", "execute", "-m", "fruit_assets", "-j", "fruit_features_job", "-c", str(config)]
     finished = subprocess.run(
@@ -93,14 +96,32 @@ def _rows(uri: str, column: str) -> tuple[list[Any], np.ndarray]:
     return list(zip(table["path"].to_pylist(), table["label"].to_pylist(), strict=True)), feature_matrix(table[column])
 
 
+def test_every_object_is_encrypted_as_asked_whoever_wrote_it(
+    graph_on_emr: tuple[EmrSimulator, str, subprocess.CompletedProcess[str]],
+) -> None:
+    """Spark's files through S3A, manifests and models through boto3, step traffic from both sides."""
+    simulator, _, finished = graph_on_emr
+    assert finished.returncode == 0, finished.stderr[-6000:]
+    s3 = simulator.client("s3")
+    for prefix in ("assets/", "staging/"):
+        keys = _keys(simulator, prefix)
+        assert any(key.endswith(".parquet") for key in keys) == (prefix == "assets/")
+        heads = {key: s3.head_object(Bucket=BUCKET, Key=key) for key in keys if not key.endswith("/")}
+        asked = {key: (head.get("ServerSideEncryption"), head.get("SSEKMSKeyId")) for key, head in heads.items()}
+        assert {key: how for key, how in asked.items() if how != ("aws:kms", KEY)} == {}
+
+
+def _keys(simulator: EmrSimulator, prefix: str) -> list[str]:
+    pages = simulator.client("s3").get_paginator("list_objects_v2").paginate(Bucket=BUCKET, Prefix=prefix)
+    return [item["Key"] for page in pages for item in page.get("Contents", [])]
+
+
 def test_no_secret_reaches_steps_or_staging(
     graph_on_emr: tuple[EmrSimulator, str, subprocess.CompletedProcess[str]],
 ) -> None:
     simulator, _, finished = graph_on_emr
     secret = simulator.environment()["AWS_SECRET_ACCESS_KEY"]
-    s3 = simulator.client("s3")
-    pages = s3.get_paginator("list_objects_v2").paginate(Bucket=BUCKET, Prefix="staging/")
-    keys = [item["Key"] for page in pages for item in page.get("Contents", [])]
+    s3, keys = simulator.client("s3"), _keys(simulator, "staging/")
     assert keys
     assert all(secret.encode() not in s3.get_object(Bucket=BUCKET, Key=key)["Body"].read() for key in keys)
     assert all(secret not in json.dumps(request.params, default=str) for request in simulator.calls("AddJobFlowSteps"))
