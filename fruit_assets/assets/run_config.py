@@ -73,7 +73,12 @@ class ExtractorConfig(dg.Config):
 class FeaturesConfig(dg.Config):
     """How to compute the features."""
 
-    batch_size: int = Field(default=4, ge=1, le=256, description="Images per inference; does not change the features.")
+    batch_size: int | None = Field(
+        default=None,
+        ge=1,
+        le=256,
+        description="Images per inference, by default the fastest for the precision; does not change the features.",
+    )
     engine: Engine = Field(default=Engine.openvino, description="openvino, or tensorflow as the (slow) reference.")
     precision: Precision = Field(
         default=Precision.f32,

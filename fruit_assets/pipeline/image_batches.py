@@ -10,7 +10,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fruit_assets.pipeline.engines import LoadedEngine, load_engine
+from fruit_assets.pipeline.engines import LoadedEngine, fastest_batch_size, load_engine
 from fruit_assets.pipeline.extractor import Engine, ExtractorDescription, ExtractorFiles
 
 if TYPE_CHECKING:
@@ -23,13 +23,13 @@ class FeaturizationOptions:
     """How to compute features; none of it but the precision changes them by more than rounding.
 
     Attributes:
-        batch_size: images per inference.
+        batch_size: images per inference; None takes what is fastest for the precision.
         engine: `openvino`, or `tensorflow` as the reference.
         precision: `f32`, `bf16` or `int8`.
         cache: folder for extractor files fetched from S3, on every machine that runs tasks.
     """
 
-    batch_size: int
+    batch_size: int | None
     engine: Engine
     precision: str
     cache: Path
@@ -54,7 +54,8 @@ def worker_engine(extractor: ExtractorFiles, options: FeaturizationOptions) -> L
     """The engine of this worker process: loaded for the first task, kept for all later ones."""
     folder = worker_folder(extractor, options.cache)
     size = extractor.description.input_size
-    return _loaded(folder, size, options.engine, options.precision, options.batch_size)
+    batch_size = options.batch_size or fastest_batch_size(options.engine, options.precision)
+    return _loaded(folder, size, options.engine, options.precision, batch_size)
 
 
 def featurize_batch(batch: "pa.RecordBatch", engine: LoadedEngine, input_size: int) -> "pa.RecordBatch":

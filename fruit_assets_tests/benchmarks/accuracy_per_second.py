@@ -11,7 +11,6 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING
 
-from fruit_assets_tests.benchmarks.against_limit import our_batch_size
 from fruit_assets_tests.benchmarks.exported_extractor import export_extractor
 from fruit_assets_tests.benchmarks.image_set import make_image_set
 from fruit_assets_tests.benchmarks.options import (
@@ -23,6 +22,7 @@ from fruit_assets_tests.benchmarks.options import (
     source_of,
 )
 from fruit_assets_tests.benchmarks.plain_featurization import PlainRates, Work, features_in, measure
+from fruit_assets_tests.benchmarks.plain_inference import BATCH_SIZES
 from fruit_assets_tests.benchmarks.report import Report
 from fruit_assets_tests.benchmarks.rounds import alternate
 
@@ -58,7 +58,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             folder = scratch / f"extractor-{size}"
             model = export_extractor(origin.weights, size, folder, int8="int8" in given.precisions)
             for precision in given.precisions:
-                work = Work([str(file) for file in files], str(model), size, precision, our_batch_size(), given.passes)
+                work = Work(
+                    [str(file) for file in files], str(model), size, precision, BATCH_SIZES[precision], given.passes
+                )
                 contenders[f"{size} {precision}"] = _measured(work, scratch / f"{size}-{precision}")
         rates = alternate(contenders, given.repeats)
         labels = [file.parent.name for file in files]

@@ -20,6 +20,7 @@ from fruit_assets_tests.benchmarks.options import (
     source_of,
 )
 from fruit_assets_tests.benchmarks.plain_featurization import Work, measure
+from fruit_assets_tests.benchmarks.plain_inference import BATCH_SIZES
 from fruit_assets_tests.benchmarks.report import Ratio, Report
 from fruit_assets_tests.benchmarks.rounds import alternate
 from fruit_assets_tests.benchmarks.whole_job import Storage, WholeJob
@@ -65,7 +66,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             ]
             contenders[f"{precision} ours"] = _ours(jobs, with_extractor)
             contenders[f"{precision} limit"] = _limit(
-                images, model, precision, given.batch_size or our_batch_size(), scratch
+                images, model, precision, given.batch_size or BATCH_SIZES[precision], scratch
             )
         results = alternate(contenders, given.repeats)
     _tell(report, results, given.precisions, given.images, fewer)
@@ -112,12 +113,6 @@ def _limit(images: Path, model: Path, precision: str, batch_size: int, scratch: 
         return {"whole": rate, "steady": rate, "start_up": 0.0}
 
     return run
-
-
-def our_batch_size() -> int:
-    from fruit_assets.assets.run_config import FeaturesConfig
-
-    return FeaturesConfig().batch_size
 
 
 def _tell(report: Report, results: dict[str, list[Figures]], precisions: Sequence[str], count: int, fewer: int) -> None:
