@@ -23,6 +23,8 @@ _MODULES_ON_NODES = (
     "boto3", "dagster", "dagster_aws", "dagster_pyspark", "matplotlib", "numpy", "openvino", "pandas", "PIL", "pyarrow",
     "pyspark", "simplejpeg", "sklearn",
 )  # fmt: skip
+# What later steps of a local run import, for a time when its process has nothing to do but wait for a JVM.
+_WANTED_LATER = ("pandas", "pyarrow.parquet", "sklearn.discriminant_analysis", "sklearn.neighbors", "threadpoolctl")
 
 
 def resources_for(settings: Settings) -> dict[str, Any]:
@@ -58,6 +60,7 @@ def _local(settings: Settings) -> dict[str, Any]:
         region=settings.aws_region,
         sse=settings.sse,
         kms_key_id=settings.kms_key_id,
+        imports=list(_WANTED_LATER),
     )
     return {
         "spark": spark,

@@ -49,11 +49,12 @@ class LocalSpark(SparkResource):
     sse: str | None = None
     kms_key_id: str | None = None
     conf: dict[str, str] = Field(default_factory=dict)
+    imports: list[str] = Field(default_factory=list, description="Modules to import while waiting for the JVM.")
     _early: EarlySession | None = PrivateAttr(default=None)
 
     def prepare(self) -> None:
         if self._early is None:
-            self._early = EarlySession(self._options())
+            self._early = EarlySession(self._options(), self.imports)
 
     def session(self) -> "SparkSession":
         self.prepare()

@@ -6,13 +6,17 @@ decided all of this already; S3 access is prepared in `s3a_jars.py`.
 
 import os
 import sys
+from collections.abc import Sequence
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
-from threading import Thread
+from threading import Event, Thread
 from typing import TYPE_CHECKING
 
 from fruit_assets.errors import FruitAssetsError, PermanentError
+from fruit_assets.spark.class_data import ClassData, class_data
 from fruit_assets.spark.java import require_java
 
 if TYPE_CHECKING:
@@ -74,6 +78,9 @@ def local_conf(options: LocalSparkOptions) -> dict[str, str]:
         "spark.ui.enabled": "false",
         "spark.ui.showConsoleProgress": "false",  # progress goes to the run's log
         "spark.log.level": "ERROR",
+        "spark.python.daemon.module": "fruit_assets.spark.worker_daemon",
+        # RDD functions would otherwise get another daemon than SQL functions, for this one variable.
+        "spark.executorEnv.SPARK_SIMPLIFIED_TRACEBACK": "1",
         "spark.sql.shuffle.partitions": str(2 * cores),
         "spark.sql.warehouse.dir": str(options.cache / "spark-warehouse"),
         **PIPELINE_CONF,
@@ -102,31 +109,55 @@ def start_local_session(options: LocalSparkOptions) -> "SparkSession":
     Raises:
         PermanentError: no Java, or Spark does not start; the message carries the reason.
     """
-    from pyspark.sql import SparkSession
-
-    require_java(options.java_home)
+    shared = class_data_for(options)
     # Spark runs its Python workers with this interpreter, whatever `python3` is on the PATH.
     os.environ["PYSPARK_PYTHON"] = os.environ["PYSPARK_DRIVER_PYTHON"] = sys.executable
     os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
-    builder = SparkSession.builder
     credentials, conf = _resolved(options)
-    for name, value in conf.items():
-        builder = builder.config(name, value)
-    try:
-        session = builder.getOrCreate()
-    except FruitAssetsError:
-        raise
-    # py4j and the launcher raise several unrelated types here; all mean that there is no session.
-    except Exception as error:
-        raise PermanentError(
-            f"Spark does not start on {options.master}: {error}. Check the free memory against "
-            "FRUIT_ASSETS_DRIVER_MEMORY and the messages of the JVM above."
-        ) from error
+    session = _create(conf, shared)
     if credentials is not None:
         from fruit_assets.spark.s3a_jars import hand_over_credentials
 
         hand_over_credentials(session, credentials)
     return session
+
+
+def _create(conf: dict[str, str], shared: ClassData | None) -> "SparkSession":
+    """The session; should it fail with an archive of classes, then once more without."""
+    from pyspark.sql import SparkSession
+
+    options = shared.options() if shared else conf["spark.driver.extraJavaOptions"]
+    try:
+        builder = SparkSession.builder
+        for name, value in {**conf, "spark.driver.extraJavaOptions": options}.items():
+            builder = builder.config(name, value)
+        session = builder.getOrCreate()
+    except FruitAssetsError:
+        raise
+    # py4j and the launcher raise several unrelated types here; all mean that there is no session.
+    except Exception as error:
+        if shared is not None and options != shared.java_options:
+            shared.discard()
+            return _create(conf, shared)
+        raise PermanentError(
+            f"Spark does not start on {conf['spark.master']}: {error}. Check the free memory against "
+            "FRUIT_ASSETS_DRIVER_MEMORY and the messages of the JVM above."
+        ) from error
+    if shared is not None:
+        shared.settle()
+    return session
+
+
+def class_data_for(options: LocalSparkOptions) -> ClassData | None:
+    """Where the classes of this JVM are archived; None for options of the caller, or when a JVM runs already."""
+    from pyspark import SparkContext
+    from pyspark.find_spark_home import _find_spark_home
+
+    java = require_java(options.java_home)
+    if SparkContext._gateway is not None or "spark.driver.extraJavaOptions" in (options.conf or {}):
+        return None
+    jars = Path(_find_spark_home(), "jars")  # type: ignore[no-untyped-call]
+    return class_data(java, jars, local_conf(options)["spark.driver.extraJavaOptions"], options.cache)
 
 
 def _resolved(options: LocalSparkOptions) -> "tuple[S3Credentials | None, dict[str, str]]":
@@ -145,18 +176,31 @@ class EarlySession:
 
     Args:
         options: how to run Spark.
+        imports: modules that this process will want later; whoever waits for the session imports them meanwhile.
     """
 
-    def __init__(self, options: LocalSparkOptions) -> None:
+    def __init__(self, options: LocalSparkOptions, imports: Sequence[str] = ()) -> None:
+        self._imports = imports
         self._future: Future[SparkSession] = Future()
+        self._pyspark_imported = Event()
         Thread(target=self._start, args=(options,), name="spark-start", daemon=True).start()
 
     def get(self) -> "SparkSession":
         """The session; waits for it, and raises what starting it raised."""
+        # Two threads that import modules which import each other could wait for each other.
+        self._pyspark_imported.wait()
+        if not self._future.done():
+            for name in self._imports:
+                with suppress(ImportError):  # it fails again, and is explained, where it is used
+                    import_module(name)
         return self._future.result()
 
     def _start(self, options: LocalSparkOptions) -> None:
         try:
+            try:
+                import_module("pyspark.sql")
+            finally:
+                self._pyspark_imported.set()
             session = start_local_session(options)
         # Whatever went wrong is raised again where the session is asked for.
         except BaseException as error:
@@ -167,25 +211,19 @@ class EarlySession:
 
 
 def warm_workers(session: "SparkSession") -> None:
-    """Have the Python workers import what the pipeline needs, before there is work for them."""
+    """Have the Python workers started, and the JVM's side of them loaded, before there is work for them."""
     from pyspark.errors import PySparkException
 
     tasks = session.sparkContext.defaultParallelism
     try:
-        session.range(tasks, numPartitions=tasks).mapInArrow(_import_runtime, "id bigint").write.format("noop").mode(
+        session.range(tasks, numPartitions=tasks).mapInArrow(_unchanged, "id bigint").write.format("noop").mode(
             "overwrite"
         ).save()
     except PySparkException:  # the real job will fail too, and say why where people look
         return
 
 
-def _import_runtime(batches):  # type: ignore[no-untyped-def]  # runs in a worker, where only pyarrow types exist
-    import numpy
-    import openvino
-    from PIL import Image
-
-    del numpy, openvino
-    Image.init()
+def _unchanged(batches):  # type: ignore[no-untyped-def]  # runs in a worker, where only pyarrow types exist
     yield from batches
 
 

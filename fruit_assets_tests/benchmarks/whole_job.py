@@ -15,6 +15,17 @@ from fruit_assets_tests.benchmarks.memory_watch import DEFAULT_INTERVAL, SizeOf,
 from fruit_assets_tests.benchmarks.run_log import RunLog, read_run_log
 
 _DEFAULT_COMPONENTS = 80
+_FINISH_CLASS_DATA = """
+import sys, time
+from pathlib import Path
+from fruit_assets.spark.class_data import make_archive
+from fruit_assets.spark.session import LocalSparkOptions, class_data_for
+missing = class_data_for(LocalSparkOptions(Path(sys.argv[1])))
+for _ in range(600):
+    if make_archive(missing):
+        break
+    time.sleep(1)
+"""
 
 
 @dataclass(frozen=True)
@@ -67,7 +78,9 @@ class WholeJob:
     def cold(self, *, interval: float = DEFAULT_INTERVAL, size_of: SizeOf = resident) -> "tuple[JobRun, Storage]":
         """Run with an empty storage and an empty cache: what the very first run on a machine does."""
         storage = Storage.new(self.scratch)
-        return self.run(storage, interval=interval, size_of=size_of), storage
+        run = self.run(storage, interval=interval, size_of=size_of)
+        storage.finish_class_data()
+        return run, storage
 
     def run(self, storage: "Storage", *, interval: float = DEFAULT_INTERVAL, size_of: SizeOf = resident) -> JobRun:
         """Run with a storage as it is.
@@ -148,6 +161,10 @@ class Storage:
             if folder.is_dir():
                 shutil.copytree(folder, target / folder.name, symlinks=True)
         return fresh
+
+    def finish_class_data(self) -> None:
+        """Wait for what a first run leaves to a process of its own, or make it, so that no later run is beside it."""
+        run_cold([PYTHON, "-c", _FINISH_CLASS_DATA, str(self.cache)], self.folder, environment(), name="class-data")
 
     def remove(self) -> None:
         shutil.rmtree(self.folder)

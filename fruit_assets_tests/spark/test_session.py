@@ -1,5 +1,6 @@
 """Tests of the local session: its settings, its interpreter, its early start, and progress while it works."""
 
+import os
 import re
 import sys
 import time
@@ -7,6 +8,7 @@ import time
 import pytest
 
 from fruit_assets.errors import PermanentError
+from fruit_assets.spark import session as session_module
 from fruit_assets.spark.progress import reported_progress
 from fruit_assets.spark.resource import LocalSpark
 from fruit_assets.spark.session import EarlySession, LocalSparkOptions, local_conf
@@ -34,6 +36,33 @@ def test_workers_run_this_interpreter_and_import_this_package(spark):
 
     [row] = spark.range(1, numPartitions=1).mapInArrow(describe, "interpreter string, package string").collect()
     assert row.asDict() == {"interpreter": sys.executable, "package": fruit_assets.__file__}
+
+
+def test_functions_on_rdds_and_in_sql_share_workers_that_have_the_runtime_imported(spark):
+    def describe(batches):
+        import pyarrow as pa
+
+        for _ in batches:
+            yield pa.RecordBatch.from_pydict({"daemon": [os.getppid()], "imported": ["openvino" in sys.modules]})
+
+    [row] = spark.range(1, numPartitions=1).mapInArrow(describe, "daemon bigint, imported boolean").collect()
+    [daemon] = spark.range(1, numPartitions=1).rdd.map(lambda _: os.getppid()).collect()
+    assert row.asDict() == {"daemon": daemon, "imported": True}
+
+
+def test_whoever_waits_for_a_session_imports_meanwhile_and_a_missing_module_is_no_matter(spark, tmp_path, monkeypatch):
+    imported: list[str] = []
+
+    def importing(name):
+        imported.append(name)
+        if name == "no_such_module":
+            raise ModuleNotFoundError(name)
+
+    monkeypatch.setattr(session_module, "import_module", importing)
+    monkeypatch.setattr(session_module, "start_local_session", lambda options: time.sleep(1) or spark)
+    early = EarlySession(LocalSparkOptions(tmp_path), ["no_such_module", "wanted_later"])
+    assert early.get() is early.get() is spark
+    assert imported == ["pyspark.sql", "no_such_module", "wanted_later"]
 
 
 def test_a_session_that_cannot_start_says_why_where_it_is_asked_for(tmp_path):

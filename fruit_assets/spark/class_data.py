@@ -1,0 +1,216 @@
+"""Class-data sharing: an archive of the classes Spark loads, which spares the JVM a good part of its start.
+
+Put here where the archive lies, whether it is used, and how it is made. It is made by a process of its own after
+a run that had none, and a run never waits for it nor fails for it: without an archive Spark only starts slower.
+Run as `python -m fruit_assets.spark.class_data FOLDER KEY JAVA_OPTIONS`.
+"""
+
+import atexit
+import fcntl
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+# An attempt that came to nothing is not repeated by every run of the day.
+_PATIENCE_SECONDS = 24 * 3600
+_KEPT = 3
+# What a JVM calls an archive when it warns that it cannot use it.
+_REFUSALS = ("archive", "shared", "cds", "aot")
+# An archive has its path in an option of the JVM, where these mean something.
+_SEPARATORS = frozenset(" \"',:\\")
+
+
+@dataclass(frozen=True)
+class ClassData:
+    """The archive for one JVM and one set of jars.
+
+    Attributes:
+        folder: of the archives.
+        key: names the JVM, the jars and the options; an archive's name goes on with the digest of its content.
+        log: where the JVM says why it does not take the archive.
+        java_options: the JVM's other options.
+    """
+
+    folder: Path
+    key: str
+    log: Path
+    java_options: str
+
+    @property
+    def archive(self) -> Path | None:
+        return next(iter(sorted(self.folder.glob(f"{self.key}-*.jsa"))), None)
+
+    @property
+    def lock(self) -> Path:
+        return self.folder / f"{self.key}.lock"
+
+    def options(self) -> str:
+        """The JVM's options, with the archive if there is an intact one; the JVM tells its log when it refuses it."""
+        archive = self.archive
+        # A JVM that maps a damaged archive crashes.
+        if archive is None or not self._is_intact(archive):
+            return self.java_options
+        log = f"-Xlog:disable -Xlog:all=warning:file={self.log}:none:filecount=0"
+        return f"{self.java_options} -Xshare:auto -XX:SharedArchiveFile={archive} {log}"
+
+    def discard(self) -> None:
+        """Remove the archive, so that another is made."""
+        with suppress(OSError):
+            if (archive := self.archive) is not None:
+                archive.unlink()
+            self.lock.unlink(missing_ok=True)
+
+    def settle(self) -> None:
+        """Call when the JVM has started: an archive it refused goes, and a missing one is made when we have ended."""
+        with suppress(OSError):
+            said = self.log.read_text(errors="replace").lower()
+            self.log.unlink()
+            if any(word in said for word in _REFUSALS):
+                self.discard()
+        if self.archive is None:
+            atexit.register(_make_detached, self)
+
+    def _is_intact(self, archive: Path) -> bool:
+        try:
+            intact = archive == self.folder / _archive_name(self.key, archive)
+        except OSError:
+            return False
+        if not intact:
+            self.discard()
+        return intact
+
+
+def _archive_name(key: str, file: Path) -> str:
+    with file.open("rb") as content:
+        return f"{key}-{hashlib.file_digest(content, 'sha256').hexdigest()[:16]}.jsa"
+
+
+def class_data(java: Path, jars: Path, java_options: str, cache: Path) -> ClassData | None:
+    """Where the archive of this JVM, these jars and these options is kept; None where it cannot be.
+
+    Args:
+        java: the `java` that Spark runs.
+        jars: folder of Spark's jars.
+        java_options: other options of the JVM.
+        cache: folder for what can be rebuilt.
+    """
+    log = Path(tempfile.gettempdir(), f"fruit-assets-jvm-{os.getpid()}.log")
+    folder = cache / "class-data"
+    if _SEPARATORS & set(f"{log}{folder}"):
+        return None
+    return ClassData(folder, _key(java, jars, java_options), log, java_options)
+
+
+def _key(java: Path, jars: Path, java_options: str) -> str:
+    """Changes with the JVM, with any jar, and with the options."""
+    home = java.resolve().parent.parent
+    # Our archive lies on top of the JVM's own.
+    files = [java.resolve(), home / "release", *sorted(home.glob("lib/server/*.jsa")), *sorted(jars.glob("*.jar"))]
+    stamps = []
+    for file in files:
+        with suppress(OSError):
+            status = file.stat()
+            stamps.append([str(file), status.st_size, status.st_mtime_ns])
+    return hashlib.sha256(json.dumps([stamps, java_options]).encode()).hexdigest()[:24]
+
+
+def _make_detached(missing: ClassData) -> None:
+    if missing.archive is not None or not _may_try(missing):
+        return
+    with suppress(OSError):
+        subprocess.Popen(
+            [sys.executable, "-m", __name__, str(missing.folder), missing.key, missing.java_options],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+
+
+def _may_try(missing: ClassData) -> bool:
+    """Whether the folder can be written and nobody has tried lately."""
+    try:
+        missing.folder.mkdir(parents=True, exist_ok=True)
+        if missing.lock.exists() and time.time() - missing.lock.stat().st_mtime < _PATIENCE_SECONDS:
+            return False
+        missing.lock.touch()
+    except OSError:
+        return False
+    return True
+
+
+def make_archive(missing: ClassData) -> bool:
+    """Start a Spark of its own that does a little of everything, and keep the classes it loaded.
+
+    Two processes make one archive, and readers see a whole one or none. Tells whether it is there.
+    """
+    with _alone(missing) as alone:
+        if alone and missing.archive is None:
+            part = missing.folder / f".{missing.key}.part"
+            part.unlink(missing_ok=True)
+            try:
+                _record(part, missing.java_options)
+                _publish(part, missing)
+            finally:
+                part.unlink(missing_ok=True)
+    return missing.archive is not None
+
+
+@contextmanager
+def _alone(missing: ClassData) -> Iterator[bool]:
+    """Whether no other process is making this archive; the lock goes with the process."""
+    missing.folder.mkdir(parents=True, exist_ok=True)
+    with missing.lock.open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+        else:
+            yield True
+
+
+def _record(part: Path, java_options: str) -> None:
+    from pyspark import SparkContext
+
+    from fruit_assets.spark.rehearsal import rehearse
+    from fruit_assets.spark.session import LocalSparkOptions, start_local_session
+
+    recording = f"{java_options} -XX:ArchiveClassesAtExit={part} -Xlog:disable"
+    with tempfile.TemporaryDirectory(prefix="class-data-") as folder:
+        conf = {"spark.driver.extraJavaOptions": recording}
+        session = start_local_session(LocalSparkOptions(Path(folder), "local[2]", driver_memory="1g", conf=conf))
+        rehearse(session, Path(folder))
+        session.stop()
+        gateway = SparkContext._gateway
+        assert gateway is not None  # noqa: S101  a session has just been there
+        # The JVM ends when its standard input does, and writes the archive then.
+        gateway.proc.stdin.close()
+        gateway.proc.wait()
+
+
+def _publish(part: Path, missing: ClassData) -> None:
+    with part.open("rb") as file:
+        os.fsync(file.fileno())
+    part.replace(missing.folder / _archive_name(missing.key, part))
+    others = sorted(missing.folder.glob("*.jsa"), key=lambda path: path.stat().st_mtime, reverse=True)
+    for old in others[_KEPT:]:
+        old.unlink(missing_ok=True)
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Make the archive that folder and key name, for a JVM with the options of the third argument."""
+    folder, key, java_options = arguments
+    os.nice(10)
+    return 0 if make_archive(ClassData(Path(folder), key, Path(os.devnull), java_options)) else 1
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))
