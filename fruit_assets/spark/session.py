@@ -79,8 +79,6 @@ def local_conf(options: LocalSparkOptions) -> dict[str, str]:
         "spark.ui.showConsoleProgress": "false",  # progress goes to the run's log
         "spark.log.level": "ERROR",
         "spark.python.daemon.module": "fruit_assets.spark.worker_daemon",
-        # RDD functions would otherwise get another daemon than SQL functions, for this one variable.
-        "spark.executorEnv.SPARK_SIMPLIFIED_TRACEBACK": "1",
         "spark.sql.shuffle.partitions": str(2 * cores),
         "spark.sql.warehouse.dir": str(options.cache / "spark-warehouse"),
         **PIPELINE_CONF,
