@@ -1,6 +1,5 @@
 """Tests of the local session: its settings, its interpreter, its early start, and progress while it works."""
 
-import os
 import re
 import sys
 import time
