@@ -105,7 +105,7 @@ def aws(moto_server: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> It
     monkeypatch.setenv("AWS_REGION", REGION)
     monkeypatch.chdir(tmp_path)
     account = AwsAccount(moto_server)
-    fill_gaps(monkeypatch, account.quotas, ACCOUNT)
+    fill_gaps(monkeypatch, lambda code: account.quotas[code], ACCOUNT)
     boto3.DEFAULT_SESSION = None
     yield account
     empty_account()

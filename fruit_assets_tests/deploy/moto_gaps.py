@@ -6,6 +6,7 @@ The account itself, its server and its bucket are in `account`.
 """
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -22,12 +23,12 @@ from moto.servicequotas.models import ServiceQuotasBackend
 from fruit_assets_tests.deploy.iam import decide
 
 
-def fill_gaps(monkeypatch: pytest.MonkeyPatch, quotas: dict[str, float], account: str) -> None:
+def fill_gaps(monkeypatch: pytest.MonkeyPatch, quota: Callable[[str], float], account: str) -> None:
     """Fill the gaps for one test.
 
     Args:
         monkeypatch: of the test.
-        quotas: EC2's, by code; looked at whenever one is asked for.
+        quota: EC2's, by code.
         account: whose users and roles the policy simulator knows.
     """
     execute = CloudFormationBackend.execute_change_set
@@ -58,7 +59,7 @@ def fill_gaps(monkeypatch: pytest.MonkeyPatch, quotas: dict[str, float], account
 
     def get_service_quota(_: Any, service_code: str, quota_code: str) -> dict[str, Any]:
         assert service_code == "ec2"
-        return {"QuotaCode": quota_code, "Value": quotas[quota_code]}
+        return {"QuotaCode": quota_code, "Value": quota(quota_code)}
 
     def get_permission(self: Any, action: str, resource: str) -> PermissionResult:
         policy = [json.loads(self.policy)] if self.policy else []
