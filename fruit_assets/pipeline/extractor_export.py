@@ -8,16 +8,17 @@ the JVM. Nothing here runs on a cluster's nodes.
 import hashlib
 import json
 import os
-import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from fruit_assets.errors import InputError
+from fruit_assets.pipeline.export_process import ExportProcess, reporting
 from fruit_assets.pipeline.extractor import (
     DESCRIPTION_FILE,
     FEATURES,
@@ -27,12 +28,10 @@ from fruit_assets.pipeline.extractor import (
     ExtractorDescription,
     ExtractorSpec,
 )
-from fruit_assets.pipeline.quiet_tools import quiet_environment
 from fruit_assets.pipeline.weights import ARCHITECTURE, WeightsSource
 from fruit_assets.storage.stores import open_store
 
 _SEED = 0
-_REPORT = "error.txt"
 
 
 class Export:
@@ -44,11 +43,7 @@ class Export:
 
     def __init__(self, spec: ExtractorSpec) -> None:
         self.spec = spec
-        self._folder = tempfile.TemporaryDirectory(prefix="extractor-")
-        command = [sys.executable, "-m", __name__, json.dumps(asdict(spec)), self._folder.name]
-        self._log = Path(self._folder.name, "export.log")
-        with self._log.open("wb") as log:
-            self._process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, env=quiet_environment())
+        self._process = ExportProcess(__name__, json.dumps(asdict(spec)))
 
     def files(self) -> dict[str, bytes]:
         """The exported files by name, `extractor.json` among them.
@@ -56,21 +51,13 @@ class Export:
         Raises:
             InputError: the weights do not fit, or cannot be had.
         """
-        try:
-            code = self._process.wait()
-        except BaseException:
-            self._process.kill()
-            raise
-        folder = Path(self._folder.name)
-        report = folder / _REPORT
-        if code != 0:
-            log = self._log.read_text(errors="replace")[-2000:]
-            raise InputError(report.read_text() if report.is_file() else f"Exporting the extractor failed:\n{log}")
+        self._process.finish()
+        folder = self._process.folder
         names = sorted(file.name for file in folder.iterdir() if file.suffix in (".xml", ".bin", ".keras", ".json"))
         return {name: (folder / name).read_bytes() for name in names}
 
 
-def export(spec: ExtractorSpec, folder: Path) -> ExtractorDescription:
+def export(spec: ExtractorSpec, folder: Path) -> None:
     """Build the network, export it for OpenVINO and for Keras, and describe it.
 
     The exported model takes uint8 pixels (n, size, size, 3) and has the preprocessing built in.
@@ -95,7 +82,6 @@ def export(spec: ExtractorSpec, folder: Path) -> ExtractorDescription:
         versions={name: version(name) for name in ("tensorflow", "keras", "openvino")},
     )
     (folder / DESCRIPTION_FILE).write_bytes(description.to_json())
-    return description
 
 
 def _network(spec: ExtractorSpec) -> Any:
@@ -164,12 +150,7 @@ def main(arguments: Sequence[str]) -> int:
     value = json.loads(arguments[0])
     spec = ExtractorSpec(WeightsSource(**value.pop("weights")), **value)
     folder = Path(arguments[1])
-    try:
-        export(spec, folder)
-    except InputError as error:
-        (folder / _REPORT).write_text(str(error))
-        return 1
-    return 0
+    return reporting(folder, partial(export, spec, folder))
 
 
 if __name__ == "__main__":

@@ -6,11 +6,10 @@ is still being exported, and begins when a line arrives on its input. NNCF is ne
 
 import hashlib
 import json
-import subprocess
 import sys
-import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict, replace
+from functools import partial
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from fruit_assets.errors import InputError
 from fruit_assets.pipeline.calibration import Calibration, calibration_pixels
+from fruit_assets.pipeline.export_process import ExportProcess, reporting
 from fruit_assets.pipeline.extractor import (
     DESCRIPTION_FILE,
     INT8_MODEL,
@@ -25,14 +25,12 @@ from fruit_assets.pipeline.extractor import (
     ExtractorDescription,
     QuantizedModel,
 )
-from fruit_assets.pipeline.quiet_tools import quiet_environment
 
 if TYPE_CHECKING:
     import numpy as np
 
 # Symmetric weights, asymmetric activations; biases corrected from averages of the activations.
 METHOD = "NNCF post-training quantization, mixed preset, fast bias correction"
-_REPORT = "error.txt"
 _WEIGHTS_OF = {MODEL: "extractor.bin", INT8_MODEL: "extractor-int8.bin"}
 
 
@@ -65,14 +63,8 @@ class Quantization:
                 "Run pip install 'fruit_assets[quantize]', or choose the precision f32 or bf16."
             )
         self._calibration = calibration
-        self._folder = tempfile.TemporaryDirectory(prefix="quantization-")
-        self._log = Path(self._folder.name, "quantization.log")
         request = json.dumps({"calibration": asdict(calibration), "input_size": input_size})
-        command = [sys.executable, "-m", __name__, request, self._folder.name]
-        with self._log.open("wb") as log:
-            self._process = subprocess.Popen(
-                command, stdin=subprocess.PIPE, stdout=log, stderr=subprocess.STDOUT, env=quiet_environment()
-            )
+        self._process = ExportProcess(__name__, request)
 
     def added_to(self, files: dict[str, bytes]) -> dict[str, bytes]:
         """The exported files of an extractor, its int8 model among them.
@@ -83,25 +75,16 @@ class Quantization:
         Raises:
             InputError: hardly any calibration image can be read, or NNCF fails.
         """
-        folder = Path(self._folder.name)
+        folder = self._process.folder
         for name in (MODEL, _WEIGHTS_OF[MODEL]):
             (folder / name).write_bytes(files[name])
-        try:
-            self._process.communicate(b"begin\n")
-        except BaseException:
-            self.stop()
-            raise
-        if self._process.returncode != 0:
-            report = folder / _REPORT
-            log = self._log.read_text(errors="replace")[-2000:]
-            raise InputError(report.read_text() if report.is_file() else f"Exporting the int8 model failed:\n{log}")
+        self._process.finish(b"begin\n")
         made = {name: (folder / name).read_bytes() for name in (INT8_MODEL, _WEIGHTS_OF[INT8_MODEL])}
         return {**files, **made, DESCRIPTION_FILE: self._described(files[DESCRIPTION_FILE], made).to_json()}
 
     def stop(self) -> None:
         """Give up; what it would have made is not wanted any more."""
-        self._process.kill()
-        self._process.wait()
+        self._process.stop()
 
     def _described(self, description_file: bytes, made: dict[str, bytes]) -> ExtractorDescription:
         description = ExtractorDescription.from_json(description_file)
@@ -109,7 +92,7 @@ class Quantization:
             fingerprint=int8_fingerprint(description.fingerprint, self._calibration),
             method=METHOD,
             calibration=str(self._calibration),
-            images=int(Path(self._folder.name, "images").read_text()),
+            images=int((self._process.folder / "images").read_text()),
             versions={name: version(name) for name in ("nncf", "openvino")},
         )
         digests = {name: hashlib.sha256(content).hexdigest() for name, content in made.items()}
@@ -132,18 +115,16 @@ def main(arguments: Sequence[str]) -> int:
     request, folder = json.loads(arguments[0]), Path(arguments[1])
     wanted = request["calibration"]
     calibration = Calibration(wanted["source"], wanted["identity"], tuple(wanted["paths"]))
-    try:
-        import nncf  # noqa: F401  a second of imports, while the extractor is still being exported
+    return reporting(folder, partial(_quantized_when_told, calibration, request["input_size"], folder))
 
-        pixels = calibration_pixels(calibration, request["input_size"])
-        if not sys.stdin.readline():  # nobody waits for it any more
-            return 1
+
+def _quantized_when_told(calibration: Calibration, input_size: int, folder: Path) -> None:
+    import nncf  # noqa: F401  seconds of imports and rendering, while the extractor is still being exported
+
+    pixels = calibration_pixels(calibration, input_size)
+    if sys.stdin.readline():  # else nobody waits for it any more
         quantize(folder / MODEL, pixels, folder / INT8_MODEL)
         (folder / "images").write_text(str(len(pixels)))
-    except InputError as error:
-        (folder / _REPORT).write_text(str(error))
-        return 1
-    return 0
 
 
 if __name__ == "__main__":

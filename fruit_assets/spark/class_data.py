@@ -1,12 +1,10 @@
 """Class-data sharing: an archive of the classes Spark loads, which spares the JVM a good part of its start.
 
-Put here where the archive lies, whether it is used, and how it is made. It is made by a process of its own after
+Put here where the archive lies and whether it is used. It is made by a process of its own (`archiving.py`) after
 a run that had none, and a run never waits for it nor fails for it: without an archive Spark only starts slower.
-Run as `python -m fruit_assets.spark.class_data FOLDER KEY JAVA_OPTIONS`.
 """
 
 import atexit
-import fcntl
 import hashlib
 import json
 import os
@@ -14,14 +12,13 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 # An attempt that came to nothing is not repeated by every run of the day.
 _PATIENCE_SECONDS = 24 * 3600
-_KEPT = 3
+_ARCHIVING = "fruit_assets.spark.archiving"
 # What a JVM calls an archive when it warns that it cannot use it.
 _REFUSALS = ("archive", "shared", "cds", "aot")
 # An archive has its path in an option of the JVM, where these mean something.
@@ -80,7 +77,7 @@ class ClassData:
 
     def _is_intact(self, archive: Path) -> bool:
         try:
-            intact = archive == self.folder / _archive_name(self.key, archive)
+            intact = archive == self.folder / archive_name(self.key, archive)
         except OSError:
             return False
         if not intact:
@@ -88,7 +85,8 @@ class ClassData:
         return intact
 
 
-def _archive_name(key: str, file: Path) -> str:
+def archive_name(key: str, file: Path) -> str:
+    """The name of an archive tells what it is for and what is in it."""
     with file.open("rb") as content:
         return f"{key}-{hashlib.file_digest(content, 'sha256').hexdigest()[:16]}.jsa"
 
@@ -127,7 +125,7 @@ def _make_detached(missing: ClassData) -> None:
         return
     with suppress(OSError):
         subprocess.Popen(
-            [sys.executable, "-m", __name__, str(missing.folder), missing.key, missing.java_options],
+            [sys.executable, "-m", _ARCHIVING, str(missing.folder), missing.key, missing.java_options],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -145,72 +143,3 @@ def _may_try(missing: ClassData) -> bool:
     except OSError:
         return False
     return True
-
-
-def make_archive(missing: ClassData) -> bool:
-    """Start a Spark of its own that does a little of everything, and keep the classes it loaded.
-
-    Two processes make one archive, and readers see a whole one or none. Tells whether it is there.
-    """
-    with _alone(missing) as alone:
-        if alone and missing.archive is None:
-            part = missing.folder / f".{missing.key}.part"
-            part.unlink(missing_ok=True)
-            try:
-                _record(part, missing.java_options)
-                _publish(part, missing)
-            finally:
-                part.unlink(missing_ok=True)
-    return missing.archive is not None
-
-
-@contextmanager
-def _alone(missing: ClassData) -> Iterator[bool]:
-    """Whether no other process is making this archive; the lock goes with the process."""
-    missing.folder.mkdir(parents=True, exist_ok=True)
-    with missing.lock.open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield False
-        else:
-            yield True
-
-
-def _record(part: Path, java_options: str) -> None:
-    from pyspark import SparkContext
-
-    from fruit_assets.spark.rehearsal import rehearse
-    from fruit_assets.spark.session import LocalSparkOptions, start_local_session
-
-    recording = f"{java_options} -XX:ArchiveClassesAtExit={part} -Xlog:disable"
-    with tempfile.TemporaryDirectory(prefix="class-data-") as folder:
-        conf = {"spark.driver.extraJavaOptions": recording}
-        session = start_local_session(LocalSparkOptions(Path(folder), "local[2]", driver_memory="1g", conf=conf))
-        rehearse(session, Path(folder))
-        session.stop()
-        gateway = SparkContext._gateway
-        assert gateway is not None  # noqa: S101  a session has just been there
-        # The JVM ends when its standard input does, and writes the archive then.
-        gateway.proc.stdin.close()
-        gateway.proc.wait()
-
-
-def _publish(part: Path, missing: ClassData) -> None:
-    with part.open("rb") as file:
-        os.fsync(file.fileno())
-    part.replace(missing.folder / _archive_name(missing.key, part))
-    others = sorted(missing.folder.glob("*.jsa"), key=lambda path: path.stat().st_mtime, reverse=True)
-    for old in others[_KEPT:]:
-        old.unlink(missing_ok=True)
-
-
-def main(arguments: Sequence[str]) -> int:
-    """Make the archive that folder and key name, for a JVM with the options of the third argument."""
-    folder, key, java_options = arguments
-    os.nice(10)
-    return 0 if make_archive(ClassData(Path(folder), key, Path(os.devnull), java_options)) else 1
-
-
-if __name__ == "__main__":
-    raise SystemExit(main(sys.argv[1:]))

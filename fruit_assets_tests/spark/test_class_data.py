@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 from pyspark.find_spark_home import _find_spark_home
 
-from fruit_assets.spark.class_data import ClassData, class_data, make_archive
+from fruit_assets.spark.archiving import make_archive
+from fruit_assets.spark.class_data import ClassData, class_data
 from fruit_assets.spark.java import require_java
 from fruit_assets.spark.session import LocalSparkOptions, local_conf
 
@@ -37,7 +38,7 @@ def cache(tmp_path_factory):
     folder = tmp_path_factory.mktemp("cache")
     code = (
         "import sys\nfrom pathlib import Path\n"
-        "from fruit_assets.spark.class_data import make_archive\n"
+        "from fruit_assets.spark.archiving import make_archive\n"
         "from fruit_assets.spark.session import LocalSparkOptions, class_data_for\n"
         "assert make_archive(class_data_for(LocalSparkOptions(Path(sys.argv[1]))))"
     )
