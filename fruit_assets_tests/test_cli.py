@@ -74,7 +74,7 @@ def test_the_job_runs_on_the_whole_collection_and_a_second_time_infers_nothing(e
     code, text = _execute(tmp_path, environment, _EVERYTHING)
     assert code == 0, text[-3000:]
     assert "RUN_SUCCESS" in text
-    assert f"{collection.image_count} images to infer, 0 to take over" in text
+    assert f"{collection.image_count} images to infer at f32, 0 to take over" in text
     rows = {name: read_current(f"{storage}/{name}") for name in _TABLES}
     assert rows["image_features"].num_rows == rows["pca_components"].num_rows == collection.image_count
     assert rows["rejected_images"].num_rows == 0
@@ -83,7 +83,7 @@ def test_the_job_runs_on_the_whole_collection_and_a_second_time_infers_nothing(e
 
     code, text = _execute(tmp_path, environment, _EVERYTHING)
     assert code == 0, text[-3000:]
-    assert f"0 images to infer, {collection.image_count} to take over" in text
+    assert f"0 images to infer at f32, {collection.image_count} to take over" in text
     assert read_current(f"{storage}/image_features").equals(rows["image_features"])
     assert read_current(f"{storage}/pca_components").equals(rows["pca_components"])
     left = {path.name for path in tmp_path.iterdir()} - {"assets", "config.yaml"}
