@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 FULL: list[list[str]] = [["--images", "985", "--repeats", "5"]]
+# Its own name, also when it runs as `__main__`.
+_MODULE = "fruit_assets_tests.benchmarks.worker_profile"
 _BATCH_ROWS = 64
 WHOLE = "whole batch (featurize_batch)"
 
@@ -48,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         images = make_image_set(origin, given.images, scratch / "images")
         model = export_extractor(origin.weights, SIDE, scratch / "extractor", int8="int8" in given.precisions)
         order = {"images": str(images), "model": str(model.parent), "precisions": given.precisions}
-        command = [PYTHON, "-m", __name__, "--measure", json.dumps({**order, "repeats": given.repeats})]
+        command = [PYTHON, "-m", _MODULE, "--measure", json.dumps({**order, "repeats": given.repeats})]
         microseconds: dict[str, float] = json.loads(run_cold(command, scratch, environment()).output)
     _tell(report, microseconds, given.precisions)
     report.save()
