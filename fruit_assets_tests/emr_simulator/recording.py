@@ -4,6 +4,8 @@ Put here the record and how it is filled. It decides nothing about the answer.
 """
 
 import datetime
+import io
+import json
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -58,7 +60,8 @@ class Recording:
         if service == "s3":
             operation, params = _s3_operation(environ)
         else:
-            operation, params = target.rpartition(".")[2], {}
+            # Read here, so that a request which is dropped or refused unread is still known by what it asked.
+            operation, params = target.rpartition(".")[2], _json_params(environ) if target else {}
         request = Request(
             service,
             operation,
@@ -90,6 +93,17 @@ def _signature(environ: dict[str, Any]) -> tuple[str, str, str]:
     if len(parts) < 5:
         return "", "us-east-1", "s3"
     return parts[0], parts[2], parts[3]
+
+
+def _json_params(environ: dict[str, Any]) -> dict[str, Any]:
+    """The parameters in a JSON body, which stays readable; empty when there are none."""
+    raw = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+    environ["wsgi.input"] = io.BytesIO(raw)
+    try:
+        params = json.loads(raw)
+    except ValueError:
+        return {}
+    return params if isinstance(params, dict) else {}
 
 
 def _s3_operation(environ: dict[str, Any]) -> tuple[str, dict[str, Any]]:

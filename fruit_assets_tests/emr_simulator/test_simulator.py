@@ -237,6 +237,8 @@ def test_faults_reach_only_what_they_name(emr_simulator: EmrSimulator) -> None:
     assert emr.list_clusters()["Clusters"][0]["Id"] == cluster_id
     emr_simulator.faults.expire_token(times=1)
     assert refusal(emr.describe_cluster, ClusterId=cluster_id)[0] == "ExpiredTokenException"
+    refused = [call.params for call in emr_simulator.calls("DescribeCluster") if call.status == 400]
+    assert refused == [{"ClusterId": cluster_id}] * 2
     emr_simulator.create_bucket("bucket")
     s3.put_object(Bucket="bucket", Key="events/1.json", Body=b"0123456789")
     emr_simulator.faults.truncate_object("events/")
