@@ -15,6 +15,7 @@ from fruit_assets.assets.pca_components import pca_components, pca_model
 from fruit_assets.assets.raw_images import raw_images
 from fruit_assets.assets.sampled_images import sampled_images
 from fruit_assets.automation import automated, build_schedules, build_sensors
+from fruit_assets.collector import spare_the_collector
 from fruit_assets.deployments import resources_for
 from fruit_assets.jobs import fruit_features_job
 from fruit_assets.settings import Settings, load_settings
@@ -57,3 +58,4 @@ def build_defs(settings: Settings | None = None, resources: dict[str, Any] | Non
 
 
 defs = build_defs()
+spare_the_collector()

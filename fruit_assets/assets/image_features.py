@@ -26,7 +26,7 @@ from fruit_assets.pipeline.reuse import ReusePlan, plan_reuse
 from fruit_assets.spark.progress import reported_progress
 from fruit_assets.spark.resource import SparkResource
 from fruit_assets.storage.io_managers import AssetStorage
-from fruit_assets.storage.tables import Writing, stage_again, stage_frame, stage_table
+from fruit_assets.storage.tables import Writing, stage_again, stage_table
 from fruit_assets.storage.versions import Version
 
 
@@ -151,12 +151,7 @@ def _featurized(
     options: FeaturizationOptions,
     writings: tuple[Writing, Writing],
 ) -> FeaturesOutcome:
-    from pyspark.sql import functions as F
-
-    work = featurize(spark.session(), sample, plan, extractor, options)
-    widths = {"shortest": F.min(F.size("features")), "longest": F.max(F.size("features"))}
-    features = stage_frame(work.features, writings[0], measures=widths)
-    figures = work.figures()
+    features, figures = featurize(spark.session(), sample, plan, extractor, options, writings[0])
     rejected = stage_table(figures.rejected, writings[1])
     seconds = {"decoding": figures.decode_seconds, "inference": figures.inference_seconds}
     arithmetics = tuple(sorted({*figures.arithmetics, *_arithmetics_of(plan)}))

@@ -6,7 +6,7 @@ sound never projects a row. The mathematics belongs in `pipeline/pca.py`.
 
 import hashlib
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import dagster as dg
 
@@ -17,17 +17,14 @@ from fruit_assets.assets.repeating import RUN_CONFIG, config_of_run
 from fruit_assets.assets.resources import SPARK_POOL
 from fruit_assets.assets.run_config import PcaConfig
 from fruit_assets.assets.schemas import table_metadata
-from fruit_assets.pipeline.moments import compute_moments, wide_batches
+from fruit_assets.pipeline.moments import compute_moments
 from fruit_assets.pipeline.pca import PcaModel, fit, project
 from fruit_assets.spark.progress import reported_progress
 from fruit_assets.spark.resource import SparkResource
 from fruit_assets.storage.artifacts import stage_files
 from fruit_assets.storage.io_managers import AssetStorage
-from fruit_assets.storage.tables import stage_again, stage_frame
+from fruit_assets.storage.tables import stage_again
 from fruit_assets.storage.versions import Version
-
-if TYPE_CHECKING:
-    from pyspark.sql import Column
 
 MODEL_NAME = "pca_model"
 COMPONENTS_NAME = "pca_components"
@@ -72,7 +69,7 @@ def pca_model(
             model, staged = PcaModel.of(before), stage_again(before, writing)
         else:
             with phases("moments"), reported_progress(spark.session(), context.log.info, MODEL_NAME):
-                moments = compute_moments(image_features.to_spark(wide_batches(spark.session())))
+                moments = compute_moments(image_features, spark.session())
             with phases("eigenvectors"):
                 wanted = None if config.variance is not None else config.n_components
                 model = fit(moments, wanted, config.variance, standardize=config.standardize)
@@ -135,8 +132,7 @@ def pca_components(
             staged = stage_again(before, writing)
         else:
             with phases("projecting"), reported_progress(spark.session(), context.log.info, COMPONENTS_NAME):
-                rows = project(image_features.to_spark(wide_batches(spark.session())), model)
-                staged = stage_frame(rows, writing, measures=_soundness())
+                staged = project(image_features, spark.session(), model, writing)
         staged = staged.with_facts(
             data_version=version,
             n_components=model.n_components,
@@ -162,18 +158,6 @@ def pca_components(
                 checks.finite_values(COMPONENTS_NAME, measured["broken"]),
             ],
         )
-
-
-def _soundness() -> "dict[str, Column]":
-    """Aggregates that the checks need, taken while the rows are written."""
-    from pyspark.sql import functions as F
-
-    unsound = F.exists("pca_features", lambda value: F.isnan(value) | (F.abs(value) == float("inf")))
-    return {
-        "shortest": F.min(F.size("pca_features")),
-        "longest": F.max(F.size("pca_features")),
-        "broken": F.sum(F.when(unsound, 1).otherwise(0)),
-    }
 
 
 def _digest(*parts: str) -> str:

@@ -18,11 +18,11 @@ from fruit_assets.assets.resources import SPARK_POOL, ImageCollection
 from fruit_assets.assets.run_config import SamplingConfig
 from fruit_assets.assets.schemas import table_metadata
 from fruit_assets.pipeline.image_listing import digest_of
-from fruit_assets.pipeline.sampling import SamplePlan, choose, read_few, read_sample, require_enough, row_group_bytes
+from fruit_assets.pipeline.sampling import SamplePlan, choose, fetch_sample, read_few, require_enough
 from fruit_assets.spark.progress import reported_progress
 from fruit_assets.spark.resource import SparkResource
 from fruit_assets.storage.io_managers import AssetStorage
-from fruit_assets.storage.tables import Writing, stage_again, stage_frame
+from fruit_assets.storage.tables import Writing, stage_again
 from fruit_assets.storage.versions import StagedVersion
 
 if TYPE_CHECKING:
@@ -67,7 +67,10 @@ def sampled_images(
     """
     with explained_failures():
         phases = Phases()
-        config = config_of_run(context, config, storage.folder(NAME))
+        writing = storage.writing(NAME, context)
+        config = config_of_run(context, config, writing.folder)
+        if writing.folder.current_or_none() is None:
+            spark.prepare()  # there is nothing that could be published again
         with phases("listing"):
             listing = images.listing(context.log)
         context.log_event(observation_of(listing))
@@ -76,7 +79,7 @@ def sampled_images(
             require_enough(chosen)
         context.log.info(f"Chose {chosen.num_rows} of {listing.count} images in {len(listing.class_counts())} classes.")
         counts = {item["values"]: item["counts"] for item in chosen["label"].value_counts().to_pylist()}
-        writing, listed = storage.writing(NAME, context), digest_of(chosen)
+        listed = digest_of(chosen)
         before = writing.folder.newest_with(root=listing.root, listed=listed, unread=0)
         if before is None:
             spark.prepare()
@@ -115,15 +118,12 @@ def sampled_images(
 
 
 def _read(session: "SparkSession", listing: "ImageListing", chosen: "pa.Table", writing: Writing) -> StagedVersion:
-    """Fetch and stage the chosen images; the facts name their content and say how to read it evenly."""
-    parallelism = session.sparkContext.defaultParallelism
-    row_group = row_group_bytes(chosen, parallelism)
-    frame = read_sample(session, listing, chosen, parallelism)
-    staged = stage_frame(frame, writing, {"parquet.block.size": str(row_group)})
+    """Fetch and stage the chosen images; the facts name their content."""
+    staged = fetch_sample(session, listing, chosen, writing, session.sparkContext.defaultParallelism)
     keys = staged.opened.read_table(["path", "label", "sha256"])
     rows = sorted(zip(*(keys[name].to_pylist() for name in ("path", "label", "sha256")), strict=True))
     digest = hashlib.sha256(repr(rows).encode("utf-8", "surrogateescape")).hexdigest()[:32]
-    return staged.with_facts(row_group_bytes=row_group, data_version=digest, unread=keys["sha256"].null_count)
+    return staged.with_facts(data_version=digest, unread=keys["sha256"].null_count)
 
 
 def _pictures(listing: "ImageListing", chosen: "pa.Table", counts: dict[str, int]) -> dict[str, Any]:

@@ -7,7 +7,6 @@ import time
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
-from fruit_assets.pipeline.arrow_function import ArrowFunction
 from fruit_assets.pipeline.engines import LoadedEngine, fastest_batch_size, load_engine
 from fruit_assets.pipeline.extractor import ExtractorFiles
 from fruit_assets.pipeline.guard import GuardFigures
@@ -21,6 +20,7 @@ from fruit_assets.pipeline.image_batches import (
 from fruit_assets.pipeline.moments import feature_matrix
 from fruit_assets.pipeline.processor import runs_natively
 from fruit_assets.storage.tables import read_spread
+from fruit_assets.storage.worker_reading import ArrowFunction
 
 if TYPE_CHECKING:
     import numpy as np

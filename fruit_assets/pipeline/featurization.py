@@ -1,17 +1,21 @@
-"""Features of a sample: what can be reused, what must be computed, and the job that does it.
+"""Features of a sample: what can be reused, what must be computed, and the jobs that do it.
 
-Put here the Spark side of the network: the job, and the figures of a run. What a worker does with a
-batch of images belongs in `image_batches.py`, what need not be computed at all in `reuse.py`.
+Put here the Spark side of the network: the jobs, and the figures of a run. What a worker does with its images
+belongs in `image_batches.py`, what need not be computed at all in `reuse.py`.
 """
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from itertools import chain
+from typing import TYPE_CHECKING, Any
 
-from fruit_assets.pipeline.arrow_function import ArrowFunction
 from fruit_assets.pipeline.extractor import ExtractorFiles
 from fruit_assets.pipeline.image_batches import FeaturizationOptions, featurize_batch, worker_engine
 from fruit_assets.pipeline.reuse import ReusePlan
+from fruit_assets.storage.tables import Writing, stage_frame
+from fruit_assets.storage.versions import StagedVersion
+from fruit_assets.storage.worker_reading import ArrowFunction, Reading, map_in_workers, row_group_count
+from fruit_assets.storage.worker_writing import FILES_COLUMN, RowWriter, Target, files_schema, stage_written, told_files
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -20,9 +24,18 @@ if TYPE_CHECKING:
     from fruit_assets.storage.versions import Version
 
 FEATURES_SCHEMA = "path string, label string, sha256 string, features array<float>"
-_RESULT_SCHEMA = (
-    f"{FEATURES_SCHEMA}, reason string, finite boolean, decode_us bigint, inference_us bigint, arithmetic string"
+_REJECTED = "struct<path:string,label:string,sha256:string,reason:string>"
+_TOLD = (
+    f"{FILES_COLUMN}, inputs bigint, broken bigint, decode_us bigint, inference_us bigint, widths array<bigint>, "
+    f"rejected array<{_REJECTED}>, arithmetics array<string>"
 )
+_BATCH_ROWS = 64
+# Seconds of inference, not minutes.
+_IMAGES_PER_TASK = 256
+_READING = Reading(["path", "label", "sha256", "content"], _IMAGES_PER_TASK, _BATCH_ROWS, tapered=True)
+_FEATURES_PER_GROUP = 8192  # 40 MB
+# Keys that every worker can hold; of more, Spark makes a join.
+_SELECTION_BYTES = 32 * 2**20
 _BROADCAST_BYTES = 256 * 2**20
 
 
@@ -47,67 +60,17 @@ class FeaturizationFigures:
     arithmetics: tuple[str, ...]
 
 
-class Featurization:
-    """A planned featurization: a lazy frame of features, and its figures once that frame was written.
-
-    Attributes:
-        plan: which rows are computed and which reused.
-        features: lazy frame `path, label, sha256, features`.
-    """
-
-    def __init__(self, computed: "DataFrame", plan: ReusePlan, previous: "DataFrame | None") -> None:
-        from pyspark.sql import Observation
-        from pyspark.sql import functions as F
-
-        self.plan = plan
-        self._observation = Observation()
-        session = computed.sparkSession
-        unreadable = F.col("reason").isNotNull()
-        rejected = F.when(unreadable, F.struct("path", "label", "sha256", "reason"))
-        watched = computed.observe(
-            self._observation,
-            F.count(F.lit(1)).alias("inputs"),
-            F.sum(F.when(F.col("finite"), 0).otherwise(1)).alias("broken"),
-            F.sum("decode_us").alias("decode_us"),
-            F.sum("inference_us").alias("inference_us"),
-            # Rejected rows are few, and this keeps the job to one pass over the images.
-            F.collect_list(rejected).alias("rejected"),
-            F.collect_set("arithmetic").alias("arithmetics"),
-        )
-        rows = watched.where(~unreadable).select("path", "label", "sha256", "features")
-        if plan.has_duplicates:
-            rows = _copied_to_duplicates(rows, _small(session, plan.copies()))
-        if previous is not None and plan.reused_count:
-            rows = rows.unionByName(_reused(previous, _small(session, plan.reused())))
-        self.features = rows
-
-    def figures(self) -> FeaturizationFigures:
-        """Call after the frame was written; waits for the job's metrics."""
-        import pyarrow as pa
-
-        seen = self._observation.get
-        rejected = pa.Table.from_pylist(
-            [row.asDict() for row in seen["rejected"]],
-            schema=pa.schema([(name, pa.string()) for name in ("path", "label", "sha256", "reason")]),
-        )
-        return FeaturizationFigures(
-            computed=int(seen["inputs"]) - rejected.num_rows,
-            broken=int(seen["broken"] or 0) - rejected.num_rows,
-            rejected=self.plan.with_duplicates(rejected),
-            decode_seconds=(seen["decode_us"] or 0) / 1e6,
-            inference_seconds=(seen["inference_us"] or 0) / 1e6,
-            arithmetics=tuple(sorted(seen["arithmetics"])),
-        )
-
-
 def featurize(
     session: "SparkSession",
     sample: "Version",
     plan: ReusePlan,
     extractor: ExtractorFiles,
     options: FeaturizationOptions,
-) -> Featurization:
-    """Plan the features of a sample: one pass over the images, each distinct image inferred once.
+    writing: Writing,
+) -> tuple[StagedVersion, FeaturizationFigures]:
+    """Stage the features of a sample: one pass over the images, each distinct image inferred once.
+
+    The fact `measures` tells the `shortest` and the `longest` row.
 
     Args:
         session: the Spark session.
@@ -115,14 +78,19 @@ def featurize(
         plan: which of its rows to compute, from `reuse.plan_reuse`.
         extractor: the published extractor.
         options: batch size, engine, precision.
+        writing: the asset's folder, run and attempt.
     """
-    session = _with_even_tasks(session, sample)
-    images = sample.to_spark(session)
-    if not plan.computes_everything:
-        images = images.join(_small(session, plan.to_compute()), on="path", how="left_semi")
-    computed = images.mapInArrow(_featurizer(extractor, options), _RESULT_SCHEMA)
-    previous = plan.previous.to_spark(session) if plan.previous is not None else None
-    return Featurization(computed, plan, previous)
+    # Spark finds its files by listing the folder: it writes first.
+    reused = _stage_reused(session, plan, writing)
+    featurizer = _featurizer(extractor, options, Target.of(writing, _FEATURES_PER_GROUP))
+    told = _computed(session, sample, plan, featurizer)
+    files = told_files(told)
+    widths = set(chain.from_iterable(told["widths"].to_pylist()))
+    if reused is not None:
+        files += reused.manifest.files
+        widths |= set(reused.manifest.facts["measures"].values())
+    facts = {"measures": {"shortest": min(widths, default=None), "longest": max(widths, default=None)}}
+    return stage_written(writing, files, FEATURES_SCHEMA, facts), _figures(told, plan)
 
 
 def fingerprint_of(extractor: ExtractorFiles, options: FeaturizationOptions) -> str:
@@ -130,12 +98,63 @@ def fingerprint_of(extractor: ExtractorFiles, options: FeaturizationOptions) -> 
     return extractor.description.features_fingerprint(options.precision)
 
 
+def _stage_reused(session: "SparkSession", plan: ReusePlan, writing: Writing) -> StagedVersion | None:
+    if plan.previous is None or not plan.reused_count:
+        return None
+    from pyspark.sql import functions as F
+
+    known = plan.previous.to_spark(session).selectExpr("path AS known_path", "features")
+    rows = known.join(_small(session, plan.reused()), on="known_path", how="inner")
+    widths = {"shortest": F.min(F.size("features")), "longest": F.max(F.size("features"))}
+    return stage_frame(rows.select("path", "label", "sha256", "features"), writing, measures=widths)
+
+
+def _computed(session: "SparkSession", sample: "Version", plan: ReusePlan, featurizer: ArrowFunction) -> "pa.Table":
+    """What the tasks tell of the images that they computed."""
+    import pyarrow as pa
+
+    if not plan.compute_count:
+        return pa.Table.from_batches([_Telling().batch([])])
+    return _work(session, sample, plan, featurizer).toArrow()
+
+
+def _work(session: "SparkSession", sample: "Version", plan: ReusePlan, featurizer: ArrowFunction) -> "DataFrame":
+    if plan.computes_everything:
+        return map_in_workers(sample, session, _READING, featurizer, _TOLD)
+    keys = plan.to_compute()
+    if keys.nbytes <= _SELECTION_BYTES:
+        chosen = _selecting(session.sparkContext.broadcast(keys), featurizer)
+        return map_in_workers(sample, session, _READING, chosen, _TOLD)
+    tuned = _with_even_tasks(session, sample)
+    return sample.to_spark(tuned).join(_small(tuned, keys), on="path", how="inner").mapInArrow(featurizer, _TOLD)
+
+
+def _selecting(shared: Any, function: ArrowFunction) -> ArrowFunction:
+    """The function over the rows whose path is among the keys, with the keys' other columns."""
+
+    def select(batches: Iterable["pa.RecordBatch"]) -> Iterator["pa.RecordBatch"]:
+        keys = shared.value
+        number_of = {path: number for number, path in enumerate(keys["path"].to_pylist())}
+        for batch in batches:
+            numbers = [number_of.get(path) for path in batch["path"].to_pylist()]
+            if not (rows := [row for row, number in enumerate(numbers) if number is not None]):
+                continue
+            chosen = batch.take(rows)
+            for name in keys.schema.names[1:]:
+                values = keys[name].take([numbers[row] for row in rows]).combine_chunks()
+                chosen = chosen.append_column(name, values)
+            yield chosen
+
+    return lambda batches: function(select(batches))
+
+
 def _with_even_tasks(session: "SparkSession", sample: "Version") -> "SparkSession":
     """A session whose reads split the sample at its row groups, however small the files are."""
     tuned = session.newSession()
-    tuned.conf.set("spark.sql.files.maxPartitionBytes", str(sample.manifest.facts.get("row_group_bytes", 4 * 2**20)))
+    total = sum(file.bytes for file in sample.manifest.files)
+    tuned.conf.set("spark.sql.files.maxPartitionBytes", str(max(1, total // max(1, row_group_count(sample)))))
     tuned.conf.set("spark.sql.files.openCostInBytes", "0")
-    tuned.conf.set("spark.sql.execution.arrow.maxRecordsPerBatch", "64")
+    tuned.conf.set("spark.sql.execution.arrow.maxRecordsPerBatch", str(_BATCH_ROWS))
     return tuned
 
 
@@ -146,23 +165,91 @@ def _small(session: "SparkSession", keys: "pa.Table") -> "DataFrame":
     return F.broadcast(frame) if keys.nbytes < _BROADCAST_BYTES else frame
 
 
-def _copied_to_duplicates(rows: "DataFrame", copies: "DataFrame") -> "DataFrame":
-    """Give every path of a set of identical files the features of the one that was computed."""
-    computed = rows.selectExpr("path AS computed_path", "sha256", "features")
-    return computed.join(copies, on="computed_path", how="inner").select("path", "label", "sha256", "features")
-
-
-def _reused(previous: "DataFrame", wanted: "DataFrame") -> "DataFrame":
-    known = previous.selectExpr("path AS known_path", "features")
-    return known.join(wanted, on="known_path", how="inner").select("path", "label", "sha256", "features")
-
-
-def _featurizer(extractor: ExtractorFiles, options: FeaturizationOptions) -> ArrowFunction:
-    def featurize_partition(batches: Iterable["pa.RecordBatch"]) -> Iterator["pa.RecordBatch"]:
-        engine = None
+def _featurizer(extractor: ExtractorFiles, options: FeaturizationOptions, target: Target) -> ArrowFunction:
+    def featurize_rows(batches: Iterable["pa.RecordBatch"]) -> Iterator["pa.RecordBatch"]:
+        engine, writer, told = None, RowWriter(target), _Telling()
         for batch in batches:
             # Not before the first row: many tasks of an incremental run are empty.
             engine = engine or worker_engine(extractor, options)
-            yield featurize_batch(batch, engine, extractor.description.input_size)
+            done = featurize_batch(batch, engine, extractor.description.input_size)
+            told.add(done)
+            writer.write(_rows_of(done, batch))
+        yield told.batch(writer.close())
 
-    return featurize_partition
+    return featurize_rows
+
+
+def _rows_of(done: "pa.RecordBatch", batch: "pa.RecordBatch") -> "pa.RecordBatch":
+    """The rows to write of a batch: those that could be read, once for every path with the same bytes."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    rows = done.select(["path", "label", "sha256", "features"])
+    if "members" not in batch.schema.names:
+        return rows.filter(done["reason"].is_null()) if done["reason"].null_count < done.num_rows else rows
+    members = batch["members"]
+    rows = rows.take(pc.list_parent_indices(members))
+    both = members.flatten()
+    columns = [pc.struct_field(both, "path"), pc.struct_field(both, "label"), rows["sha256"], rows["features"]]
+    copied = pa.RecordBatch.from_arrays(columns, rows.schema.names)
+    return copied.filter(rows["features"].is_valid())
+
+
+class _Telling:
+    """What a task tells of its images."""
+
+    def __init__(self) -> None:
+        self._sums = {"inputs": 0, "broken": 0, "decode_us": 0, "inference_us": 0}
+        self._rejected: list[dict[str, Any]] = []
+        self._arithmetics: set[str] = set()
+        self._widths: set[int] = set()
+
+    def add(self, done: "pa.RecordBatch") -> None:
+        import pyarrow.compute as pc
+
+        self._sums["inputs"] += done.num_rows
+        self._sums["broken"] += pc.sum(pc.invert(done["finite"])).as_py() or 0
+        for name in ("decode_us", "inference_us"):
+            self._sums[name] += pc.sum(done[name]).as_py() or 0
+        if done["reason"].null_count < done.num_rows:
+            reasons = done.select(["path", "label", "sha256", "reason"])
+            self._rejected += reasons.filter(done["reason"].is_valid()).to_pylist()
+        self._widths.update(pc.list_value_length(done["features"]).drop_null().unique().to_pylist())
+        self._arithmetics.update(done["arithmetic"].unique().to_pylist())
+
+    def batch(self, files: list[dict[str, Any]]) -> "pa.RecordBatch":
+        import pyarrow as pa
+
+        numbers = [pa.field(name, pa.int64()) for name in self._sums]
+        rejected = pa.field("rejected", pa.list_(pa.struct(list(_rejected_schema()))))
+        widths = pa.field("widths", pa.list_(pa.int64()))
+        schema = files_schema(*numbers, widths, rejected, pa.field("arithmetics", pa.list_(pa.string())))
+        told = {
+            "files": [files],
+            **{name: [value] for name, value in self._sums.items()},
+            "widths": [sorted(self._widths)],
+            "rejected": [self._rejected],
+            "arithmetics": [sorted(self._arithmetics)],
+        }
+        return pa.RecordBatch.from_pydict(told, schema)
+
+
+def _rejected_schema() -> "pa.Schema":
+    import pyarrow as pa
+
+    return pa.schema([(name, pa.string()) for name in ("path", "label", "sha256", "reason")])
+
+
+def _figures(told: "pa.Table", plan: ReusePlan) -> FeaturizationFigures:
+    import pyarrow as pa
+
+    rejected = pa.Table.from_pylist(list(chain.from_iterable(told["rejected"].to_pylist())), _rejected_schema())
+    sums = {name: sum(told[name].to_pylist()) for name in ("inputs", "broken", "decode_us", "inference_us")}
+    return FeaturizationFigures(
+        computed=sums["inputs"] - rejected.num_rows,
+        broken=sums["broken"] - rejected.num_rows,
+        rejected=plan.with_duplicates(rejected),
+        decode_seconds=sums["decode_us"] / 1e6,
+        inference_seconds=sums["inference_us"] / 1e6,
+        arithmetics=tuple(sorted(set(chain.from_iterable(told["arithmetics"].to_pylist())))),
+    )

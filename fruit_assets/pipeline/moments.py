@@ -12,15 +12,20 @@ from itertools import chain
 from typing import TYPE_CHECKING
 
 from fruit_assets.errors import InputError
+from fruit_assets.storage.worker_reading import Reading, map_in_workers, task_count
 
 if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
     from pyspark.sql import DataFrame, SparkSession
 
+    from fruit_assets.storage.versions import Version
+
 _MOMENTS_SCHEMA = "count bigint, mean binary, triangle binary"
 # How many moments one task merges, and how many at most reach the driver (53 MB).
 _FAN_IN = 8
+# A scatter matrix costs the same for 10 rows as for 1,000, and every task sends one. 2,048 rows are 10 MB.
+_READING = Reading(["features"], rows_per_task=32768, rows_per_batch=2048)
 
 
 @dataclass(frozen=True)
@@ -72,15 +77,14 @@ class Moments:
             yield Moments(count.as_py(), means, _symmetric(np.frombuffer(triangle.as_buffer(), np.float64), len(means)))
 
 
-def compute_moments(features: "DataFrame") -> Moments:
-    """Moments of a frame with a column `features: array<float>`, in one pass with a tree reduction.
+def compute_moments(features: "Version", session: "SparkSession") -> Moments:
+    """Moments of a version with a column `features: array<float>`, in one pass with a tree reduction.
 
     Raises:
         InputError: there are no rows.
     """
-    # Every task sends a scatter matrix, so many small partitions are read by as few tasks as keep all cores busy.
-    tasks = 2 * features.sparkSession.sparkContext.defaultParallelism
-    partials = features.select("features").coalesce(tasks).mapInArrow(_partial_moments, _MOMENTS_SCHEMA)
+    partials = map_in_workers(features, session, _READING, _partial_moments, _MOMENTS_SCHEMA)
+    tasks = task_count(features, session, _READING)
     while tasks > _FAN_IN:
         tasks = math.ceil(tasks / _FAN_IN)
         partials = _merged_to(partials, tasks)
@@ -88,13 +92,6 @@ def compute_moments(features: "DataFrame") -> Moments:
     if merged is None:
         raise InputError("There are no features to compute components of: every sampled image was rejected.")
     return merged
-
-
-def wide_batches(session: "SparkSession") -> "SparkSession":
-    """A session whose workers get many rows at a time: a scatter matrix costs the same for 10 rows as for 1,000."""
-    tuned = session.newSession()
-    tuned.conf.set("spark.sql.execution.arrow.maxRecordsPerBatch", "2048")
-    return tuned
 
 
 def feature_matrix(column: "pa.Array | pa.ChunkedArray") -> "np.ndarray":
@@ -108,7 +105,7 @@ def feature_matrix(column: "pa.Array | pa.ChunkedArray") -> "np.ndarray":
 
 
 def _partial_moments(batches: Iterable["pa.RecordBatch"]) -> Iterator["pa.RecordBatch"]:
-    matrices = (feature_matrix(batch.column("features")) for batch in batches if batch.num_rows)
+    matrices = (feature_matrix(batch.column("features")) for batch in batches)
     moments = _merge_all(Moments.of(matrix) for matrix in matrices)
     if moments is not None:
         yield moments.to_batch()

@@ -8,18 +8,24 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from fruit_assets.errors import InputError
-from fruit_assets.pipeline.arrow_function import ArrowFunction
 from fruit_assets.pipeline.moments import Moments, feature_matrix
 from fruit_assets.storage.artifacts import array_bytes, read_array
+from fruit_assets.storage.tables import Writing
+from fruit_assets.storage.versions import StagedVersion
+from fruit_assets.storage.worker_reading import ArrowFunction, Reading, map_in_workers
+from fruit_assets.storage.worker_writing import FILES_COLUMN, RowWriter, Target, files_schema, stage_written, told_files
 
 if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
-    from pyspark.sql import DataFrame
+    from pyspark.sql import SparkSession
 
     from fruit_assets.storage.versions import Version
 
 COMPONENTS_SCHEMA = "path string, label string, pca_features array<float>"
+_TOLD = f"{FILES_COLUMN}, width bigint, broken bigint"
+_READING = Reading(["path", "label", "features"], rows_per_task=8192, rows_per_batch=2048)
+_SCORES_PER_GROUP = 65536
 _ARRAYS = ("mean", "scale", "components", "explained_variance")
 
 
@@ -113,10 +119,21 @@ def fit(moments: Moments, n_components: int | None, variance: float | None, *, s
     return PcaModel(moments.mean, scale, np.ascontiguousarray(components), explained, rows)
 
 
-def project(features: "DataFrame", model: PcaModel) -> "DataFrame":
-    """A lazy frame `path, label, pca_features` of a frame `path, label, features`."""
-    shared = features.sparkSession.sparkContext.broadcast(model)
-    return features.select("path", "label", "features").mapInArrow(_projector(shared), COMPONENTS_SCHEMA)
+def project(features: "Version", session: "SparkSession", model: PcaModel, writing: Writing) -> StagedVersion:
+    """Project the rows of a version `path, label, features, ...`; the workers stage `path, label, pca_features`.
+
+    The fact `measures` tells the `shortest` and `longest` row, and how many are `broken` (NaN or infinite).
+    """
+    target = Target.of(writing, _SCORES_PER_GROUP)
+    projector = _projector(session.sparkContext.broadcast(model), target)
+    told = map_in_workers(features, session, _READING, projector, _TOLD).toArrow()
+    widths = [width for width in told["width"].to_pylist() if width is not None]
+    measures = {
+        "shortest": min(widths, default=None),
+        "longest": max(widths, default=None),
+        "broken": sum(told["broken"].to_pylist()),
+    }
+    return stage_written(writing, told_files(told), COMPONENTS_SCHEMA, {"measures": measures})
 
 
 def _scales(moments: Moments) -> "np.ndarray":
@@ -151,19 +168,25 @@ def _with_fixed_signs(components: "np.ndarray") -> "np.ndarray":
     return fixed
 
 
-def _projector(shared: Any) -> ArrowFunction:
-    def project_partition(batches: Iterable["pa.RecordBatch"]) -> Iterator["pa.RecordBatch"]:
+def _projector(shared: Any, target: Target) -> ArrowFunction:
+    def project_rows(batches: Iterable["pa.RecordBatch"]) -> Iterator["pa.RecordBatch"]:
         import numpy as np
         import pyarrow as pa
 
+        writer, width, broken = RowWriter(target), None, 0
         for batch in batches:
-            if not batch.num_rows:
-                continue
             scores = shared.value.project(feature_matrix(batch.column("features"))).astype(np.float32)
-            offsets = np.arange(0, scores.size + 1, scores.shape[1], dtype=np.int32)
+            width = scores.shape[1]
+            broken += int((~np.isfinite(scores).all(axis=1)).sum())
+            offsets = np.arange(0, scores.size + 1, width, dtype=np.int32)
             column = pa.ListArray.from_arrays(pa.array(offsets), pa.array(scores.reshape(-1)))
-            yield pa.RecordBatch.from_arrays(
-                [batch.column("path"), batch.column("label"), column], ["path", "label", "pca_features"]
+            writer.write(
+                pa.RecordBatch.from_arrays(
+                    [batch.column("path"), batch.column("label"), column], ["path", "label", "pca_features"]
+                )
             )
+        told = {"files": [writer.close()], "width": [width], "broken": [broken]}
+        schema = files_schema(pa.field("width", pa.int64()), pa.field("broken", pa.int64()))
+        yield pa.RecordBatch.from_pydict(told, schema)
 
-    return project_partition
+    return project_rows

@@ -52,14 +52,22 @@ class ReusePlan:
         return self.compute_count == int(self.sample_keys.num_rows)
 
     def to_compute(self) -> "pa.Table":
-        """One row, `path`, per image that goes through the network."""
+        """One row per image that goes through the network: its `path`, and the `path, label` of all its `members`.
+
+        The members are the rows of the sample with the same bytes, itself among them; without duplicates there
+        is no such column.
+        """
         import pyarrow as pa
 
-        return pa.table({"path": pa.array(sorted(set(self.computed_paths.values())), pa.string())})
-
-    def copies(self) -> "pa.Table":
-        """`path, label, computed_path` of every row that is computed, or equals one that is."""
-        return self._rows(self.computed_paths, "computed_path").drop_columns(["sha256"])
+        if not self.has_duplicates:
+            return pa.table({"path": pa.array(sorted(self.computed_paths.values()), pa.string())})
+        members: dict[str, list[dict[str, str]]] = {}
+        for row in self._rows(self.computed_paths, "computed_path").to_pylist():
+            members.setdefault(row["computed_path"], []).append({"path": row["path"], "label": row["label"]})
+        kind = pa.list_(pa.struct([("path", pa.string()), ("label", pa.string())]))
+        return pa.table(
+            {"path": pa.array(list(members), pa.string()), "members": pa.array(list(members.values()), kind)}
+        )
 
     def reused(self) -> "pa.Table":
         """`path, label, sha256, known_path` of every row whose features exist."""

@@ -14,17 +14,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fruit_assets.errors import InputError
-from fruit_assets.pipeline.arrow_function import ArrowFunction
 from fruit_assets.pipeline.image_listing import ImageListing
+from fruit_assets.storage.tables import Writing
+from fruit_assets.storage.versions import StagedVersion
+from fruit_assets.storage.worker_reading import ROW_GROUP_ROWS, ArrowFunction
+from fruit_assets.storage.worker_writing import FILES_COLUMN, RowWriter, Target, files_schema, stage_written, told_files
 
 if TYPE_CHECKING:
     import pyarrow as pa
-    from pyspark.sql import DataFrame, SparkSession
+    from pyspark.sql import SparkSession
 
 SAMPLE_SCHEMA = "path string, label string, sha256 string, content binary"
-# Rows of one Parquet row group, and so of one featurization task: seconds of inference, not minutes.
-IMAGES_PER_TASK = 256
+# Rows of one Parquet row group: what a featurization task has at least.
+_IMAGES_PER_GROUP = 64
 _IMAGES_PER_FETCH_TASK = 8192
+_ROW_GROUP_BYTES = 64 * 2**20
 _READERS_PER_WORKER = 16  # small objects cost latency, not bandwidth
 _IMAGES_IN_FLIGHT = 64  # bounds a worker's memory when the images are large
 LARGEST_IMAGE_BYTES = 256 * 2**20  # not a photograph of a fruit any more
@@ -75,31 +79,37 @@ def _rank(seed: int, path: str) -> bytes:
     return hashlib.blake2b(path.encode("utf-8", "surrogateescape"), digest_size=16, key=str(seed).encode()).digest()
 
 
-def read_sample(session: "SparkSession", listing: ImageListing, chosen: "pa.Table", parallelism: int) -> "DataFrame":
-    """A lazy frame of the chosen images with their bytes: `path, label, sha256, content`.
+def fetch_sample(
+    session: "SparkSession", listing: ImageListing, chosen: "pa.Table", writing: Writing, parallelism: int
+) -> StagedVersion:
+    """Fetch the bytes of the chosen images and stage them: `path, label, sha256, content`.
 
-    The bytes are fetched by the workers, many at a time. An image that has vanished since the listing,
-    or that may not be read, is a row with null `content` and `sha256`: it is rejected later, by name.
+    The workers do it, many images at a time. An image that has vanished since the listing, or that may not be
+    read, is a row with null `content` and `sha256`: it is rejected later, by name.
 
     Args:
         session: the Spark session.
         listing: the collection, for its root.
-        chosen: the rows to fetch.
+        chosen: the rows to fetch, sorted by path.
+        writing: the asset's folder, run and attempt.
         parallelism: tasks that can run at the same time.
     """
+    target = Target.of(writing, row_group_rows(chosen, parallelism))
     keys = session.createDataFrame(chosen.select(["path", "label"]))
     if (tasks := math.ceil(chosen.num_rows / _IMAGES_PER_FETCH_TASK)) > parallelism:
-        keys = keys.repartition(tasks)
-    return keys.mapInArrow(_fetcher(listing.root), SAMPLE_SCHEMA)
+        # Neighbours stay neighbours: whoever looks at a few of them wants some of one label.
+        keys = keys.repartitionByRange(tasks, "path").sortWithinPartitions("path")
+    told = keys.mapInArrow(_fetcher(listing.root, target), FILES_COLUMN).toArrow()
+    return stage_written(writing, told_files(told), SAMPLE_SCHEMA, {ROW_GROUP_ROWS: target.row_group_rows})
 
 
-def row_group_bytes(chosen: "pa.Table", parallelism: int) -> int:
-    """Bytes of one Parquet row group of the sample, so that its tasks are even and well filled."""
+def row_group_rows(chosen: "pa.Table", parallelism: int) -> int:
+    """Rows of one row group of the sample, so that its tasks are even and well filled, and fit into memory."""
     import pyarrow.compute as pc
 
-    average = max(1.0, pc.mean(chosen["size"]).as_py())
-    images = min(IMAGES_PER_TASK, math.ceil(chosen.num_rows / (2 * parallelism)))
-    return max(64 * 1024, int(average * max(images, 16)))
+    average = max(1.0, float(pc.mean(chosen["size"]).as_py()))
+    images: int = min(_IMAGES_PER_GROUP, math.ceil(chosen.num_rows / (4 * parallelism)))
+    return max(1, min(max(images, 16), math.floor(_ROW_GROUP_BYTES / average)))
 
 
 def require_enough(chosen: "pa.Table") -> None:
@@ -111,10 +121,11 @@ def require_enough(chosen: "pa.Table") -> None:
         )
 
 
-def _fetcher(root: str) -> ArrowFunction:
+def _fetcher(root: str, target: Target) -> ArrowFunction:
     def fetch(batches: Iterable["pa.RecordBatch"]) -> Iterator["pa.RecordBatch"]:
         import pyarrow as pa
 
+        writer = RowWriter(target)
         read = _s3_reader(root) if root.startswith("s3://") else _file_reader(root)
         with ThreadPoolExecutor(_READERS_PER_WORKER) as pool:
             for keys in _slices(batches, _IMAGES_IN_FLIGHT):
@@ -126,7 +137,8 @@ def _fetcher(root: str) -> ArrowFunction:
                     pa.array(digests, pa.string()),
                     pa.array(contents, pa.binary()),
                 ]
-                yield pa.RecordBatch.from_arrays(columns, ["path", "label", "sha256", "content"])
+                writer.write(pa.RecordBatch.from_arrays(columns, ["path", "label", "sha256", "content"]))
+        yield pa.RecordBatch.from_pydict({"files": [writer.close()]}, files_schema())
 
     return fetch
 

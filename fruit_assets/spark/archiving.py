@@ -13,10 +13,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from fruit_assets.spark.class_data import ClassData, archive_name
+from fruit_assets.spark.driver_jvm import keep_command
 from fruit_assets.spark.rehearsal import rehearse
 from fruit_assets.spark.session import LocalSparkOptions, start_local_session
 
 _KEPT = 3
+_MEMORY = "1g"
 
 
 def make_archive(missing: ClassData) -> bool:
@@ -25,15 +27,15 @@ def make_archive(missing: ClassData) -> bool:
     Two processes make one archive, and readers see a whole one or none. Tells whether it is there.
     """
     with _alone(missing) as alone:
-        if alone and missing.archive is None:
+        if alone and not missing.is_made:
             part = missing.folder / f".{missing.key}.part"
             part.unlink(missing_ok=True)
             try:
-                _record(part, missing.java_options)
+                _record(part, missing)
                 _publish(part, missing)
             finally:
                 part.unlink(missing_ok=True)
-    return missing.archive is not None
+    return missing.is_made
 
 
 @contextmanager
@@ -49,17 +51,18 @@ def _alone(missing: ClassData) -> Iterator[bool]:
             yield True
 
 
-def _record(part: Path, java_options: str) -> None:
+def _record(part: Path, missing: ClassData) -> None:
     from pyspark import SparkContext
 
-    recording = f"{java_options} -XX:ArchiveClassesAtExit={part} -Xlog:disable"
+    recording = f"{missing.java_options} -XX:ArchiveClassesAtExit={part} -Xlog:disable"
     with tempfile.TemporaryDirectory(prefix="class-data-") as folder:
         conf = {"spark.driver.extraJavaOptions": recording}
-        session = start_local_session(LocalSparkOptions(Path(folder), "local[2]", driver_memory="1g", conf=conf))
+        session = start_local_session(LocalSparkOptions(Path(folder), "local[2]", driver_memory=_MEMORY, conf=conf))
+        gateway = SparkContext._gateway
+        assert gateway is not None  # noqa: S101  a session is there
+        keep_command(gateway.proc.pid, recording, _MEMORY, missing.launch)
         rehearse(session, Path(folder))
         session.stop()
-        gateway = SparkContext._gateway
-        assert gateway is not None  # noqa: S101  a session has just been there
         # The JVM ends when its standard input does, and writes the archive then.
         gateway.proc.stdin.close()
         gateway.proc.wait()

@@ -46,8 +46,17 @@ class ClassData:
         return next(iter(sorted(self.folder.glob(f"{self.key}-*.jsa"))), None)
 
     @property
+    def launch(self) -> Path:
+        """The command that starts this JVM; see `driver_jvm.py`."""
+        return self.folder / f"{self.key}.launch.json"
+
+    @property
     def lock(self) -> Path:
         return self.folder / f"{self.key}.lock"
+
+    @property
+    def is_made(self) -> bool:
+        return self.archive is not None and self.launch.is_file()
 
     def options(self) -> str:
         """The JVM's options, with the archive if there is an intact one; the JVM tells its log when it refuses it."""
@@ -63,6 +72,7 @@ class ClassData:
         with suppress(OSError):
             if (archive := self.archive) is not None:
                 archive.unlink()
+            self.launch.unlink(missing_ok=True)
             self.lock.unlink(missing_ok=True)
 
     def settle(self) -> None:
@@ -72,7 +82,7 @@ class ClassData:
             self.log.unlink()
             if any(word in said for word in _REFUSALS):
                 self.discard()
-        if self.archive is None:
+        if not self.is_made:
             atexit.register(_make_detached, self)
 
     def _is_intact(self, archive: Path) -> bool:
@@ -121,7 +131,7 @@ def _key(java: Path, jars: Path, java_options: str) -> str:
 
 
 def _make_detached(missing: ClassData) -> None:
-    if missing.archive is not None or not _may_try(missing):
+    if missing.is_made or not _may_try(missing):
         return
     with suppress(OSError):
         subprocess.Popen(

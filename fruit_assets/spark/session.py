@@ -11,12 +11,14 @@ from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from threading import Event, Thread
 from typing import TYPE_CHECKING
 
 from fruit_assets.errors import FruitAssetsError, PermanentError
 from fruit_assets.spark.class_data import ClassData, class_data
+from fruit_assets.spark.driver_jvm import DriverJvm, start_driver_jvm
 from fruit_assets.spark.java import require_java
 
 if TYPE_CHECKING:
@@ -107,36 +109,69 @@ def start_local_session(options: LocalSparkOptions) -> "SparkSession":
     Raises:
         PermanentError: no Java, or Spark does not start; the message carries the reason.
     """
-    shared = class_data_for(options)
-    # Spark runs its Python workers with this interpreter, whatever `python3` is on the PATH.
-    os.environ["PYSPARK_PYTHON"] = os.environ["PYSPARK_DRIVER_PYTHON"] = sys.executable
-    os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
-    credentials, conf = _resolved(options)
-    session = _create(conf, shared)
-    if credentials is not None:
-        from fruit_assets.spark.s3a_jars import hand_over_credentials
-
-        hand_over_credentials(session, credentials)
-    return session
+    return _Start.of(options).finish()
 
 
-def _create(conf: dict[str, str], shared: ClassData | None) -> "SparkSession":
-    """The session; should it fail with an archive of classes, then once more without."""
+@dataclass(frozen=True)
+class _Start:
+    """A session that is on its way: its JVM may be starting already, pyspark need not have been imported.
+
+    Attributes:
+        conf: all settings.
+        shared: the archive of classes, where there can be one.
+        jvm: the JVM, where it could be started directly.
+        credentials: for S3, handed over when the session is there.
+    """
+
+    conf: dict[str, str]
+    shared: ClassData | None
+    jvm: DriverJvm | None
+    credentials: "S3Credentials | None"
+
+    @staticmethod
+    def of(options: LocalSparkOptions) -> "_Start":
+        shared = class_data_for(options)
+        # Spark runs its Python workers with this interpreter, whatever `python3` is on the PATH.
+        os.environ["PYSPARK_PYTHON"] = os.environ["PYSPARK_DRIVER_PYTHON"] = sys.executable
+        os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
+        credentials, conf = _resolved(options)
+        jvm = start_driver_jvm(shared, conf) if shared is not None else None
+        return _Start(conf, shared, jvm, credentials)
+
+    def finish(self) -> "SparkSession":
+        session = _create(self.conf, self.shared, self.jvm)
+        if self.credentials is not None:
+            from fruit_assets.spark.s3a_jars import hand_over_credentials
+
+            hand_over_credentials(session, self.credentials)
+        return session
+
+
+def _create(conf: dict[str, str], shared: ClassData | None, jvm: DriverJvm | None = None) -> "SparkSession":
+    """The session; should it fail with an archive of classes or a JVM of ours, then once more without."""
+    from pyspark import SparkConf, SparkContext
     from pyspark.sql import SparkSession
 
-    options = shared.options() if shared else conf["spark.driver.extraJavaOptions"]
+    if jvm is not None:
+        options = jvm.java_options
+    else:
+        options = shared.options() if shared else conf["spark.driver.extraJavaOptions"]
+    conf = {**conf, "spark.driver.extraJavaOptions": options}
     try:
+        if jvm is not None and (gateway := jvm.gateway()) is not None:
+            # The builder takes the context that it finds.
+            SparkContext(conf=SparkConf().setAll(list(conf.items())), gateway=gateway)
         builder = SparkSession.builder
-        for name, value in {**conf, "spark.driver.extraJavaOptions": options}.items():
+        for name, value in conf.items():
             builder = builder.config(name, value)
         session = builder.getOrCreate()
     except FruitAssetsError:
         raise
     # py4j and the launcher raise several unrelated types here; all mean that there is no session.
     except Exception as error:
-        if shared is not None and options != shared.java_options:
+        if shared is not None and (jvm is not None or options != shared.java_options):
             shared.discard()
-            return _create(conf, shared)
+            return _create({**conf, "spark.driver.extraJavaOptions": shared.java_options}, shared)
         raise PermanentError(
             f"Spark does not start on {conf['spark.master']}: {error}. Check the free memory against "
             "FRUIT_ASSETS_DRIVER_MEMORY and the messages of the JVM above."
@@ -148,14 +183,24 @@ def _create(conf: dict[str, str], shared: ClassData | None) -> "SparkSession":
 
 def class_data_for(options: LocalSparkOptions) -> ClassData | None:
     """Where the classes of this JVM are archived; None for options of the caller, or when a JVM runs already."""
-    from pyspark import SparkContext
-    from pyspark.find_spark_home import _find_spark_home
-
     java = require_java(options.java_home)
-    if SparkContext._gateway is not None or "spark.driver.extraJavaOptions" in (options.conf or {}):
+    home = _spark_home()
+    if home is None or _jvm_runs() or "spark.driver.extraJavaOptions" in (options.conf or {}):
         return None
-    jars = Path(_find_spark_home(), "jars")  # type: ignore[no-untyped-call]
-    return class_data(java, jars, local_conf(options)["spark.driver.extraJavaOptions"], options.cache)
+    return class_data(java, home / "jars", local_conf(options)["spark.driver.extraJavaOptions"], options.cache)
+
+
+def _spark_home() -> Path | None:
+    """Where Spark is installed, without importing it."""
+    if home := os.environ.get("SPARK_HOME"):
+        return Path(home)
+    found = find_spec("pyspark")
+    return Path(found.origin).parent if found is not None and found.origin else None
+
+
+def _jvm_runs() -> bool:
+    context = getattr(sys.modules.get("pyspark"), "SparkContext", None)
+    return getattr(context, "_gateway", None) is not None
 
 
 def _resolved(options: LocalSparkOptions) -> "tuple[S3Credentials | None, dict[str, str]]":
@@ -196,10 +241,11 @@ class EarlySession:
     def _start(self, options: LocalSparkOptions) -> None:
         try:
             try:
+                start = _Start.of(options)
                 import_module("pyspark.sql")
             finally:
                 self._pyspark_imported.set()
-            session = start_local_session(options)
+            session = start.finish()
         # Whatever went wrong is raised again where the session is asked for.
         except BaseException as error:
             self._future.set_exception(error)
@@ -214,9 +260,7 @@ def warm_workers(session: "SparkSession") -> None:
 
     tasks = session.sparkContext.defaultParallelism
     try:
-        session.range(tasks, numPartitions=tasks).mapInArrow(_unchanged, "id bigint").write.format("noop").mode(
-            "overwrite"
-        ).save()
+        session.range(tasks, numPartitions=tasks).mapInArrow(_unchanged, "id bigint").toArrow()
     except PySparkException:  # the real job will fail too, and say why where people look
         return
 

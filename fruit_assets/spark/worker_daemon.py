@@ -4,10 +4,11 @@ Run by Spark as `python -m fruit_assets.spark.worker_daemon pyspark.worker`, by 
 imports that start no threads; a worker opens its own engine.
 """
 
+import gc
 from contextlib import suppress
 from importlib import import_module
 
-_NEEDED = ("numpy", "pandas", "pyarrow", "openvino", "PIL.Image", "simplejpeg")
+_NEEDED = ("numpy", "pyarrow.parquet", "openvino", "PIL.Image", "simplejpeg")
 
 
 def import_runtime() -> None:
@@ -22,6 +23,8 @@ def main() -> None:
     import_runtime()
     from pyspark.daemon import manager
 
+    # What is there now is there for good: no worker need look through it, or have a copy of it for having looked.
+    gc.freeze()
     manager()  # type: ignore[no-untyped-call]
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from fruit_assets.errors import StorageError
 
@@ -142,7 +142,10 @@ class LocalStore:
 
 
 class S3Store:
-    """Objects below a prefix of a bucket. A single PUT is atomic, which is what `put` relies on."""
+    """Objects below a prefix of a bucket. A single PUT is atomic, which is what `put` relies on.
+
+    A store can travel to a worker: it takes the region and the endpoint along, never credentials.
+    """
 
     def __init__(self, bucket: str, prefix: str, sse: str | None = None, kms_key_id: str | None = None) -> None:
         self.bucket = bucket
@@ -150,6 +153,10 @@ class S3Store:
         self._sse = sse
         self._kms_key_id = kms_key_id
         self._client: Any = None
+        self._place = _Place(None, None)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_client": None, "_place": _place_of(self._s3)}
 
     @property
     def uri(self) -> str:
@@ -160,7 +167,7 @@ class S3Store:
 
     def below(self, key: str) -> "S3Store":
         store = S3Store(self.bucket, f"{self.prefix}/{key}".strip("/"), self._sse, self._kms_key_id)
-        store._client = self._client
+        store._client, store._place = self._client, self._place
         return store
 
     def get(self, key: str) -> bytes:
@@ -206,12 +213,8 @@ class S3Store:
         if credentials is not None:
             frozen = credentials.get_frozen_credentials()
             keys = {"access_key": frozen.access_key, "secret_key": frozen.secret_key, "session_token": frozen.token}
-        endpoint = self._s3.meta.endpoint_url
-        filesystem = pyarrow.fs.S3FileSystem(
-            **keys,
-            region=self._s3.meta.region_name,
-            endpoint_override=None if endpoint.endswith(".amazonaws.com") else endpoint,
-        )
+        place = _place_of(self._s3)
+        filesystem = pyarrow.fs.S3FileSystem(**keys, region=place.region, endpoint_override=place.endpoint_url)
         return filesystem, f"{self.bucket}/{self.prefix}".rstrip("/")
 
     def _key(self, key: str) -> str:
@@ -223,7 +226,9 @@ class S3Store:
             import boto3
             from botocore.config import Config
 
-            self._client = boto3.client("s3", config=Config(retries={"mode": "standard", "max_attempts": 8}))
+            config = Config(retries={"mode": "standard", "max_attempts": 8})
+            place = self._place
+            self._client = boto3.client("s3", config=config, region_name=place.region, endpoint_url=place.endpoint_url)
         return self._client
 
     def _call(self, verb: str, key: str, request: Callable[[], Any]) -> Any:
@@ -241,6 +246,18 @@ class S3Store:
                 f"Cannot {verb} {self.uri_of(key)}: {error}. "
                 "Check the AWS credentials, region and endpoint of this process (aws sts get-caller-identity)."
             ) from error
+
+
+class _Place(NamedTuple):
+    """Where a client looks; None leaves it to the process."""
+
+    region: str | None
+    endpoint_url: str | None
+
+
+def _place_of(client: Any) -> _Place:
+    endpoint = client.meta.endpoint_url
+    return _Place(client.meta.region_name, None if endpoint.endswith(".amazonaws.com") else endpoint)
 
 
 _S3_ADVICE = {

@@ -1,20 +1,29 @@
 """Tests of the features: those of the Keras model, whatever batch, partitions, engine or precision."""
 
 import io
+import uuid
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 from PIL import Image
 
 from fruit_assets.deployments import resources_for
+from fruit_assets.pipeline import featurization
 from fruit_assets.pipeline.engines import load_engine
 from fruit_assets.pipeline.extractor import ExtractorFiles
 from fruit_assets.pipeline.featurization import FeaturizationOptions, featurize
 from fruit_assets.pipeline.moments import feature_matrix
 from fruit_assets.pipeline.reuse import plan_reuse
-from fruit_assets.storage.versions import Version
+from fruit_assets.pipeline.sampling import SAMPLE_SCHEMA
+from fruit_assets.storage.stores import LocalStore
+from fruit_assets.storage.tables import Writing
+from fruit_assets.storage.versions import AssetFolder, DataFile, StagedVersion, Version
+from fruit_assets.storage.worker_reading import ROW_GROUP_ROWS
+from fruit_assets.storage.worker_writing import RowWriter, Target, stage_written
 
 pytestmark = pytest.mark.long
 
@@ -83,29 +92,69 @@ def test_features_of_every_image_are_those_of_the_keras_model(collection, featur
         assert np.abs(np.stack([features[path] for path in chunk]) - expected).max() < 1e-3
 
 
-def _planned(spark, published, extractor, tmp_path, *, tasks: int, **options):
-    """A lazy frame of the features of the whole sample, and its number of partitions."""
-    version = _version(published, "sampled_images")
-    size = sum(file.bytes for file in version.manifest.files)
-    facts = {**version.manifest.facts, "row_group_bytes": max(1, size // tasks)}
-    version = Version(version.store, replace(version.manifest, facts=facts))
+def _featurized(spark, version: Version, extractor, tmp_path, plan=None, **options) -> StagedVersion:
+    """The features of a sample, staged."""
     chosen = {"batch_size": 4, "engine": "openvino", "precision": "f32", "cache": tmp_path, **options}
-    work = featurize(spark, version, plan_reuse(version, None, None), extractor, FeaturizationOptions(**chosen))
-    return work.features, work.features.rdd.getNumPartitions()
+    writing = Writing(AssetFolder(LocalStore(tmp_path / "features")), uuid.uuid4().hex)
+    plan = plan or plan_reuse(version, None, None)
+    staged, _ = featurize(spark, version, plan, extractor, FeaturizationOptions(**chosen), writing)
+    return staged
 
 
-def _collected(frame) -> dict[str, np.ndarray]:
-    table = frame.select("path", "features").toArrow()
+def _in_row_groups(version: Version, rows: int, folder: Path) -> Version:
+    """The same sample, written in other portions."""
+    writing = Writing(AssetFolder(LocalStore(folder / f"sample-{rows}")), "one")
+    writer = RowWriter(Target.of(writing, rows))
+    for batch in version.read_table().to_batches():
+        writer.write(batch)
+    files = [DataFile(**file) for file in writer.close()]
+    return stage_written(writing, files, SAMPLE_SCHEMA, {ROW_GROUP_ROWS: rows}).opened
+
+
+def _collected(staged: StagedVersion) -> dict[str, np.ndarray]:
+    table = staged.opened.read_table(["path", "features"])
     return dict(zip(table["path"].to_pylist(), feature_matrix(table["features"]), strict=True))
 
 
 def test_batch_size_and_number_of_tasks_do_not_change_the_features(spark, published, extractor, features, tmp_path):
-    _, few = _planned(spark, published, extractor, tmp_path, tasks=1)
-    work, many = _planned(spark, published, extractor, tmp_path, tasks=9, batch_size=7)
-    assert few < many
-    again = _collected(work)
+    sample = _in_row_groups(_version(published, "sampled_images"), 13, tmp_path)
+    staged = _featurized(spark, sample, extractor, tmp_path, batch_size=7)
+    published_files = _version(published, "image_features").manifest.files
+    assert len(staged.manifest.files) > len(published_files) or len(features) < 300
+    again = _collected(staged)
     assert again.keys() == features.keys()
     assert max(np.abs(again[path] - expected).max() for path, expected in features.items()) < 1e-4
+
+
+@pytest.mark.parametrize("selection_bytes", [32 * 2**20, 0], ids=["in the workers", "by Spark"])
+def test_identical_files_are_inferred_once_and_every_path_has_its_row(
+    spark, published, extractor, features, tmp_path, monkeypatch, selection_bytes
+):
+    monkeypatch.setattr(featurization, "_SELECTION_BYTES", selection_bytes)
+    few = _version(published, "sampled_images").read_table().slice(0, 20)
+    twice = pa.concat_tables([few, few.set_column(0, "path", pc.binary_join_element_wise("again", few["path"], "/"))])
+    broken = pa.table(
+        {"path": ["z/1.jpg", "z/2.jpg"], "label": ["z", "z"], "sha256": ["0", "0"], "content": [b"", b""]}
+    )
+    table = pa.concat_tables([twice, broken.cast(twice.schema)])
+    writing = Writing(AssetFolder(LocalStore(tmp_path / "doubled")), "one")
+    writer = RowWriter(Target.of(writing, 9))
+    for batch in table.to_batches():
+        writer.write(batch)
+    files = [DataFile(**file) for file in writer.close()]
+    sample = stage_written(writing, files, SAMPLE_SCHEMA, {ROW_GROUP_ROWS: 9}).opened
+    plan = plan_reuse(sample, None, None)
+    target = Writing(AssetFolder(LocalStore(tmp_path / "features")), "one")
+    options = FeaturizationOptions(None, "openvino", "f32", tmp_path)
+    staged, figures = featurize(spark, sample, plan, extractor, options, target)
+    rows = _collected(staged)
+    assert figures.computed == 20
+    assert figures.rejected["path"].to_pylist() == ["z/1.jpg", "z/2.jpg"]
+    assert sorted(rows) == sorted(twice["path"].to_pylist())
+    for path in few["path"].to_pylist():
+        assert np.array_equal(rows[path], rows[f"again/{path}"])
+        assert np.abs(rows[path] - features[path]).max() < 1e-4
+    assert staged.manifest.facts["measures"] == {"shortest": 1280, "longest": 1280}
 
 
 def test_what_an_inference_is_filled_up_with_does_not_show(collection, extractor, features):
@@ -125,15 +174,13 @@ def test_the_tensorflow_engine_runs_in_spark_too(spark, published, extractor, fe
     paths = sorted(features)[:3]
     plan = plan_reuse(version, None, None)
     plan = replace(plan, computed_paths={n: path for n, path in plan.computed_paths.items() if path in paths})
-    work = featurize(spark, version, plan, extractor, FeaturizationOptions(2, "tensorflow", "f32", tmp_path))
-    rows = {row["path"]: np.array(row["features"]) for row in work.features.collect()}
+    rows = _collected(_featurized(spark, version, extractor, tmp_path, plan, batch_size=2, engine="tensorflow"))
     assert sorted(rows) == paths
     assert all(np.abs(rows[path] - features[path]).max() < 1e-3 for path in paths)
 
 
 def test_bf16_points_the_same_way_and_recognises_as_well(spark, published, collection, extractor, features, tmp_path):
-    frame, _ = _planned(spark, published, extractor, tmp_path, tasks=2, precision="bf16")
-    half = _collected(frame)
+    half = _collected(_featurized(spark, _version(published, "sampled_images"), extractor, tmp_path, precision="bf16"))
     paths = sorted(features)
     exact, rough = (np.stack([rows[path] for path in paths]) for rows in (features, half))
     norms = np.linalg.norm(exact, axis=1) * np.linalg.norm(rough, axis=1)

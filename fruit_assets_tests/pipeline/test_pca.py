@@ -1,9 +1,12 @@
 """Tests of the reduction: scikit-learn's answer, from any number of partitions, and clear refusals."""
 
+import io
 from functools import reduce
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -13,11 +16,12 @@ from sklearn.preprocessing import StandardScaler
 
 from fruit_assets.errors import InputError
 from fruit_assets.pipeline import moments as moments_module
-from fruit_assets.pipeline.moments import Moments, compute_moments, feature_matrix, wide_batches
+from fruit_assets.pipeline.moments import Moments, compute_moments, feature_matrix
 from fruit_assets.pipeline.pca import PcaModel, fit, project
 from fruit_assets.storage import read_current
-
-_SCHEMA = "path string, label string, features array<float>"
+from fruit_assets.storage.stores import LocalStore, open_store
+from fruit_assets.storage.tables import Writing
+from fruit_assets.storage.versions import AssetFolder, DataFile, Version
 
 
 def _rows(count: int, width: int, seed: int = 0) -> np.ndarray:
@@ -27,15 +31,24 @@ def _rows(count: int, width: int, seed: int = 0) -> np.ndarray:
     return (mixed * np.logspace(-1, 2, width) + generator.normal(scale=50, size=width)).astype(np.float32)
 
 
-def _frame(spark, rows: np.ndarray, partitions: int = 2):
-    table = pa.table(
-        {
-            "path": [f"{number}.jpg" for number in range(len(rows))],
-            "label": ["a"] * len(rows),
-            "features": pa.array(list(rows), pa.list_(pa.float32())),
-        }
-    )
-    return spark.createDataFrame(table).repartition(partitions)
+def _version(folder: Path, rows: np.ndarray, files: int = 2) -> Version:
+    """A staged version of these features in so many files."""
+    store = LocalStore(folder / "features")
+    numbers = np.array_split(np.arange(len(rows)), files)
+    listed = []
+    for name, chosen in enumerate(numbers):
+        table = pa.table(
+            {
+                "path": [f"{number}.jpg" for number in chosen],
+                "label": ["a"] * len(chosen),
+                "features": pa.array(list(rows[chosen]), pa.list_(pa.float32())),
+            }
+        )
+        buffer = io.BytesIO()
+        pq.write_table(table, buffer)
+        store.put(f"versions/one-0/part-{name}.parquet", buffer.getvalue())
+        listed.append(DataFile(f"versions/one-0/part-{name}.parquet", buffer.tell(), len(chosen)))
+    return AssetFolder(store).staged("one", 0, tuple(listed)).opened
 
 
 def _reference(rows: np.ndarray, k: int, *, standardize: bool) -> tuple[PCA, np.ndarray]:
@@ -66,11 +79,12 @@ def test_components_variance_and_scores_are_those_of_scikit_learn(count, width, 
     assert len(model.explained_variance) == width
 
 
-def test_moments_do_not_depend_on_the_number_of_partitions(spark):
+def test_moments_do_not_depend_on_the_number_of_partitions(spark, tmp_path, monkeypatch):
     rows = _rows(333, 64)
     whole = Moments.of(rows)
     for partitions in (1, 2, 50):
-        moments = compute_moments(_frame(wide_batches(spark), rows, partitions))
+        monkeypatch.setattr(type(spark.sparkContext), "defaultParallelism", partitions)
+        moments = compute_moments(_version(tmp_path / str(partitions), rows, partitions), spark)
         assert moments.count == 333
         assert np.allclose(moments.mean, whole.mean, rtol=1e-12)
         assert np.allclose(moments.scatter, whole.scatter, rtol=1e-10, atol=1e-10 * np.abs(whole.scatter).max())
@@ -78,26 +92,31 @@ def test_moments_do_not_depend_on_the_number_of_partitions(spark):
         assert np.allclose(model.components, fit(whole, 10, None, standardize=True).components, atol=1e-9)
 
 
-def test_moments_are_the_same_when_a_large_cluster_combines_them_in_a_tree(spark, monkeypatch):
-    # As many tasks as a cluster of 25 cores would have: 50, merged by 17, 6 and 2.
-    monkeypatch.setattr(type(spark.sparkContext), "defaultParallelism", 25)
+def test_moments_are_the_same_when_a_large_cluster_combines_them_in_a_tree(spark, monkeypatch, tmp_path):
+    # As many tasks as a cluster of 50 cores would have, merged by 17, 6 and 2.
+    monkeypatch.setattr(type(spark.sparkContext), "defaultParallelism", 50)
     monkeypatch.setattr(moments_module, "_FAN_IN", 3)
     rows = _rows(333, 24)
-    whole, moments = Moments.of(rows), compute_moments(_frame(spark, rows, 60))
+    whole, moments = Moments.of(rows), compute_moments(_version(tmp_path, rows, 60), spark)
     assert moments.count == 333
     assert np.allclose(moments.mean, whole.mean, rtol=1e-12)
     assert np.allclose(moments.scatter, whole.scatter, rtol=1e-10, atol=1e-10 * np.abs(whole.scatter).max())
 
 
 def test_no_task_of_the_tree_merges_more_than_its_share(spark):
-    partials = _frame(spark, _rows(50, 4), 1).select("features").repartition(50)
-    partials = partials.mapInArrow(moments_module._partial_moments, moments_module._MOMENTS_SCHEMA)
+    table = pa.table({"features": pa.array(list(_rows(50, 4)), pa.list_(pa.float32()))})
+    partials = spark.createDataFrame(table).repartition(50)
+    partials = partials.mapInArrow(_of_filled, moments_module._MOMENTS_SCHEMA)
     before = partials.toArrow().num_rows
     merged = partials.withColumn("count", F.lit(1).cast("long"))
     counts = moments_module._merged_to(merged, 7).toArrow()["count"].to_pylist()
     assert sum(counts) == before
     assert len(counts) == 7
     assert max(counts) <= 8
+
+
+def _of_filled(batches):
+    return moments_module._partial_moments(batch for batch in batches if batch.num_rows)
 
 
 def test_moments_cross_between_workers_without_losing_a_bit():
@@ -116,10 +135,13 @@ def test_features_far_from_zero_lose_no_accuracy(standardize):
     _assert_agrees(fit(moments, 40, None, standardize=standardize), rows, 40, standardize=standardize)
 
 
-def test_projecting_in_spark_gives_every_row_its_scores(spark):
+def test_projecting_in_spark_gives_every_row_its_scores(spark, tmp_path):
     rows = _rows(120, 32)
     model = fit(Moments.of(rows), 5, None, standardize=True)
-    table = project(_frame(spark, rows, 7), model).toArrow()
+    writing = Writing(AssetFolder(LocalStore(tmp_path / "components")), "one")
+    staged = project(_version(tmp_path, rows, 7), spark, model, writing)
+    assert staged.manifest.facts["measures"] == {"shortest": 5, "longest": 5, "broken": 0}
+    table = staged.opened.read_table()
     assert table.schema.field("pca_features").type == pa.list_(pa.field("element", pa.float32()))
     order = np.argsort([int(path.removesuffix(".jpg")) for path in table["path"].to_pylist()])
     scores = feature_matrix(table["pca_features"])[order]
@@ -145,16 +167,13 @@ def test_eighty_standardised_components_explain_72_percent_of_the_photographs(pu
 
 
 def _current(published, asset: str):
-    from fruit_assets.storage.stores import open_store
-    from fruit_assets.storage.versions import AssetFolder
-
     return AssetFolder(open_store(str(published.storage / asset))).current()
 
 
-def test_a_constant_feature_has_scale_one_and_no_loading(spark):
+def test_a_constant_feature_has_scale_one_and_no_loading(spark, tmp_path):
     rows = _rows(200, 20)
     rows[:, 3], rows[:, 7], rows[:, 11] = 0.0, 0.1, 3e7
-    model = fit(compute_moments(_frame(spark, rows, 3)), 17, None, standardize=True)
+    model = fit(compute_moments(_version(tmp_path, rows, 3), spark), 17, None, standardize=True)
     assert model.scale[[3, 7, 11]].tolist() == [1.0, 1.0, 1.0]
     assert np.abs(model.components[:, [3, 7, 11]]).max() < 1e-6
     _assert_agrees(model, rows, 17, standardize=True)
@@ -199,18 +218,15 @@ def test_more_components_than_images_or_features_are_refused_with_the_limit():
     assert fit(Moments.of(_rows(10, 20)), 10, None, standardize=True).n_components == 10
 
 
-def test_one_image_or_none_is_refused_with_the_knob(spark):
+def test_one_image_or_none_is_refused_with_the_knob(spark, tmp_path):
     with pytest.raises(InputError, match=r"at least 2 featurised images; there is 1\. Raise `fraction`"):
         fit(Moments.of(_rows(1, 20)), 1, None, standardize=True)
     with pytest.raises(InputError, match="every sampled image was rejected"):
-        compute_moments(spark.createDataFrame([], _SCHEMA))
+        compute_moments(_version(tmp_path, _rows(0, 20), 1), spark)
 
 
 def test_a_model_survives_being_written_and_read(tmp_path):
     from fruit_assets.storage.artifacts import stage_files
-    from fruit_assets.storage.stores import LocalStore
-    from fruit_assets.storage.tables import Writing
-    from fruit_assets.storage.versions import AssetFolder
 
     rows = _rows(60, 12)
     model = fit(Moments.of(rows), 4, None, standardize=True)

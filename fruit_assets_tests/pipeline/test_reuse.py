@@ -52,9 +52,12 @@ def test_without_a_previous_version_everything_is_computed_and_identical_files_o
     plan = plan_reuse(_Rows(sample), None, None)
     assert (plan.compute_count, plan.reused_count, plan.unchanged, plan.previous) == (3, 0, False, None)
     assert plan.has_duplicates
-    assert plan.to_compute()["path"].to_pylist() == ["a", "c", "d"]
-    copies = {row["path"]: (row["label"], row["computed_path"]) for row in plan.copies().to_pylist()}
-    assert copies == {"a": ("x", "a"), "b": ("y", "a"), "c": ("x", "c"), "d": ("x", "d")}
+    members = {row["path"]: row["members"] for row in plan.to_compute().to_pylist()}
+    assert {path: [(row["path"], row["label"]) for row in rows] for path, rows in members.items()} == {
+        "a": [("a", "x"), ("b", "y")],
+        "c": [("c", "x")],
+        "d": [("d", "x")],
+    }
 
 
 def test_every_one_of_identical_broken_files_is_rejected_by_name():

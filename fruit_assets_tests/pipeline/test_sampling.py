@@ -1,19 +1,25 @@
 """Tests of the sample: what is chosen, by any listing, and what happens to images that cannot be read."""
 
 import hashlib
+import itertools
 import os
 import random
 from collections import Counter
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from fruit_assets.errors import InputError
+from fruit_assets.pipeline import sampling
 from fruit_assets.pipeline.image_listing import list_images
-from fruit_assets.pipeline.sampling import SamplePlan, choose, read_few, read_sample, require_enough, row_group_bytes
+from fruit_assets.pipeline.sampling import SamplePlan, choose, fetch_sample, read_few, require_enough, row_group_rows
+from fruit_assets.storage.stores import LocalStore
+from fruit_assets.storage.tables import Writing
+from fruit_assets.storage.versions import AssetFolder
 
 _LABELS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="/\0"), min_size=1, max_size=8)
 _CLASSES = st.dictionaries(_LABELS, st.integers(1, 60), min_size=1, max_size=6)
@@ -100,11 +106,24 @@ def test_a_sample_of_fewer_than_two_images_is_refused_with_the_knob():
 
 def test_row_groups_give_every_task_some_images_and_none_too_many():
     sizes = pa.table({"size": pa.array([6000] * 10_000, pa.int64())})
-    images = row_group_bytes(sizes, 2) / 6000
-    assert 200 <= images <= 256
+    assert row_group_rows(sizes, 2) == 64
     few = pa.table({"size": pa.array([6000] * 100, pa.int64())})
-    assert row_group_bytes(few, 2) / 6000 == 25
-    assert row_group_bytes(pa.table({"size": pa.array([0, 0], pa.int64())}), 2) > 0
+    assert row_group_rows(few, 2) == 16
+    assert row_group_rows(pa.table({"size": pa.array([6000] * 200, pa.int64())}), 2) == 25
+    assert row_group_rows(pa.table({"size": pa.array([0, 0], pa.int64())}), 2) > 0
+    # Of large images few are in a worker's memory at a time.
+    large = pa.table({"size": pa.array([20 * 2**20] * 1000, pa.int64())})
+    assert row_group_rows(large, 2) == 3
+
+
+def _fetched(spark, root: Path) -> pa.Table:
+    listing = list_images(str(root))
+    return _fetched_of(spark, root, listing)
+
+
+def _fetched_of(spark, root: Path, listing) -> pa.Table:
+    folder = AssetFolder(LocalStore(root.parent / f"{root.name}-sample"))
+    return fetch_sample(spark, listing, listing.table, Writing(folder, "one"), 2).opened.read_table()
 
 
 def _write(root: Path, *paths: str) -> None:
@@ -116,8 +135,7 @@ def _write(root: Path, *paths: str) -> None:
 def test_the_bytes_of_every_chosen_image_arrive_whatever_its_path(spark, tmp_path):
     names = ["a/x.jpg", "a/é #1 100%.JPG", "b=c/d=[e]{f}.png", "b=c/ü\u0301 ?*.jpeg", "ナシ/梨.jpg", "q'\"\\/z.jpg"]
     _write(tmp_path, *names)
-    listing = list_images(str(tmp_path))
-    rows = read_sample(spark, listing, listing.table, 2).toArrow().sort_by("path").to_pylist()
+    rows = _fetched(spark, tmp_path).sort_by("path").to_pylist()
     assert [row["path"] for row in rows] == sorted(names)
     for row in rows:
         assert row["content"] == f"bytes of {row['path']}".encode()
@@ -131,7 +149,7 @@ def test_an_image_that_vanished_after_the_listing_stays_as_a_row_without_bytes(s
     (tmp_path / "a/2.jpg").unlink()
     (tmp_path / "a/3.jpg").unlink()
     os.mkfifo(tmp_path / "a/3.jpg")
-    rows = read_sample(spark, listing, listing.table, 2).toArrow().sort_by("path").to_pylist()
+    rows = _fetched_of(spark, tmp_path, listing).sort_by("path").to_pylist()
     assert [(row["path"], row["content"] is None, row["sha256"] is None) for row in rows] == [
         ("a/1.jpg", False, False),
         ("a/2.jpg", True, True),
@@ -140,10 +158,26 @@ def test_an_image_that_vanished_after_the_listing_stays_as_a_row_without_bytes(s
     assert read_few(str(tmp_path), ["a/1.jpg", "a/2.jpg"]) == [b"bytes of a/1.jpg", None]
 
 
+def test_a_sample_of_more_tasks_than_cores_keeps_neighbours_together(spark, tmp_path, monkeypatch):
+    monkeypatch.setattr(sampling, "_IMAGES_PER_FETCH_TASK", 60)
+    paths = [f"{number:03}.jpg" for number in range(400)]
+    _write(tmp_path, *(f"a/{path}" for path in paths))
+    listing = list_images(str(tmp_path))
+    folder = AssetFolder(LocalStore(tmp_path.parent / f"{tmp_path.name}-sample"))
+    staged = fetch_sample(spark, listing, listing.table, Writing(folder, "one"), 2)
+    assert len(staged.manifest.files) == 7
+    seen = []
+    for file in staged.manifest.files:
+        names = pq.read_table(folder.store.root / file.path, partitioning=None)["path"].to_pylist()
+        assert names == sorted(names)
+        seen.append((names[0], names[-1]))
+    assert all(before[1] < after[0] for before, after in itertools.pairwise(sorted(seen)))
+    assert staged.manifest.row_count == 400
+
+
 def test_many_small_images_are_fetched_in_many_batches_without_losing_one(spark, tmp_path):
     paths = [f"{random.Random(number).randrange(7)}/{number}.jpg" for number in range(700)]
     _write(tmp_path, *paths)
-    listing = list_images(str(tmp_path))
-    rows = read_sample(spark, listing, listing.table, 2).select("path", "sha256").toArrow()
+    rows = _fetched(spark, tmp_path)
     assert sorted(rows["path"].to_pylist()) == sorted(paths)
     assert len(set(rows["sha256"].to_pylist())) == 700

@@ -1,5 +1,6 @@
 """Tests of the places bytes live in: the same five verbs on a folder and on S3, and what they say when refused."""
 
+import pickle
 import subprocess
 import sys
 import threading
@@ -63,6 +64,21 @@ def test_arrow_finds_the_objects_where_the_store_put_them(place):
     filesystem, root = store.filesystem()
     with filesystem.open_input_file(f"{root}/a/b.bin") as file:
         assert file.read() == b"content"
+
+
+def test_a_store_travels_to_a_worker_with_its_place_and_without_credentials(bucket, monkeypatch):
+    store = open_store(f"s3://{bucket}/fruit")
+    store.put("a", b"x")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "never-to-be-sent")
+    packed = pickle.dumps(open_store(f"s3://{bucket}/fruit"))
+    assert b"never-to-be-sent" not in packed
+    for variable in ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_DEFAULT_REGION", "AWS_REGION"):
+        monkeypatch.delenv(variable, raising=False)
+    there = pickle.loads(packed)
+    assert there.get("a") == b"x"
+    filesystem, root = there.filesystem()
+    with filesystem.open_input_file(f"{root}/a") as file:
+        assert file.read() == b"x"
 
 
 def test_a_reader_never_sees_half_of_a_file_that_is_being_replaced(tmp_path):

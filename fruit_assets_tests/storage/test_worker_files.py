@@ -1,0 +1,216 @@
+"""Tests of tables that workers read and write themselves: every row once, and only what succeeded is listed."""
+
+from collections import Counter
+from itertools import chain
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fruit_assets.errors import StorageError
+from fruit_assets.storage import read_current, worker_writing
+from fruit_assets.storage.stores import open_store
+from fruit_assets.storage.tables import Writing, stage_frame
+from fruit_assets.storage.versions import AssetFolder, DataFile
+from fruit_assets.storage.worker_reading import (
+    ROW_GROUP_ROWS,
+    Reading,
+    _even_shares,
+    _Piece,
+    _tapered_shares,
+    map_in_workers,
+)
+from fruit_assets.storage.worker_writing import FILES_COLUMN, RowWriter, Target, files_schema, stage_written, told_files
+
+_SCHEMA = "path string, label string, content binary, features array<float>"
+_COLUMNS = ["path", "label", "content", "features"]
+
+
+def _rows(count: int) -> pa.RecordBatch:
+    return pa.RecordBatch.from_pydict(
+        {
+            "path": [f"a=b/é {n}#.jpg" for n in range(count)],
+            "label": [f"l{n % 7}" for n in range(count)],
+            "content": [None if n % 5 == 0 else bytes([n % 256]) * n for n in range(count)],
+            "features": pa.array([[float(n), float(n) / 3] for n in range(count)], pa.list_(pa.float32())),
+        }
+    )
+
+
+def _written(target: Target):
+    """What a task does that passes its rows on."""
+
+    def write(batches):
+        writer = RowWriter(target)
+        for batch in batches:
+            writer.write(batch)
+        yield pa.RecordBatch.from_pydict({"files": [writer.close()]}, files_schema())
+
+    return write
+
+
+def _publish(folder: AssetFolder, name: str, count: int, row_group_rows: int) -> None:
+    writing = Writing(folder, name)
+    [told] = _written(Target.of(writing, row_group_rows))([_rows(count)])
+    folder.publish(
+        stage_written(writing, told_files(pa.Table.from_batches([told])), _SCHEMA, {ROW_GROUP_ROWS: row_group_rows})
+    )
+
+
+def _sorted(table: pa.Table) -> list[dict[str, object]]:
+    return table.select(_COLUMNS).sort_by("path").to_pylist()
+
+
+def test_what_workers_copy_is_what_was_there(spark, place, request):
+    if place.startswith("s3://"):
+        request.getfixturevalue("s3_environment")
+    source, copy = (AssetFolder(open_store(place).below(name)) for name in ("source", "copy"))
+    _publish(source, "one", 103, 10)
+    writing = Writing(copy, "two")
+    reading = Reading(_COLUMNS, rows_per_task=20, rows_per_batch=7)
+    told = map_in_workers(source.current(), spark, reading, _written(Target.of(writing, 16)), FILES_COLUMN).toArrow()
+    assert told.num_rows == 6
+    copy.publish(stage_written(writing, told_files(told), _SCHEMA))
+    table = read_current(copy.store.uri)
+    assert _sorted(table) == _sorted(pa.Table.from_batches([_rows(103)]))
+    assert copy.current().manifest.schema[3] == {"name": "features", "type": "array<float>"}
+
+
+def test_spark_and_arrow_read_the_same_of_what_workers_wrote(spark, tmp_path):
+    folder = AssetFolder(open_store(str(tmp_path)))
+    _publish(folder, "one", 50, 8)
+    frame = folder.current().to_spark(spark)
+    assert _sorted(frame.toArrow()) == _sorted(read_current(str(tmp_path)))
+
+
+@pytest.mark.parametrize("rows_per_task", [1, 25, 1000])
+@pytest.mark.parametrize("stated", [True, False])
+def test_every_row_is_read_by_one_task_however_many_there_are(spark, tmp_path, rows_per_task, stated):
+    folder = AssetFolder(open_store(str(tmp_path)))
+    if stated:
+        _publish(folder, "one", 103, 10)
+    else:
+        frame = spark.createDataFrame(pa.Table.from_batches([_rows(103)])).repartition(3)
+        folder.publish(stage_frame(frame, Writing(folder, "one")))
+
+    def paths(batches):
+        for batch in batches:
+            assert 0 < batch.num_rows <= 4
+            yield batch.select(["path"])
+
+    reading = Reading(["path"], rows_per_task, rows_per_batch=4)
+    seen = map_in_workers(folder.current(), spark, reading, paths, "path string").toArrow()["path"].to_pylist()
+    assert Counter(seen) == Counter(_rows(103)["path"].to_pylist())
+
+
+def test_row_groups_are_as_large_as_stated_and_files_end_when_they_are_large_enough(tmp_path, monkeypatch):
+    monkeypatch.setattr(worker_writing, "_FILE_BYTES", 5000)
+    folder = AssetFolder(open_store(str(tmp_path)))
+    _publish(folder, "one", 203, 10)
+    manifest = folder.current().manifest
+    assert len(manifest.files) > 2
+    assert manifest.row_count == 203
+    for file in manifest.files:
+        metadata = pq.ParquetFile(tmp_path / file.path).metadata
+        sizes = [metadata.row_group(number).num_rows for number in range(metadata.num_row_groups)]
+        assert set(sizes[:-1]) <= {10}
+        assert sizes[-1] <= 10
+        assert file.bytes == (tmp_path / file.path).stat().st_size
+        assert file.rows == sum(sizes)
+
+
+def test_images_are_stored_as_they_are_and_features_compressed(tmp_path):
+    folder = AssetFolder(open_store(str(tmp_path)))
+    _publish(folder, "one", 300, 100)
+    [file] = folder.current().manifest.files
+    group = pq.ParquetFile(tmp_path / file.path).metadata.row_group(0)
+    kinds = {group.column(n).path_in_schema: group.column(n).compression for n in range(group.num_columns)}
+    assert kinds == {"path": "ZSTD", "label": "ZSTD", "content": "UNCOMPRESSED", "features.list.element": "ZSTD"}
+
+
+def test_an_attempt_that_failed_leaves_nothing_that_is_listed(spark, tmp_path):
+    folder = AssetFolder(open_store(str(tmp_path)))
+    _publish(folder, "one", 50, 10)
+    writing = Writing(folder, "two")
+    target = Target.of(writing, 10)
+
+    def dies(batches):
+        writer = RowWriter(target)
+        for batch in batches:
+            writer.write(batch)
+        writer.close()
+        raise ValueError("a broken worker")
+        yield
+
+    reading = Reading(_COLUMNS, 25, 10)
+    with pytest.raises(Exception, match="a broken worker"):
+        map_in_workers(folder.current(), spark, reading, dies, FILES_COLUMN).toArrow()
+    assert len(list(folder.store.list(writing.prefix))) > 1
+    told = map_in_workers(folder.current(), spark, reading, _written(target), FILES_COLUMN).toArrow()
+    folder.publish(stage_written(writing, told_files(told), _SCHEMA))
+    assert read_current(str(tmp_path)).num_rows == 50
+
+
+def test_a_table_without_rows_keeps_its_columns(spark, tmp_path):
+    folder = AssetFolder(open_store(str(tmp_path)))
+    writing = Writing(folder, "none")
+    Target.of(writing, 10)
+    folder.publish(stage_written(writing, [], _SCHEMA))
+    table = read_current(str(tmp_path))
+    assert (table.num_rows, table.column_names) == (0, _COLUMNS)
+    assert folder.current().to_spark(spark).count() == 0
+    reading = Reading(["path"], 10, 10)
+    assert map_in_workers(folder.current(), spark, reading, lambda rows: rows, "path string").count() == 0
+
+
+def test_a_file_that_is_gone_is_named(spark, tmp_path):
+    folder = AssetFolder(open_store(str(tmp_path)))
+    _publish(folder, "one", 50, 10)
+    version = folder.current()
+    (tmp_path / version.manifest.files[0].path).unlink()
+    with pytest.raises(Exception, match=r"Cannot read .*versions/one-0/part-"):
+        map_in_workers(version, spark, Reading(["path"], 10, 10), lambda rows: rows, "path string").toArrow()
+
+
+def test_storage_that_cannot_be_written_refuses_before_any_row_is_computed(tmp_path):
+    (tmp_path / "assets").write_text("in the way")
+    with pytest.raises(StorageError, match="Cannot write"):
+        Target.of(Writing(AssetFolder(open_store(str(tmp_path / "assets"))), "one"), 10)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.integers(1, 1000), min_size=1, max_size=60), st.integers(1, 20))
+def test_shares_hold_every_piece_once_and_none_is_more_than_one_piece_above_another(sizes, count):
+    pieces = [_Piece(f"{number}", None, rows) for number, rows in enumerate(sizes)]
+    shares = _even_shares(pieces, count)
+    assert sorted(chain.from_iterable(shares), key=lambda piece: int(piece.path)) == pieces
+    loads = [sum(piece.rows for piece in share) for share in shares]
+    assert max(loads) - min(loads) <= max(sizes)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.integers(1, 64), min_size=1, max_size=300), st.integers(1, 20))
+def test_tapered_tasks_are_full_at_first_and_small_at_last(sizes, cores):
+    pieces = [_Piece(f"{number}", None, rows) for number, rows in enumerate(sizes)]
+    shares = _tapered_shares(pieces, cores, 256)
+    assert list(chain.from_iterable(shares)) == pieces
+    loads = [sum(piece.rows for piece in share) for share in shares]
+    left = sum(sizes)
+    for load, share in zip(loads, shares, strict=True):
+        # No more than asked for, but for the piece that was begun.
+        assert load - share[-1].rows < min(256, max(1, left / (2 * cores)))
+        left -= load
+    assert all(loads)
+
+
+def test_names_of_two_attempts_at_one_task_differ(tmp_path):
+    folder = AssetFolder(open_store(str(tmp_path)))
+    target = Target.of(Writing(folder, "one"), 10)
+    files = []
+    for _ in range(2):
+        writer = RowWriter(target)
+        writer.write(_rows(5))
+        files += [DataFile(**file) for file in writer.close()]
+    assert len({file.path for file in files}) == 2
