@@ -117,8 +117,8 @@ def test_a_timeline_adds_up_to_the_seconds_of_the_run(tmp_path):
 
 
 def test_both_pca_contenders_explain_the_same_variance(spark, tmp_path):
-    rows = spark.read.parquet(str(write_feature_rows(300, tmp_path / "rows", width=100)))
-    assert fit_ours(rows) == pytest.approx(fit_ml(rows), rel=1e-6)
+    rows = write_feature_rows(300, tmp_path / "rows", width=100)
+    assert fit_ours(spark, rows) == pytest.approx(fit_ml(spark, rows), rel=1e-6)
 
 
 def test_the_startup_benchmark_writes_its_ratio(artefacts):

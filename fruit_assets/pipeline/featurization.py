@@ -31,7 +31,7 @@ _TOLD = (
 )
 _BATCH_ROWS = 64
 # Seconds of inference, not minutes.
-_IMAGES_PER_TASK = 256
+_IMAGES_PER_TASK = 1024
 _READING = Reading(["path", "label", "sha256", "content"], _IMAGES_PER_TASK, _BATCH_ROWS, tapered=True)
 _FEATURES_PER_GROUP = 8192  # 40 MB
 # Keys that every worker can hold; of more, Spark makes a join.

@@ -6,11 +6,12 @@ chosen. Listing belongs in `image_listing.py`, looking into the bytes in `decodi
 
 import hashlib
 import math
+import os
 import stat
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from fruit_assets.errors import InputError
@@ -22,7 +23,7 @@ from fruit_assets.storage.worker_writing import FILES_COLUMN, RowWriter, Target,
 
 if TYPE_CHECKING:
     import pyarrow as pa
-    from pyspark.sql import SparkSession
+    from pyspark.sql import DataFrame, SparkSession
 
 SAMPLE_SCHEMA = "path string, label string, sha256 string, content binary"
 # Rows of one Parquet row group: what a featurization task has at least.
@@ -30,6 +31,7 @@ _IMAGES_PER_GROUP = 64
 _IMAGES_PER_FETCH_TASK = 8192
 _ROW_GROUP_BYTES = 64 * 2**20
 _READERS_PER_WORKER = 16  # small objects cost latency, not bandwidth
+_IMAGES_PER_CALL = 4
 _IMAGES_IN_FLIGHT = 64  # bounds a worker's memory when the images are large
 LARGEST_IMAGE_BYTES = 256 * 2**20  # not a photograph of a fruit any more
 
@@ -95,12 +97,32 @@ def fetch_sample(
         parallelism: tasks that can run at the same time.
     """
     target = Target.of(writing, row_group_rows(chosen, parallelism))
-    keys = session.createDataFrame(chosen.select(["path", "label"]))
-    if (tasks := math.ceil(chosen.num_rows / _IMAGES_PER_FETCH_TASK)) > parallelism:
-        # Neighbours stay neighbours: whoever looks at a few of them wants some of one label.
-        keys = keys.repartitionByRange(tasks, "path").sortWithinPartitions("path")
-    told = keys.mapInArrow(_fetcher(listing.root, target), FILES_COLUMN).toArrow()
+    # As many tasks as all cores can share evenly, each with neighbours: whoever looks at a few images wants
+    # some of one label.
+    tasks = parallelism * math.ceil(chosen.num_rows / (_IMAGES_PER_FETCH_TASK * parallelism))
+    told = _portions(session, chosen.select(["path", "label"]), tasks)
+    told = told.mapInArrow(_fetcher(listing.root, target), FILES_COLUMN).toArrow()
     return stage_written(writing, told_files(told), SAMPLE_SCHEMA, {ROW_GROUP_ROWS: target.row_group_rows})
+
+
+def _portions(session: "SparkSession", keys: "pa.Table", tasks: int) -> "DataFrame":
+    """The keys in `tasks` partitions of one row each, which holds them as an Arrow stream."""
+    import pyarrow as pa
+
+    size = math.ceil(keys.num_rows / tasks)
+    portions = [_stream_of(keys.slice(start, size)) for start in range(0, keys.num_rows, size)]
+    rows = pa.table({"number": pa.array(range(len(portions)), pa.int32()), "keys": pa.array(portions, pa.binary())})
+    return session.createDataFrame(rows).repartitionById(len(portions), "number")
+
+
+def _stream_of(keys: "pa.Table") -> bytes:
+    import pyarrow as pa
+
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, keys.schema) as stream:
+        stream.write_table(keys)
+    stream_bytes: bytes = sink.getvalue().to_pybytes()
+    return stream_bytes
 
 
 def row_group_rows(chosen: "pa.Table", parallelism: int) -> int:
@@ -122,20 +144,26 @@ def require_enough(chosen: "pa.Table") -> None:
 
 
 def _fetcher(root: str, target: Target) -> ArrowFunction:
-    def fetch(batches: Iterable["pa.RecordBatch"]) -> Iterator["pa.RecordBatch"]:
+    def fetch(portions: Iterable["pa.RecordBatch"]) -> Iterator["pa.RecordBatch"]:
         import pyarrow as pa
 
         writer = RowWriter(target)
         read = _s3_reader(root) if root.startswith("s3://") else _file_reader(root)
+
+        def read_some(paths: list[str]) -> list[tuple[bytes | None, str | None]]:
+            contents = [read(path) for path in paths]
+            return [(content, None if content is None else hashlib.sha256(content).hexdigest()) for content in contents]
+
         with ThreadPoolExecutor(_READERS_PER_WORKER) as pool:
-            for keys in _slices(batches, _IMAGES_IN_FLIGHT):
-                contents = list(pool.map(read, keys.column("path").to_pylist()))
-                digests = [None if content is None else hashlib.sha256(content).hexdigest() for content in contents]
+            for keys in _slices(portions, _IMAGES_IN_FLIGHT):
+                paths = keys.column("path").to_pylist()
+                some = [paths[start : start + _IMAGES_PER_CALL] for start in range(0, len(paths), _IMAGES_PER_CALL)]
+                found = list(chain.from_iterable(pool.map(read_some, some)))
                 columns = [
                     keys.column("path"),
                     keys.column("label"),
-                    pa.array(digests, pa.string()),
-                    pa.array(contents, pa.binary()),
+                    pa.array([digest for _, digest in found], pa.string()),
+                    pa.array([content for content, _ in found], pa.binary()),
                 ]
                 writer.write(pa.RecordBatch.from_arrays(columns, ["path", "label", "sha256", "content"]))
         yield pa.RecordBatch.from_pydict({"files": [writer.close()]}, files_schema())
@@ -143,22 +171,33 @@ def _fetcher(root: str, target: Target) -> ArrowFunction:
     return fetch
 
 
-def _slices(batches: Iterable["pa.RecordBatch"], rows: int) -> Iterator["pa.RecordBatch"]:
-    for batch in batches:
-        for start in range(0, batch.num_rows, rows):
-            yield batch.slice(start, rows)
+def _slices(portions: Iterable["pa.RecordBatch"], rows: int) -> Iterator["pa.RecordBatch"]:
+    import pyarrow as pa
+
+    for portion in portions:
+        for stream in portion.column("keys"):
+            for batch in pa.ipc.open_stream(stream.as_buffer()):
+                for start in range(0, batch.num_rows, rows):
+                    yield batch.slice(start, rows)
 
 
 def _file_reader(root: str) -> Callable[[str], bytes | None]:
     def read(path: str) -> bytes | None:
         try:
-            file = Path(root, path)
-            status = file.stat()
             # Opening a named pipe would wait for ever.
-            readable = stat.S_ISREG(status.st_mode) and status.st_size <= LARGEST_IMAGE_BYTES
-            return file.read_bytes() if readable else None
+            descriptor = os.open(f"{root}/{path}", os.O_RDONLY | os.O_NONBLOCK)
         except OSError:
             return None
+        try:
+            status = os.fstat(descriptor)
+            if not stat.S_ISREG(status.st_mode) or status.st_size > LARGEST_IMAGE_BYTES:
+                return None
+            with open(descriptor, "rb", closefd=False, buffering=0) as file:
+                return file.read()
+        except OSError:
+            return None
+        finally:
+            os.close(descriptor)
 
     return read
 

@@ -4,8 +4,11 @@ Put here what a Spark on one machine needs. On a cluster `spark-submit` and the 
 decided all of this already; S3 access is prepared in `s3a_jars.py`.
 """
 
+import atexit
 import os
+import shutil
 import sys
+import tempfile
 from collections.abc import Sequence
 from concurrent.futures import Future
 from contextlib import suppress
@@ -27,6 +30,8 @@ if TYPE_CHECKING:
     from fruit_assets.spark.s3a_jars import S3Credentials
 
 _GIB = 2**30
+# The kernel takes paths of 107 bytes, macOS of 103; the names of folder and socket have 64.
+_LONGEST_TEMPORARY_FOLDER = 39
 
 
 @dataclass(frozen=True)
@@ -135,6 +140,7 @@ class _Start:
         os.environ["PYSPARK_PYTHON"] = os.environ["PYSPARK_DRIVER_PYTHON"] = sys.executable
         os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
         credentials, conf = _resolved(options)
+        conf = _worker_sockets() | conf
         jvm = start_driver_jvm(shared, conf) if shared is not None else None
         return _Start(conf, shared, jvm, credentials)
 
@@ -267,6 +273,19 @@ def warm_workers(session: "SparkSession") -> None:
 
 def _unchanged(batches):  # type: ignore[no-untyped-def]  # runs in a worker, where only pyarrow types exist
     yield from batches
+
+
+def _worker_sockets() -> dict[str, str]:
+    """Settings that have the JVM and the workers talk over sockets in a folder.
+
+    Over TCP every task waits 40 ms for an acknowledgement that the kernel delays.
+    """
+    if len(tempfile.gettempdir()) > _LONGEST_TEMPORARY_FOLDER:
+        return {}
+    folder = tempfile.mkdtemp(prefix="fruit-assets-")
+    # Spark leaves the sockets behind.
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return {"spark.python.unix.domain.socket.enabled": "true", "spark.python.unix.domain.socket.dir": folder}
 
 
 def _default_memory() -> str:

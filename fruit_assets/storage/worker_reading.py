@@ -10,6 +10,7 @@ import heapq
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from fruit_assets.errors import StorageError
@@ -137,18 +138,20 @@ def _batches(store: Store, pieces: Sequence[_Piece], reading: Reading) -> "Itera
     import pyarrow.parquet as pq
 
     filesystem, root = store.filesystem()
-    for piece in pieces:
+    for path, group in groupby(pieces, key=lambda piece: piece.path):
+        # A file without stated row groups is one piece.
+        row_groups = [piece.row_group for piece in group if piece.row_group is not None]
         try:
-            with filesystem.open_input_file(f"{root}/{piece.path}") as source:
+            with filesystem.open_input_file(f"{root}/{path}") as source:
                 parquet = pq.ParquetFile(source, pre_buffer=True)
                 # One thread: every core has a worker of its own.
                 for batch in parquet.iter_batches(
                     reading.rows_per_batch,
-                    row_groups=None if piece.row_group is None else [piece.row_group],
+                    row_groups=row_groups or None,
                     columns=list(reading.columns),
                     use_threads=False,
                 ):
                     if batch.num_rows:
                         yield batch
         except (OSError, ValueError) as error:
-            raise StorageError(f"Cannot read {store.uri_of(piece.path)}: {error}") from error
+            raise StorageError(f"Cannot read {store.uri_of(path)}: {error}") from error

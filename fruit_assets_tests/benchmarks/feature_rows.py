@@ -5,6 +5,10 @@ independent numbers would be an easier problem.
 """
 
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from fruit_assets.storage.versions import Version
 
 WIDTH = 1280
 _DIRECTIONS = 64
@@ -32,3 +36,16 @@ def write_feature_rows(rows: int, folder: Path, width: int = WIDTH, seed: int = 
             pa.table({"features": column}), folder / f"part-{number:05}.parquet", row_group_size=count // 2 + 1
         )
     return folder
+
+
+def opened_rows(folder: Path) -> "Version":
+    """What `write_feature_rows` wrote, as a version."""
+    import pyarrow.parquet as pq
+
+    from fruit_assets.storage.stores import LocalStore
+    from fruit_assets.storage.versions import AssetFolder, DataFile
+
+    files = [
+        DataFile(file.name, file.stat().st_size, pq.read_metadata(file).num_rows) for file in sorted(folder.iterdir())
+    ]
+    return AssetFolder(LocalStore(folder)).staged("rows", 0, tuple(files)).opened

@@ -10,45 +10,69 @@ import json
 import shutil
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fruit_assets_tests.benchmarks.feature_rows import opened_rows
+
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame, SparkSession
+    import pyarrow as pa
+    from pyspark.sql import SparkSession
 
 COMPONENTS = 80
 # One executor process of two cores: whatever else the work needs, it is not in the driver.
 SEPARATE_EXECUTOR = "local-cluster[1,2,2048]"
 
 
-def fit_ours(rows: "DataFrame") -> list[float]:
+def fit_ours(session: "SparkSession", folder: Path) -> list[float]:
     """Our moments and fit; the share of the variance along the leading components."""
     from fruit_assets.pipeline.moments import compute_moments
     from fruit_assets.pipeline.pca import fit
 
-    model = fit(compute_moments(rows), COMPONENTS, None, standardize=False)
+    model = fit(compute_moments(opened_rows(folder), session), COMPONENTS, None, standardize=False)
     return [float(share) for share in model.explained_variance_ratio[:COMPONENTS]]
 
 
-def fit_ml(rows: "DataFrame") -> list[float]:
+def read_ours(session: "SparkSession", folder: Path) -> None:
+    from fruit_assets.storage.worker_reading import Reading, map_in_workers
+
+    reading = Reading(["features"], rows_per_task=32768, rows_per_batch=2048)
+    map_in_workers(opened_rows(folder), session, reading, _counted, "rows bigint").toArrow()
+
+
+def fit_ml(session: "SparkSession", folder: Path) -> list[float]:
     """Spark's own, with the vectors made in the JVM: a Python UDF would only slow it down."""
     from pyspark.ml.feature import PCA
     from pyspark.ml.functions import array_to_vector
     from pyspark.sql import functions as F
 
+    rows = session.read.parquet(str(folder))
     vectors = rows.select(array_to_vector(F.col("features")).alias("vector"))
     model = PCA(k=COMPONENTS, inputCol="vector", outputCol="scores").fit(vectors)
     return [float(share) for share in model.explainedVariance.toArray()]
 
 
-FITS: dict[str, Callable[["DataFrame"], list[float]]] = {"ours": fit_ours, "ml": fit_ml}
+def read_ml(session: "SparkSession", folder: Path) -> None:
+    session.read.parquet(str(folder)).selectExpr("sum(size(features))").collect()
+
+
+@dataclass(frozen=True)
+class Contender:
+    """How a contender reads the rows once, and how it fits."""
+
+    read: Callable[["SparkSession", Path], None]
+    fit: Callable[["SparkSession", Path], list[float]]
+
+
+CONTENDERS = {"ours": Contender(read_ours, fit_ours), "ml": Contender(read_ml, fit_ml)}
 
 
 def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser()
-    parser.add_argument("contender", choices=list(FITS))
-    parser.add_argument("rows")
+    parser.add_argument("contender", choices=list(CONTENDERS))
+    parser.add_argument("rows", type=Path)
     parser.add_argument("result", type=Path)
     parser.add_argument("--fits", type=int, default=1)
     parser.add_argument("--optimising-jvm", action="store_true", help="Spark's default JVM options instead of ours")
@@ -56,12 +80,12 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--driver-memory", default="2g")
     given = parser.parse_args(arguments)
     session = _session(given)
-    rows = _rows(session, given.rows)
-    rows.selectExpr("sum(size(features))").collect()
+    contender = CONTENDERS[given.contender]
+    contender.read(session, given.rows)
     seconds, shares = [], []
     for _ in range(given.fits):
         started = time.perf_counter()
-        shares = FITS[given.contender](rows)
+        shares = contender.fit(session, given.rows)
         seconds.append(time.perf_counter() - started)
     result = {"seconds": seconds, "variance_shares": shares, "live_heap_bytes": _live_heap(session)}
     given.result.write_text(json.dumps(result))
@@ -86,10 +110,11 @@ def _session(given: argparse.Namespace) -> "SparkSession":
     return session
 
 
-def _rows(session: "SparkSession", folder: str) -> "DataFrame":
-    from fruit_assets.pipeline.moments import wide_batches
+def _counted(batches: Iterable["pa.RecordBatch"]) -> Iterator["pa.RecordBatch"]:
+    import pyarrow as pa
 
-    return wide_batches(session).read.parquet(folder)
+    for batch in batches:
+        yield pa.RecordBatch.from_pydict({"rows": [batch.num_rows]})
 
 
 def _live_heap(session: "SparkSession") -> int:

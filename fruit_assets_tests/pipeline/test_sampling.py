@@ -165,7 +165,7 @@ def test_a_sample_of_more_tasks_than_cores_keeps_neighbours_together(spark, tmp_
     listing = list_images(str(tmp_path))
     folder = AssetFolder(LocalStore(tmp_path.parent / f"{tmp_path.name}-sample"))
     staged = fetch_sample(spark, listing, listing.table, Writing(folder, "one"), 2)
-    assert len(staged.manifest.files) == 7
+    assert len(staged.manifest.files) == 8
     seen = []
     for file in staged.manifest.files:
         names = pq.read_table(folder.store.root / file.path, partitioning=None)["path"].to_pylist()

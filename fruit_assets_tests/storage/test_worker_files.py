@@ -17,12 +17,15 @@ from fruit_assets.storage.versions import AssetFolder, DataFile
 from fruit_assets.storage.worker_reading import (
     ROW_GROUP_ROWS,
     Reading,
+    _batches,
     _even_shares,
     _Piece,
+    _pieces,
     _tapered_shares,
     map_in_workers,
 )
 from fruit_assets.storage.worker_writing import FILES_COLUMN, RowWriter, Target, files_schema, stage_written, told_files
+from fruit_assets_tests.storage.conftest import AWKWARD
 
 _SCHEMA = "path string, label string, content binary, features array<float>"
 _COLUMNS = ["path", "label", "content", "features"]
@@ -63,9 +66,8 @@ def _sorted(table: pa.Table) -> list[dict[str, object]]:
     return table.select(_COLUMNS).sort_by("path").to_pylist()
 
 
-def test_what_workers_copy_is_what_was_there(spark, place, request):
-    if place.startswith("s3://"):
-        request.getfixturevalue("s3_environment")
+def test_what_workers_copy_is_what_was_there(spark, tmp_path):
+    place = str(tmp_path / AWKWARD)
     source, copy = (AssetFolder(open_store(place).below(name)) for name in ("source", "copy"))
     _publish(source, "one", 103, 10)
     writing = Writing(copy, "two")
@@ -76,6 +78,17 @@ def test_what_workers_copy_is_what_was_there(spark, place, request):
     table = read_current(copy.store.uri)
     assert _sorted(table) == _sorted(pa.Table.from_batches([_rows(103)]))
     assert copy.current().manifest.schema[3] == {"name": "features", "type": "array<float>"}
+
+
+def test_a_task_reads_and_writes_a_bucket_as_it_does_a_folder(place):
+    source, copy = (AssetFolder(open_store(place).below(name)) for name in ("source", "copy"))
+    _publish(source, "one", 103, 10)
+    writing = Writing(copy, "two")
+    version = source.current()
+    rows = _batches(version.store, list(_pieces(version)), Reading(_COLUMNS, 20, 7))
+    [told] = _written(Target.of(writing, 16))(rows)
+    copy.publish(stage_written(writing, told_files(pa.Table.from_batches([told])), _SCHEMA))
+    assert _sorted(read_current(copy.store.uri)) == _sorted(pa.Table.from_batches([_rows(103)]))
 
 
 def test_spark_and_arrow_read_the_same_of_what_workers_wrote(spark, tmp_path):
