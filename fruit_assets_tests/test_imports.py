@@ -72,6 +72,16 @@ def test_importing_the_code_location_loads_nothing_heavy_and_needs_no_java_crede
     assert os.listdir(tmp_path) == []  # noqa: PTH208  not even a folder was made
 
 
+def test_what_is_loaded_is_not_collected_again_and_again_or_at_the_end(tmp_path):
+    code = (
+        "import atexit, gc; atexit.register(lambda: print(gc.get_freeze_count() > before)); "
+        "from fruit_assets import defs; before = gc.get_freeze_count(); "
+        "print(before > 100_000); more = [[] for _ in range(1000)]"
+    )
+    done = _run(tmp_path, sys.executable, "-c", code)
+    assert done.stdout.split() == ["True", "True"], done.stderr
+
+
 @pytest.mark.parametrize(
     "package", ["pipeline.featurization", "pipeline.pca", "pipeline.sampling", "storage", "spark.session"]
 )

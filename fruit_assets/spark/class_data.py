@@ -127,7 +127,9 @@ def _key(java: Path, jars: Path, java_options: str) -> str:
         with suppress(OSError):
             status = file.stat()
             stamps.append([str(file), status.st_size, status.st_mtime_ns])
-    return hashlib.sha256(json.dumps([stamps, java_options]).encode()).hexdigest()[:24]
+    # Its folder is part of the class path, which an archive must fit.
+    given = [stamps, java_options, os.environ.get("SPARK_CONF_DIR")]
+    return hashlib.sha256(json.dumps(given).encode()).hexdigest()[:24]
 
 
 def _make_detached(missing: ClassData) -> None:

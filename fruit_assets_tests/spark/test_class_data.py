@@ -4,6 +4,7 @@ import fcntl
 import hashlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -28,7 +29,9 @@ from fruit_assets.spark.session import LocalSparkOptions, start_local_session
 class_data._make_detached = lambda missing: print("WOULD MAKE", missing.key)
 session = start_local_session(LocalSparkOptions(Path(sys.argv[1]), "local[1]", driver_memory="512m"))
 options = session.sparkContext.getConf().get("spark.driver.extraJavaOptions")
-print(json.dumps({"rows": session.range(3).count(), "archived": "SharedArchiveFile" in options}), flush=True)
+command = session.sparkContext._gateway.proc.args
+found = {"rows": session.range(3).count(), "archived": "SharedArchiveFile" in options}
+print(json.dumps({**found, "direct": "org.apache.spark.deploy.SparkSubmit" in command}), flush=True)
 """
 
 
@@ -51,9 +54,14 @@ def _archive(cache: Path) -> Path:
     return archive
 
 
-def _session(cache: Path) -> tuple[dict, str]:
+def _session(cache: Path, **variables: str) -> tuple[dict, str]:
     done = subprocess.run(
-        [sys.executable, "-c", _SESSION, str(cache)], capture_output=True, text=True, timeout=300, check=True
+        [sys.executable, "-c", _SESSION, str(cache)],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=True,
+        env={**os.environ, **variables},
     )
     assert "fatal error" not in done.stdout
     [answer] = [line for line in done.stdout.splitlines() if line.startswith("{")]
@@ -69,7 +77,7 @@ def _with_archive(cache: Path, folder: Path, content: bytes) -> Path:
 
 def test_a_session_takes_an_archive_that_fits_and_says_nothing_about_it(cache):
     answer, said = _session(cache)
-    assert answer == {"rows": 3, "archived": True}
+    assert answer == {"rows": 3, "archived": True, "direct": True}
     assert "WOULD MAKE" not in said
     assert "jsa" not in said
     assert _archive(cache).is_file()
@@ -84,9 +92,46 @@ def test_a_damaged_archive_is_dropped_before_a_jvm_can_crash_on_it(cache, tmp_pa
         "zeros in the middle": content[: 20 * 2**20] + bytes(10 * 2**20) + content[30 * 2**20 :],
     }[damage]
     answer, said = _session(_with_archive(cache, tmp_path, torn))
-    assert answer == {"rows": 3, "archived": False}
+    assert answer == {"rows": 3, "archived": False, "direct": False}
     assert "WOULD MAKE" in said
     assert list((tmp_path / "class-data").glob("*.jsa")) == []
+
+
+def test_the_scripts_start_the_jvm_where_the_environment_speaks_to_them(cache, tmp_path):
+    (tmp_path / "spark-defaults.conf").write_text("spark.app.name mine\n")
+    answer, said = _session(cache, SPARK_CONF_DIR=str(tmp_path))
+    assert answer == {"rows": 3, "archived": False, "direct": False}
+    assert "WOULD MAKE" in said
+    assert _archive(cache).is_file()
+
+
+@pytest.mark.parametrize(
+    "content", ["", "[]", '{"command": ["org.apache.spark.deploy.SparkSubmit"], "environment": {}}', "no such java"]
+)
+def test_a_command_that_starts_nothing_is_given_up_in_favour_of_the_scripts(cache, tmp_path, content):
+    [kept] = (cache / "class-data").glob("*.launch.json")
+    shutil.copytree(cache / "class-data", tmp_path / "class-data")
+    if content == "no such java":
+        template = json.loads(kept.read_text())
+        content = json.dumps({**template, "command": ["/bin/false", *template["command"][1:]]})
+    (tmp_path / "class-data" / kept.name).write_text(content)
+    answer, _ = _session(tmp_path)
+    assert answer == {"rows": 3, "archived": True, "direct": False}
+
+
+def test_the_command_is_kept_without_what_differs_between_sessions(cache):
+    [kept] = (cache / "class-data").glob("*.launch.json")
+    template = json.loads(kept.read_text())
+    assert "-Xmx@memory@" in template["command"]
+    assert not [word for word in template["command"] if "ArchiveClassesAtExit" in word or word == "--conf"]
+    assert template["environment"]["PYTHONHASHSEED"] == "0"
+    assert set(template["environment"]) <= {
+        "SPARK_HOME",
+        "SPARK_SCALA_VERSION",
+        "SPARK_ENV_LOADED",
+        "PYTHONHASHSEED",
+        "SPARK_CONNECT_MODE",
+    }
 
 
 def test_an_archive_of_other_jars_is_refused_in_silence_and_made_again(tmp_path):
@@ -102,7 +147,7 @@ def test_an_archive_of_other_jars_is_refused_in_silence_and_made_again(tmp_path)
     name = f"{found.key}-{hashlib.sha256(foreign.read_bytes()).hexdigest()[:16]}.jsa"
     foreign.rename(found.folder / name)
     answer, said = _session(tmp_path)
-    assert answer == {"rows": 3, "archived": True}
+    assert answer == {"rows": 3, "archived": True, "direct": False}
     assert "shared archive" not in said
     assert "WOULD MAKE" in said
     assert found.archive is None
@@ -112,7 +157,7 @@ def test_a_session_starts_where_the_cache_cannot_be_written(tmp_path):
     blocked = tmp_path / "file"
     blocked.write_text("")
     answer, _ = _session(blocked)
-    assert answer == {"rows": 3, "archived": False}
+    assert answer == {"rows": 3, "archived": False, "direct": False}
 
 
 def test_the_key_follows_the_jvm_the_jars_and_the_options(tmp_path):

@@ -1,13 +1,18 @@
 """Tests of the local session: its settings, its interpreter, its early start, and progress while it works."""
 
+import importlib
 import re
 import sys
+import tempfile
 import time
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from fruit_assets.errors import PermanentError
 from fruit_assets.spark import session as session_module
+from fruit_assets.spark import worker_daemon
 from fruit_assets.spark.progress import reported_progress
 from fruit_assets.spark.resource import LocalSpark
 from fruit_assets.spark.session import EarlySession, LocalSparkOptions, local_conf
@@ -48,6 +53,38 @@ def test_workers_are_forked_from_a_process_that_has_imported_the_runtime(spark):
     assert [row["imported"] for row in rows] == [True, True]
 
 
+def test_workers_do_without_the_archives_that_python_reads_again_before_every_task(spark):
+    def describe(batches):
+        import pyarrow as pa
+
+        for _ in batches:
+            archives = [entry for entry in sys.path if entry.endswith((".zip", ".jar")) and "python3" not in entry]
+            yield pa.RecordBatch.from_pydict({"archives": [" ".join(archives)]})
+
+    [row] = spark.range(1, numPartitions=1).mapInArrow(describe, "archives string").collect()
+    assert row["archives"] == ""
+
+
+def test_spark_s_archives_stay_where_nothing_else_holds_pyspark(monkeypatch, tmp_path):
+    path = [str(tmp_path / "pyspark.zip"), str(tmp_path / "py4j-0.10.9.9-src.zip"), str(tmp_path)]
+    monkeypatch.setattr(sys, "path", list(path))
+    worker_daemon.prefer_installed_spark()
+    assert sys.path == path
+    for name in ("pyspark", "py4j"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "__init__.py").write_text("")
+    importlib.invalidate_caches()
+    worker_daemon.prefer_installed_spark()
+    assert sys.path == [str(tmp_path)]
+
+
+def test_jvm_and_workers_talk_over_sockets_in_a_folder_that_is_short_enough(monkeypatch):
+    conf = session_module._worker_sockets()
+    assert Path(conf["spark.python.unix.domain.socket.dir"]).stat().st_mode & 0o777 == 0o700
+    monkeypatch.setattr(tempfile, "gettempdir", lambda: "/long" * 20)
+    assert session_module._worker_sockets() == {}
+
+
 def test_whoever_waits_for_a_session_imports_meanwhile_and_a_missing_module_is_no_matter(spark, tmp_path, monkeypatch):
     imported: list[str] = []
 
@@ -57,7 +94,8 @@ def test_whoever_waits_for_a_session_imports_meanwhile_and_a_missing_module_is_n
             raise ModuleNotFoundError(name)
 
     monkeypatch.setattr(session_module, "import_module", importing)
-    monkeypatch.setattr(session_module, "start_local_session", lambda options: time.sleep(1) or spark)
+    start = SimpleNamespace(finish=lambda: time.sleep(1) or spark)
+    monkeypatch.setattr(session_module._Start, "of", lambda options: start)
     early = EarlySession(LocalSparkOptions(tmp_path), ["no_such_module", "wanted_later"])
     assert early.get() is early.get() is spark
     assert imported == ["pyspark.sql", "no_such_module", "wanted_later"]
