@@ -97,6 +97,14 @@ def test_a_contender_that_fails_ends_the_benchmark_with_its_log(tmp_path):
         run_cold([sys.executable, "-c", "raise SystemExit('no such fruit')"], tmp_path, environment())
 
 
+def test_a_process_that_takes_longer_than_the_patience_is_stopped_and_says_so(tmp_path):
+    code = "import subprocess, sys, time; subprocess.Popen(['sleep', '600']); time.sleep(600)"
+    run = run_cold([sys.executable, "-c", code], tmp_path, environment(), patience=1.0)
+    assert not run.ended
+    assert run.seconds >= 1.0
+    assert run_cold([sys.executable, "-c", ""], tmp_path, environment(), patience=100.0).ended
+
+
 def test_a_timeline_adds_up_to_the_seconds_of_the_run(tmp_path):
     @dg.asset
     def pears():

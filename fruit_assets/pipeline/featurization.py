@@ -1,21 +1,21 @@
 """Features of a sample: what can be reused, what must be computed, and the jobs that do it.
 
-Put here the Spark side of the network: the jobs, and the figures of a run. What a worker does with its images
-belongs in `image_batches.py`, what need not be computed at all in `reuse.py`.
+Put here the Spark side of the network. What a worker does with its images belongs in `image_batches.py`, what it
+tells of them in `task_report.py`, what need not be computed at all in `reuse.py`.
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from fruit_assets.pipeline.extractor import ExtractorFiles
 from fruit_assets.pipeline.image_batches import FeaturizationOptions, featurize_batch, worker_engine
 from fruit_assets.pipeline.reuse import ReusePlan
+from fruit_assets.pipeline.task_report import TASK_REPORT, FeaturizationFigures, TaskReport, figures_of
 from fruit_assets.storage.tables import Writing, stage_frame
 from fruit_assets.storage.versions import StagedVersion
 from fruit_assets.storage.worker_reading import ArrowFunction, Reading, map_in_workers, row_group_count
-from fruit_assets.storage.worker_writing import FILES_COLUMN, RowWriter, Target, files_schema, stage_written, told_files
+from fruit_assets.storage.worker_writing import RowWriter, Target, stage_written, told_files
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -24,11 +24,6 @@ if TYPE_CHECKING:
     from fruit_assets.storage.versions import Version
 
 FEATURES_SCHEMA = "path string, label string, sha256 string, features array<float>"
-_REJECTED = "struct<path:string,label:string,sha256:string,reason:string>"
-_TOLD = (
-    f"{FILES_COLUMN}, inputs bigint, broken bigint, decode_us bigint, inference_us bigint, widths array<bigint>, "
-    f"rejected array<{_REJECTED}>, arithmetics array<string>"
-)
 _BATCH_ROWS = 64
 # Seconds of inference, not minutes.
 _IMAGES_PER_TASK = 1024
@@ -37,27 +32,6 @@ _FEATURES_PER_GROUP = 8192  # 40 MB
 # Keys that every worker can hold; of more, Spark makes a join.
 _SELECTION_BYTES = 32 * 2**20
 _BROADCAST_BYTES = 256 * 2**20
-
-
-@dataclass(frozen=True)
-class FeaturizationFigures:
-    """What a finished featurization did.
-
-    Attributes:
-        computed: images that went through the network.
-        broken: how many of these have a feature that is NaN or infinite.
-        rejected: `path, label, sha256, reason` of every image that could not be read.
-        decode_seconds: summed over workers.
-        inference_seconds: summed over workers.
-        arithmetics: what the tasks really ran at, as text; one, unless processors differ.
-    """
-
-    computed: int
-    broken: int
-    rejected: "pa.Table"
-    decode_seconds: float
-    inference_seconds: float
-    arithmetics: tuple[str, ...]
 
 
 def featurize(
@@ -88,9 +62,9 @@ def featurize(
     widths = set(chain.from_iterable(told["widths"].to_pylist()))
     if reused is not None:
         files += reused.manifest.files
-        widths |= set(reused.manifest.facts["measures"].values())
+        widths.update(reused.manifest.facts["measures"].values())
     facts = {"measures": {"shortest": min(widths, default=None), "longest": max(widths, default=None)}}
-    return stage_written(writing, files, FEATURES_SCHEMA, facts), _figures(told, plan)
+    return stage_written(writing, files, FEATURES_SCHEMA, facts), figures_of(told, plan)
 
 
 def fingerprint_of(extractor: ExtractorFiles, options: FeaturizationOptions) -> str:
@@ -114,19 +88,19 @@ def _computed(session: "SparkSession", sample: "Version", plan: ReusePlan, featu
     import pyarrow as pa
 
     if not plan.compute_count:
-        return pa.Table.from_batches([_Telling().batch([])])
+        return pa.Table.from_batches([TaskReport().batch([])])
     return _work(session, sample, plan, featurizer).toArrow()
 
 
 def _work(session: "SparkSession", sample: "Version", plan: ReusePlan, featurizer: ArrowFunction) -> "DataFrame":
     if plan.computes_everything:
-        return map_in_workers(sample, session, _READING, featurizer, _TOLD)
+        return map_in_workers(sample, session, _READING, featurizer, TASK_REPORT)
     keys = plan.to_compute()
     if keys.nbytes <= _SELECTION_BYTES:
         chosen = _selecting(session.sparkContext.broadcast(keys), featurizer)
-        return map_in_workers(sample, session, _READING, chosen, _TOLD)
+        return map_in_workers(sample, session, _READING, chosen, TASK_REPORT)
     tuned = _with_even_tasks(session, sample)
-    return sample.to_spark(tuned).join(_small(tuned, keys), on="path", how="inner").mapInArrow(featurizer, _TOLD)
+    return sample.to_spark(tuned).join(_small(tuned, keys), on="path", how="inner").mapInArrow(featurizer, TASK_REPORT)
 
 
 def _selecting(shared: Any, function: ArrowFunction) -> ArrowFunction:
@@ -167,14 +141,14 @@ def _small(session: "SparkSession", keys: "pa.Table") -> "DataFrame":
 
 def _featurizer(extractor: ExtractorFiles, options: FeaturizationOptions, target: Target) -> ArrowFunction:
     def featurize_rows(batches: Iterable["pa.RecordBatch"]) -> Iterator["pa.RecordBatch"]:
-        engine, writer, told = None, RowWriter(target), _Telling()
+        engine, writer, report = None, RowWriter(target), TaskReport()
         for batch in batches:
             # Not before the first row: many tasks of an incremental run are empty.
             engine = engine or worker_engine(extractor, options)
             done = featurize_batch(batch, engine, extractor.description.input_size)
-            told.add(done)
+            report.add(done)
             writer.write(_rows_of(done, batch))
-        yield told.batch(writer.close())
+        yield report.batch(writer.close())
 
     return featurize_rows
 
@@ -193,63 +167,3 @@ def _rows_of(done: "pa.RecordBatch", batch: "pa.RecordBatch") -> "pa.RecordBatch
     columns = [pc.struct_field(both, "path"), pc.struct_field(both, "label"), rows["sha256"], rows["features"]]
     copied = pa.RecordBatch.from_arrays(columns, rows.schema.names)
     return copied.filter(rows["features"].is_valid())
-
-
-class _Telling:
-    """What a task tells of its images."""
-
-    def __init__(self) -> None:
-        self._sums = {"inputs": 0, "broken": 0, "decode_us": 0, "inference_us": 0}
-        self._rejected: list[dict[str, Any]] = []
-        self._arithmetics: set[str] = set()
-        self._widths: set[int] = set()
-
-    def add(self, done: "pa.RecordBatch") -> None:
-        import pyarrow.compute as pc
-
-        self._sums["inputs"] += done.num_rows
-        self._sums["broken"] += pc.sum(pc.invert(done["finite"])).as_py() or 0
-        for name in ("decode_us", "inference_us"):
-            self._sums[name] += pc.sum(done[name]).as_py() or 0
-        if done["reason"].null_count < done.num_rows:
-            reasons = done.select(["path", "label", "sha256", "reason"])
-            self._rejected += reasons.filter(done["reason"].is_valid()).to_pylist()
-        self._widths.update(pc.list_value_length(done["features"]).drop_null().unique().to_pylist())
-        self._arithmetics.update(done["arithmetic"].unique().to_pylist())
-
-    def batch(self, files: list[dict[str, Any]]) -> "pa.RecordBatch":
-        import pyarrow as pa
-
-        numbers = [pa.field(name, pa.int64()) for name in self._sums]
-        rejected = pa.field("rejected", pa.list_(pa.struct(list(_rejected_schema()))))
-        widths = pa.field("widths", pa.list_(pa.int64()))
-        schema = files_schema(*numbers, widths, rejected, pa.field("arithmetics", pa.list_(pa.string())))
-        told = {
-            "files": [files],
-            **{name: [value] for name, value in self._sums.items()},
-            "widths": [sorted(self._widths)],
-            "rejected": [self._rejected],
-            "arithmetics": [sorted(self._arithmetics)],
-        }
-        return pa.RecordBatch.from_pydict(told, schema)
-
-
-def _rejected_schema() -> "pa.Schema":
-    import pyarrow as pa
-
-    return pa.schema([(name, pa.string()) for name in ("path", "label", "sha256", "reason")])
-
-
-def _figures(told: "pa.Table", plan: ReusePlan) -> FeaturizationFigures:
-    import pyarrow as pa
-
-    rejected = pa.Table.from_pylist(list(chain.from_iterable(told["rejected"].to_pylist())), _rejected_schema())
-    sums = {name: sum(told[name].to_pylist()) for name in ("inputs", "broken", "decode_us", "inference_us")}
-    return FeaturizationFigures(
-        computed=sums["inputs"] - rejected.num_rows,
-        broken=sums["broken"] - rejected.num_rows,
-        rejected=plan.with_duplicates(rejected),
-        decode_seconds=sums["decode_us"] / 1e6,
-        inference_seconds=sums["inference_us"] / 1e6,
-        arithmetics=tuple(sorted(set(chain.from_iterable(told["arithmetics"].to_pylist())))),
-    )

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 # The column that tells a task's files; a function that writes yields it in one row, with whatever else it tells.
 FILES_COLUMN = "files array<struct<path:string,bytes:bigint,rows:bigint>>"
 # A file is held in memory until it is whole.
-_FILE_BYTES = 64 * 2**20
+_FILE_BYTES = 32 * 2**20
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Target:
 
 
 class RowWriter:
-    """The rows of one task, in files of at most some 64 MB."""
+    """The rows of one task, in files of some 32 MB at most."""
 
     def __init__(self, target: Target) -> None:
         self._target = target

@@ -37,12 +37,14 @@ class ColdRun:
         started_at: seconds since the epoch.
         output: what it wrote to stdout.
         memory: of it and its descendants.
+        ended: whether it did by itself; otherwise it was stopped when the patience was over.
     """
 
     seconds: float
     started_at: float
     output: str
     memory: Memory
+    ended: bool = True
 
 
 def environment(**variables: str) -> dict[str, str]:
@@ -64,6 +66,7 @@ def run_cold(
     name: str = "run",
     interval: float = DEFAULT_INTERVAL,
     size_of: SizeOf = resident,
+    patience: float | None = None,
 ) -> ColdRun:
     """Run a command to its end in a new process.
 
@@ -74,6 +77,7 @@ def run_cold(
         name: of the logs.
         interval: seconds between two looks at its memory.
         size_of: what the memory of a process is.
+        patience: seconds after which it is stopped; None waits for its end.
 
     Raises:
         ColdProcessFailed: it ended with an error; the message carries the end of its log.
@@ -92,18 +96,23 @@ def run_cold(
             start_new_session=True,
         )
         watch = MemoryWatch(process.pid, interval, size_of)
+        code: int | None
         try:
-            code = process.wait()
+            code = process.wait(patience)
             seconds = time.perf_counter() - started
+        except subprocess.TimeoutExpired:
+            seconds, code = time.perf_counter() - started, None
+            _end(process)
+            process.wait()
         except BaseException:
             _end(process)
             raise
         finally:
             memory = watch.stop()
-    if code != 0:
+    if code:
         tail = (errors.read_text(errors="replace") + output.read_text(errors="replace"))[-_SHOWN_OF_A_LOG:]
         raise ColdProcessFailed(f"{' '.join(command)} ended with {code}:\n{tail}")
-    return ColdRun(seconds, started_at, output.read_text(errors="replace"), memory)
+    return ColdRun(seconds, started_at, output.read_text(errors="replace"), memory, ended=code is not None)
 
 
 def _end(process: "subprocess.Popen[bytes]") -> None:
