@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
@@ -213,7 +213,7 @@ class S3Store:
         if credentials is not None:
             frozen = credentials.get_frozen_credentials()
             keys = {"access_key": frozen.access_key, "secret_key": frozen.secret_key, "session_token": frozen.token}
-        place = _place_of(self._s3)
+        place = self._place if self._place.region else _place_of(self._s3)
         filesystem = pyarrow.fs.S3FileSystem(**keys, region=place.region, endpoint_override=place.endpoint_url)
         return filesystem, f"{self.bucket}/{self.prefix}".rstrip("/")
 
@@ -223,12 +223,8 @@ class S3Store:
     @property
     def _s3(self) -> Any:
         if self._client is None:
-            import boto3
-            from botocore.config import Config
-
-            config = Config(retries={"mode": "standard", "max_attempts": 8})
-            place = self._place
-            self._client = boto3.client("s3", config=config, region_name=place.region, endpoint_url=place.endpoint_url)
+            # Where a store has travelled to, tasks follow each other in one process, each with a store of its own.
+            self._client = _client_of_process(self._place) if self._place.region else _new_client(self._place)
         return self._client
 
     def _call(self, verb: str, key: str, request: Callable[[], Any]) -> Any:
@@ -253,6 +249,18 @@ class _Place(NamedTuple):
 
     region: str | None
     endpoint_url: str | None
+
+
+def _new_client(place: _Place) -> Any:
+    import boto3
+    from botocore.config import Config
+
+    config = Config(retries={"mode": "standard", "max_attempts": 8})
+    return boto3.client("s3", config=config, region_name=place.region, endpoint_url=place.endpoint_url)
+
+
+# A client renews its credentials by itself; making one takes longer than a request.
+_client_of_process = lru_cache(maxsize=4)(_new_client)
 
 
 def _place_of(client: Any) -> _Place:
