@@ -141,7 +141,7 @@ def test_a_job_killed_in_the_middle_of_writing_leaves_what_was_published(environ
             _command(tmp_path, config), env=environment, cwd=tmp_path, stdout=log, stderr=log, start_new_session=True
         )
     try:
-        while not any((new / "_temporary").exists() for new in set(versions.iterdir()) - known):
+        while not any(list(new.glob("*.parquet")) for new in set(versions.iterdir()) - known):
             assert process.poll() is None, (tmp_path / "log").read_text()[-3000:]
             time.sleep(0.01)
     finally:

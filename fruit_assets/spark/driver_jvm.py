@@ -25,8 +25,10 @@ if TYPE_CHECKING:
 
 _MAIN = "org.apache.spark.deploy.SparkSubmit"
 _MEMORY, _OPTIONS = "@memory@", "@options@"
-# Variables of ours, or that Spark's scripts do not look at. With any other they decide what to start.
-_HARMLESS = frozenset({"SPARK_LOCAL_IP", "PYSPARK_PYTHON", "PYSPARK_DRIVER_PYTHON"})
+# Variables of ours, or that pyspark sets for itself. With any other, Spark's scripts decide what to start.
+_HARMLESS = frozenset(
+    {"SPARK_LOCAL_IP", "PYSPARK_PYTHON", "PYSPARK_DRIVER_PYTHON", "SPARK_AUTH_SOCKET_TIMEOUT", "SPARK_BUFFER_SIZE"}
+)
 _DECIDING = ("SPARK_", "PYSPARK_")
 _CLASS_PATHS = ("spark.driver.extraClassPath", "spark.driver.extraLibraryPath", "spark.driver.defaultJavaOptions")
 # What the scripts export, for the JVM and the workers it starts.
