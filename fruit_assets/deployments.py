@@ -70,6 +70,11 @@ def _local(settings: Settings) -> dict[str, Any]:
     }
 
 
+def _region(settings: Settings) -> dict[str, str]:
+    """A node that is told no region takes S3's oldest, which Arrow's client does not correct."""
+    return {"AWS_DEFAULT_REGION": settings.aws_region} if settings.aws_region else {}
+
+
 def _emr(settings: Settings) -> dict[str, Any]:
     from fruit_assets.emr.step_launcher import EmrPySparkStepLauncher
 
@@ -78,7 +83,7 @@ def _emr(settings: Settings) -> dict[str, Any]:
         cluster_id=settings.emr_cluster,
         cluster_spec=str(Path(__file__).parent.parent / "bootstrap" / "cluster.json"),
         region=settings.aws_region,
-        environment=settings.for_cluster(),
+        environment=settings.for_cluster() | _region(settings),
         package="fruit_assets",
         modules=list(_MODULES_ON_NODES),
         encryption=settings.encryption,

@@ -32,8 +32,10 @@ class ExportProcess:
         self._temporary = tempfile.TemporaryDirectory(prefix="export-")
         self.folder = Path(self._temporary.name)
         self._log = self.folder / "export.log"
+        # The way to this process's JVM, which is there while it is being connected to, is nobody else's business.
+        inherited = {name: value for name, value in os.environ.copy().items() if not name.startswith("PYSPARK_GATEWAY")}
         # OpenVINO's tools send usage data home unless they believe that they run in a CI.
-        environment = {**os.environ, "CI": "true"}
+        environment = {**inherited, "CI": "true"}
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", module, request, str(self.folder)],

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from fruit_assets.pipeline.extractor import ExtractorFiles
 from fruit_assets.pipeline.image_batches import FeaturizationOptions, featurize_batch, worker_engine
-from fruit_assets.pipeline.reuse import ReusePlan
+from fruit_assets.pipeline.reuse import COPIES, ReusePlan
 from fruit_assets.pipeline.task_report import TASK_REPORT, FeaturizationFigures, TaskReport, figures_of
 from fruit_assets.storage.tables import Writing, stage_frame
 from fruit_assets.storage.versions import StagedVersion
@@ -29,6 +29,7 @@ _BATCH_ROWS = 64
 _IMAGES_PER_TASK = 1024
 _READING = Reading(["path", "label", "sha256", "content"], _IMAGES_PER_TASK, _BATCH_ROWS, tapered=True)
 _FEATURES_PER_GROUP = 8192  # 40 MB
+_COPIED_ROWS = 2048
 # Keys that every worker can hold; of more, Spark makes a join.
 _SELECTION_BYTES = 32 * 2**20
 _BROADCAST_BYTES = 256 * 2**20
@@ -147,23 +148,27 @@ def _featurizer(extractor: ExtractorFiles, options: FeaturizationOptions, target
             engine = engine or worker_engine(extractor, options)
             done = featurize_batch(batch, engine, extractor.description.input_size)
             report.add(done)
-            writer.write(_rows_of(done, batch))
+            for rows in _rows_of(done, batch):
+                writer.write(rows)
         yield report.batch(writer.close())
 
     return featurize_rows
 
 
-def _rows_of(done: "pa.RecordBatch", batch: "pa.RecordBatch") -> "pa.RecordBatch":
+def _rows_of(done: "pa.RecordBatch", batch: "pa.RecordBatch") -> "Iterator[pa.RecordBatch]":
     """The rows to write of a batch: those that could be read, once for every path with the same bytes."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    rows = done.select(["path", "label", "sha256", "features"])
-    if "members" not in batch.schema.names:
-        return rows.filter(done["reason"].is_null()) if done["reason"].null_count < done.num_rows else rows
-    members = batch["members"]
-    rows = rows.take(pc.list_parent_indices(members))
-    both = members.flatten()
-    columns = [pc.struct_field(both, "path"), pc.struct_field(both, "label"), rows["sha256"], rows["features"]]
-    copied = pa.RecordBatch.from_arrays(columns, rows.schema.names)
-    return copied.filter(rows["features"].is_valid())
+    readable = done["reason"].is_null()
+    rows = done.select(["path", "label", "sha256", "features"]).filter(readable)
+    yield rows
+    if COPIES not in batch.schema.names:
+        return
+    copies = batch[COPIES].filter(readable)
+    originals, others = pc.list_parent_indices(copies), copies.flatten()
+    # One placeholder may be there a hundred thousand times.
+    for start in range(0, len(others), _COPIED_ROWS):
+        some, of = others.slice(start, _COPIED_ROWS), rows.take(originals.slice(start, _COPIED_ROWS))
+        columns = [pc.struct_field(some, "path"), pc.struct_field(some, "label"), of["sha256"], of["features"]]
+        yield pa.RecordBatch.from_arrays(columns, rows.schema.names)

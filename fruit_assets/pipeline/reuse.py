@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
     from fruit_assets.storage.versions import Version
 
+# Column that names the rows which get the features of another.
+COPIES = "copies"
 _KEYS = ["path", "label", "sha256"]
 
 
@@ -52,22 +54,21 @@ class ReusePlan:
         return self.compute_count == int(self.sample_keys.num_rows)
 
     def to_compute(self) -> "pa.Table":
-        """One row per image that goes through the network: its `path`, and the `path, label` of all its `members`.
+        """One row per image that goes through the network: its `path`, and its `copies`.
 
-        The members are the rows of the sample with the same bytes, itself among them; without duplicates there
-        is no such column.
+        These are the `path, label` of the other rows of the sample with the same bytes; null where there are none.
         """
         import pyarrow as pa
 
-        if not self.has_duplicates:
-            return pa.table({"path": pa.array(sorted(self.computed_paths.values()), pa.string())})
-        members: dict[str, list[dict[str, str]]] = {}
-        for row in self._rows(self.computed_paths, "computed_path").to_pylist():
-            members.setdefault(row["computed_path"], []).append({"path": row["path"], "label": row["label"]})
+        paths, labels = (self.sample_keys[name].to_pylist() for name in ("path", "label"))
+        copies: dict[str, list[dict[str, str]]] = {}
+        for index, computed in self.computed_paths.items():
+            if paths[index] != computed:
+                copies.setdefault(computed, []).append({"path": paths[index], "label": labels[index]})
+        computed_paths = sorted(set(self.computed_paths.values()))
         kind = pa.list_(pa.struct([("path", pa.string()), ("label", pa.string())]))
-        return pa.table(
-            {"path": pa.array(list(members), pa.string()), "members": pa.array(list(members.values()), kind)}
-        )
+        columns = pa.array(computed_paths, pa.string()), pa.array([copies.get(path) for path in computed_paths], kind)
+        return pa.table(dict(zip(("path", COPIES), columns, strict=True)))
 
     def reused(self) -> "pa.Table":
         """`path, label, sha256, known_path` of every row whose features exist."""

@@ -127,8 +127,9 @@ def _key(java: Path, jars: Path, java_options: str) -> str:
         with suppress(OSError):
             status = file.stat()
             stamps.append([str(file), status.st_size, status.st_mtime_ns])
-    # Its folder is part of the class path, which an archive must fit.
-    given = [stamps, java_options, os.environ.get("SPARK_CONF_DIR")]
+    # These folders are part of the class path, which an archive must fit.
+    folders = [os.environ.get(name) for name in ("SPARK_CONF_DIR", "HADOOP_CONF_DIR", "YARN_CONF_DIR")]
+    given = [stamps, java_options, folders]
     return hashlib.sha256(json.dumps(given).encode()).hexdigest()[:24]
 
 

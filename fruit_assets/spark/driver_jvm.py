@@ -5,6 +5,7 @@ arrived at, which spares their own JVM and goes on while pyspark is still being 
 known, or the environment asks the scripts for something else, pyspark starts the JVM as ever.
 """
 
+import atexit
 import json
 import os
 import shlex
@@ -29,7 +30,7 @@ _MEMORY, _OPTIONS = "@memory@", "@options@"
 _HARMLESS = frozenset(
     {"SPARK_LOCAL_IP", "PYSPARK_PYTHON", "PYSPARK_DRIVER_PYTHON", "SPARK_AUTH_SOCKET_TIMEOUT", "SPARK_BUFFER_SIZE"}
 )
-_DECIDING = ("SPARK_", "PYSPARK_")
+_DECIDING = ("SPARK_", "PYSPARK_", "HADOOP_CONF_DIR", "YARN_CONF_DIR")
 _CLASS_PATHS = ("spark.driver.extraClassPath", "spark.driver.extraLibraryPath", "spark.driver.defaultJavaOptions")
 # What the scripts export, for the JVM and the workers it starts.
 _EXPORTED = ("SPARK_HOME", "SPARK_SCALA_VERSION", "SPARK_ENV_LOADED", "PYTHONHASHSEED", "SPARK_CONNECT_MODE")
@@ -102,6 +103,8 @@ def start_driver_jvm(
     for name, value in conf.items():
         command += ["--conf", f"{name}={java_options if name == 'spark.driver.extraJavaOptions' else value}"]
     folder = Path(tempfile.mkdtemp(prefix="fruit-assets-jvm-"))
+    # Should nobody come for the gateway.
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
     variables = {**environ, **template["environment"], "_PYSPARK_DRIVER_CONN_INFO_PATH": str(_told_in(folder))}
     try:
         process = subprocess.Popen(

@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from fruit_assets.spark.s3a_jars import S3Credentials
 
 _GIB = 2**30
-# The kernel takes paths of 107 bytes, macOS of 103; the names of folder and socket have 64.
-_LONGEST_TEMPORARY_FOLDER = 39
+# The kernel takes paths of 107 bytes, macOS of 103; the names of folder and socket have 65.
+_LONGEST_TEMPORARY_FOLDER = 38
 
 
 @dataclass(frozen=True)
@@ -167,6 +167,8 @@ def _create(conf: dict[str, str], shared: ClassData | None, jvm: DriverJvm | Non
         if jvm is not None and (gateway := jvm.gateway()) is not None:
             # The builder takes the context that it finds.
             SparkContext(conf=SparkConf().setAll(list(conf.items())), gateway=gateway)
+        elif jvm is not None and shared is not None:
+            shared.launch.unlink(missing_ok=True)
         builder = SparkSession.builder
         for name, value in conf.items():
             builder = builder.config(name, value)
@@ -280,7 +282,7 @@ def _worker_sockets() -> dict[str, str]:
 
     Over TCP every task waits 40 ms for an acknowledgement that the kernel delays.
     """
-    if len(tempfile.gettempdir()) > _LONGEST_TEMPORARY_FOLDER:
+    if len(os.fsencode(tempfile.gettempdir())) > _LONGEST_TEMPORARY_FOLDER:
         return {}
     folder = tempfile.mkdtemp(prefix="fruit-assets-")
     # Spark leaves the sockets behind.

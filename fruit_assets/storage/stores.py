@@ -204,10 +204,9 @@ class S3Store:
             self._call("delete", "", partial(self._s3.delete_objects, Bucket=self.bucket, Delete=request))
 
     def filesystem(self) -> tuple["pyarrow.fs.FileSystem", str]:
-        import boto3
         import pyarrow.fs
 
-        session = boto3.Session()
+        session = _session_of_process() if self._place.region else _new_session()
         credentials = session.get_credentials()
         keys: dict[str, str | None] = {}
         if credentials is not None:
@@ -223,7 +222,6 @@ class S3Store:
     @property
     def _s3(self) -> Any:
         if self._client is None:
-            # Where a store has travelled to, tasks follow each other in one process, each with a store of its own.
             self._client = _client_of_process(self._place) if self._place.region else _new_client(self._place)
         return self._client
 
@@ -251,21 +249,34 @@ class _Place(NamedTuple):
     endpoint_url: str | None
 
 
-def _new_client(place: _Place) -> Any:
+def _new_session() -> Any:
+    import boto3
+
+    return boto3.Session()
+
+
+def _new_client(place: _Place, session: Any = None) -> Any:
     import boto3
     from botocore.config import Config
 
     config = Config(retries={"mode": "standard", "max_attempts": 8})
-    return boto3.client("s3", config=config, region_name=place.region, endpoint_url=place.endpoint_url)
+    return (session or boto3).client("s3", config=config, region_name=place.region, endpoint_url=place.endpoint_url)
 
 
-# A client renews its credentials by itself; making one takes longer than a request.
-_client_of_process = lru_cache(maxsize=4)(_new_client)
+# Tasks follow each other in one process, each with a store of its own. To resolve credentials may ask AWS or a
+# program; a session renews them by itself.
+_session_of_process = lru_cache(maxsize=1)(_new_session)
+
+
+@lru_cache(maxsize=4)
+def _client_of_process(place: _Place) -> Any:
+    return _new_client(place, _session_of_process())
 
 
 def _place_of(client: Any) -> _Place:
-    endpoint = client.meta.endpoint_url
-    return _Place(client.meta.region_name, None if endpoint.endswith(".amazonaws.com") else endpoint)
+    region, endpoint = client.meta.region_name, client.meta.endpoint_url
+    own = endpoint in ("https://s3.amazonaws.com", f"https://s3.{region}.amazonaws.com")
+    return _Place(region, None if own else endpoint)
 
 
 _S3_ADVICE = {

@@ -1,7 +1,7 @@
-"""Tables of a version: Parquet files that Spark writes and anyone reads.
+"""Tables of a version: Parquet files that Spark or its workers write and anyone reads.
 
-Put here how rows get into and out of the files a manifest lists. Publishing them belongs in
-`versions.py`; what the rows mean belongs to the pipeline.
+Put here how rows get into and out of the files a manifest lists; what workers write is in `worker_writing.py`.
+Publishing them belongs in `versions.py`; what the rows mean belongs to the pipeline.
 """
 
 import io

@@ -1,8 +1,8 @@
 """Versions of one asset: staged in full, published by one pointer, removed late.
 
 Put here the protocol: manifests, `CURRENT`, retention. A version is either listed by a manifest or
-not there. How Spark writes the files belongs in `tables.py`, how small files are kept in
-`artifacts.py`.
+not there. How rows get into files belongs in `tables.py` and `worker_writing.py`, how
+small files are kept in `artifacts.py`.
 """
 
 import json

@@ -143,7 +143,7 @@ def _batches(store: Store, pieces: Sequence[_Piece], reading: Reading) -> "Itera
         row_groups = [piece.row_group for piece in group if piece.row_group is not None]
         try:
             with filesystem.open_input_file(f"{root}/{path}") as source:
-                parquet = pq.ParquetFile(source, pre_buffer=True)
+                parquet = pq.ParquetFile(source, pre_buffer=bool(row_groups))
                 # One thread: every core has a worker of its own.
                 for batch in parquet.iter_batches(
                     reading.rows_per_batch,

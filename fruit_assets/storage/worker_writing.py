@@ -50,8 +50,8 @@ class RowWriter:
 
     def __init__(self, target: Target) -> None:
         self._target = target
-        # Another attempt at the same task has another name.
-        self._name = uuid.uuid4().hex
+        # Files sort by task, so that two runs give the same rows in the same order; no two attempts share a name.
+        self._name = f"{_task_number():06}-{uuid.uuid4().hex}"
         self._pending: list[pa.RecordBatch] = []
         self._pending_rows = 0
         self._buffer = io.BytesIO()
@@ -127,6 +127,13 @@ def stage_written(
 def told_files(told: "pa.Table") -> list[DataFile]:
     """The files of all tasks, of what they told."""
     return [DataFile(**file) for files in told["files"].to_pylist() for file in files]
+
+
+def _task_number() -> int:
+    from pyspark import TaskContext
+
+    task = TaskContext.get()
+    return 0 if task is None else task.partitionId()
 
 
 def _file_without_rows(writing: Writing, columns: list[dict[str, str]]) -> DataFile:

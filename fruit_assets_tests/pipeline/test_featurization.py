@@ -131,8 +131,12 @@ def test_identical_files_are_inferred_once_and_every_path_has_its_row(
     spark, published, extractor, features, tmp_path, monkeypatch, selection_bytes
 ):
     monkeypatch.setattr(featurization, "_SELECTION_BYTES", selection_bytes)
+    monkeypatch.setattr(featurization, "_COPIED_ROWS", 3)
     few = _version(published, "sampled_images").read_table().slice(0, 20)
-    twice = pa.concat_tables([few, few.set_column(0, "path", pc.binary_join_element_wise("again", few["path"], "/"))])
+    again = [
+        few.set_column(0, "path", pc.binary_join_element_wise(folder, few["path"], "/")) for folder in ("again", "more")
+    ]
+    twice = pa.concat_tables([few, *again])
     broken = pa.table(
         {"path": ["z/1.jpg", "z/2.jpg"], "label": ["z", "z"], "sha256": ["0", "0"], "content": [b"", b""]}
     )
@@ -153,6 +157,7 @@ def test_identical_files_are_inferred_once_and_every_path_has_its_row(
     assert sorted(rows) == sorted(twice["path"].to_pylist())
     for path in few["path"].to_pylist():
         assert np.array_equal(rows[path], rows[f"again/{path}"])
+        assert np.array_equal(rows[path], rows[f"more/{path}"])
         assert np.abs(rows[path] - features[path]).max() < 1e-4
     assert staged.manifest.facts["measures"] == {"shortest": 1280, "longest": 1280}
 

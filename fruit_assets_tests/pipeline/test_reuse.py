@@ -52,12 +52,11 @@ def test_without_a_previous_version_everything_is_computed_and_identical_files_o
     plan = plan_reuse(_Rows(sample), None, None)
     assert (plan.compute_count, plan.reused_count, plan.unchanged, plan.previous) == (3, 0, False, None)
     assert plan.has_duplicates
-    members = {row["path"]: row["members"] for row in plan.to_compute().to_pylist()}
-    assert {path: [(row["path"], row["label"]) for row in rows] for path, rows in members.items()} == {
-        "a": [("a", "x"), ("b", "y")],
-        "c": [("c", "x")],
-        "d": [("d", "x")],
-    }
+    assert plan.to_compute().to_pylist() == [
+        {"path": "a", "copies": [{"path": "b", "label": "y"}]},
+        {"path": "c", "copies": None},
+        {"path": "d", "copies": None},
+    ]
 
 
 def test_every_one_of_identical_broken_files_is_rejected_by_name():

@@ -12,7 +12,7 @@ import pytest
 from moto.core import set_initial_no_auth_action_count
 
 from fruit_assets.errors import StorageError
-from fruit_assets.storage.stores import open_store
+from fruit_assets.storage.stores import _place_of, open_store
 
 
 def test_an_object_is_read_listed_and_deleted_by_the_key_it_was_put_under(place):
@@ -81,6 +81,22 @@ def test_a_store_travels_to_a_worker_with_its_place_and_without_credentials(buck
         assert file.read() == b"x"
 
 
+@pytest.mark.parametrize(
+    ("endpoint", "kept"),
+    [
+        ("https://s3.amazonaws.com", False),
+        ("https://s3.eu-west-1.amazonaws.com", False),
+        ("https://bucket.vpce-1a2b3c.s3.eu-west-1.vpce.amazonaws.com", True),
+        ("https://s3.dualstack.eu-west-1.amazonaws.com", True),
+        ("http://127.0.0.1:5000", True),
+    ],
+)
+def test_an_endpoint_that_is_not_the_region_s_own_goes_along(endpoint, kept, s3_environment, monkeypatch):
+    monkeypatch.delenv("AWS_ENDPOINT_URL")
+    client = boto3.client("s3", region_name="eu-west-1", endpoint_url=endpoint)
+    assert _place_of(client) == ("eu-west-1", endpoint if kept else None)
+
+
 def test_a_reader_never_sees_half_of_a_file_that_is_being_replaced(tmp_path):
     store = open_store(str(tmp_path))
     contents = [bytes([value]) * 300_000 for value in range(2)]
@@ -120,7 +136,7 @@ def test_a_folder_that_may_not_be_written_is_said_with_the_fix(tmp_path):
     code = f"""
 import os
 from fruit_assets.errors import StorageError
-from fruit_assets.storage.stores import open_store
+from fruit_assets.storage.stores import _place_of, open_store
 store = open_store({str(tmp_path)!r})
 if os.geteuid() == 0:
     os.setegid(65534)

@@ -76,6 +76,9 @@ def test_what_workers_copy_is_what_was_there(spark, tmp_path):
     assert told.num_rows == 6
     copy.publish(stage_written(writing, told_files(told), _SCHEMA))
     table = read_current(copy.store.uri)
+    assert [file.path.rpartition("/")[2][:12] for file in copy.current().manifest.files] == [
+        f"part-{number:06}-" for number in range(6)
+    ]
     assert _sorted(table) == _sorted(pa.Table.from_batches([_rows(103)]))
     assert copy.current().manifest.schema[3] == {"name": "features", "type": "array<float>"}
 
