@@ -85,18 +85,14 @@ class DriverJvm:
         return port, content[8 : 8 + length].decode("utf-8")
 
 
-def start_driver_jvm(
-    data: "ClassData", conf: Mapping[str, str], environ: Mapping[str, str] | None = None
-) -> DriverJvm | None:
+def start_driver_jvm(data: "ClassData", conf: Mapping[str, str]) -> DriverJvm | None:
     """Start the JVM of a session with these settings, or do nothing where that is the scripts' business.
 
     Args:
         data: where the command is kept, and the archive of classes.
         conf: all settings of the session.
-        environ: of this process.
     """
-    environ = os.environ if environ is None else environ
-    if _is_for_the_scripts(environ, conf) or (template := _read_template(data.launch)) is None:
+    if _is_for_the_scripts(conf) or (template := _read_template(data.launch)) is None:
         return None
     java_options = data.options()
     command = _filled(template["command"], conf["spark.driver.memory"], java_options)
@@ -105,7 +101,7 @@ def start_driver_jvm(
     folder = Path(tempfile.mkdtemp(prefix="fruit-assets-jvm-"))
     # Should nobody come for the gateway.
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    variables = {**environ, **template["environment"], "_PYSPARK_DRIVER_CONN_INFO_PATH": str(_told_in(folder))}
+    variables = {**os.environ, **template["environment"], "_PYSPARK_DRIVER_CONN_INFO_PATH": str(_told_in(folder))}
     try:
         process = subprocess.Popen(
             [*command, "pyspark-shell"], stdin=subprocess.PIPE, env=variables, preexec_fn=_ignore_interrupt
@@ -136,8 +132,8 @@ def keep_command(pid: int, java_options: str, memory: str, target: Path) -> None
     part.replace(target)
 
 
-def _is_for_the_scripts(environ: Mapping[str, str], conf: Mapping[str, str]) -> bool:
-    deciding = [name for name in environ if name.startswith(_DECIDING) and name not in _HARMLESS]
+def _is_for_the_scripts(conf: Mapping[str, str]) -> bool:
+    deciding = [name for name in os.environ if name.startswith(_DECIDING) and name not in _HARMLESS]
     return bool(deciding) or any(name in conf for name in _CLASS_PATHS)
 
 

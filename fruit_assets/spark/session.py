@@ -140,7 +140,8 @@ class _Start:
         os.environ["PYSPARK_PYTHON"] = os.environ["PYSPARK_DRIVER_PYTHON"] = sys.executable
         os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
         credentials, conf = _resolved(options)
-        conf = _worker_sockets() | conf
+        if not _jvm_runs():
+            conf = _worker_sockets() | conf
         jvm = start_driver_jvm(shared, conf) if shared is not None else None
         return _Start(conf, shared, jvm, credentials)
 

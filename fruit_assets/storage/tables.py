@@ -50,7 +50,6 @@ class Writing:
 def stage_frame(
     frame: "DataFrame",
     writing: Writing,
-    options: Mapping[str, str] | None = None,
     measures: "Mapping[str, Column] | None" = None,
 ) -> StagedVersion:
     """Write a lazy Spark frame as a staged version.
@@ -61,7 +60,6 @@ def stage_frame(
     Args:
         frame: what to write.
         writing: the asset's folder, run and attempt.
-        options: Parquet writer options, such as `parquet.block.size`.
         measures: aggregates over the rows as they are written, by name; found in the facts as `measures`.
 
     Raises:
@@ -76,7 +74,7 @@ def stage_frame(
     watched = frame.observe(seen, F.count(F.lit(1)).alias("rows"), *aggregates)
     # Append, because the folder exists already and is ours alone: nothing is ever deleted by a write.
     target = writing.folder.store.uri_of(writing.prefix)
-    watched.write.mode("append").options(**(options or {})).parquet(_spark_path(target))
+    watched.write.mode("append").parquet(_spark_path(target))
     files = _data_files(writing)
     if (listed := sum(file.rows for file in files)) != seen.get["rows"]:
         raise StorageError(

@@ -97,9 +97,10 @@ def test_a_damaged_archive_is_dropped_before_a_jvm_can_crash_on_it(cache, tmp_pa
     assert list((tmp_path / "class-data").glob("*.jsa")) == []
 
 
-def test_the_scripts_start_the_jvm_where_the_environment_speaks_to_them(cache, tmp_path):
+@pytest.mark.parametrize("variable", ["SPARK_CONF_DIR", "HADOOP_CONF_DIR"])
+def test_the_scripts_start_the_jvm_where_the_environment_speaks_to_them(cache, tmp_path, variable):
     (tmp_path / "spark-defaults.conf").write_text("spark.app.name mine\n")
-    answer, said = _session(cache, SPARK_CONF_DIR=str(tmp_path))
+    answer, said = _session(cache, **{variable: str(tmp_path)})
     assert answer == {"rows": 3, "archived": False, "direct": False}
     assert "WOULD MAKE" in said
     assert _archive(cache).is_file()
