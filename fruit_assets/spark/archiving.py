@@ -70,6 +70,7 @@ def _record(part: Path, missing: ClassData) -> None:
 
 def _publish(part: Path, missing: ClassData) -> None:
     with part.open("rb") as file:
+        # The name will vouch for what is on the disk.
         os.fsync(file.fileno())
     part.replace(missing.folder / archive_name(missing.key, part))
     others = sorted(missing.folder.glob("*.jsa"), key=lambda path: path.stat().st_mtime, reverse=True)

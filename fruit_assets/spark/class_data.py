@@ -31,7 +31,7 @@ class ClassData:
 
     Attributes:
         folder: of the archives.
-        key: names the JVM, the jars and the options; an archive's name goes on with the digest of its content.
+        key: names the JVM, the jars and the options; an archive's name goes on with its size and time.
         log: where the JVM says why it does not take the archive.
         java_options: the JVM's other options.
     """
@@ -96,9 +96,9 @@ class ClassData:
 
 
 def archive_name(key: str, file: Path) -> str:
-    """The name of an archive tells what it is for and what is in it."""
-    with file.open("rb") as content:
-        return f"{key}-{hashlib.file_digest(content, 'sha256').hexdigest()[:16]}.jsa"
+    """The name of an archive tells what it is for, and which file was whole: a digest of 170 MB takes too long."""
+    status = file.stat()
+    return f"{key}-{status.st_size}-{status.st_mtime_ns}.jsa"
 
 
 def class_data(java: Path, jars: Path, java_options: str, cache: Path) -> ClassData | None:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 from pydantic import Field, PrivateAttr
 
-from fruit_assets.spark.session import PIPELINE_CONF, EarlySession, LocalSparkOptions, S3Access
+from fruit_assets.spark.early_session import EarlySession
+from fruit_assets.spark.session import PIPELINE_CONF, LocalSparkOptions, S3Access
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession

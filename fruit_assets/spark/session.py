@@ -1,7 +1,7 @@
-"""The local Spark session: its settings, and starting it early.
+"""The local Spark session: its settings, and how it starts.
 
 Put here what a Spark on one machine needs. On a cluster `spark-submit` and the EMR configurations have
-decided all of this already; S3 access is prepared in `s3a_jars.py`.
+decided all of this already; S3 access is prepared in `s3a_jars.py`, when a session starts in `early_session.py`.
 """
 
 import atexit
@@ -9,14 +9,10 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Sequence
-from concurrent.futures import Future
-from contextlib import suppress
+from collections.abc import Callable
 from dataclasses import dataclass
-from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from threading import Event, Thread
 from typing import TYPE_CHECKING
 
 from fruit_assets.errors import FruitAssetsError, PermanentError
@@ -25,6 +21,7 @@ from fruit_assets.spark.driver_jvm import DriverJvm, start_driver_jvm
 from fruit_assets.spark.java import require_java
 
 if TYPE_CHECKING:
+    from pyspark import SparkContext
     from pyspark.sql import SparkSession
 
     from fruit_assets.spark.s3a_jars import S3Credentials
@@ -114,11 +111,11 @@ def start_local_session(options: LocalSparkOptions) -> "SparkSession":
     Raises:
         PermanentError: no Java, or Spark does not start; the message carries the reason.
     """
-    return _Start.of(options).finish()
+    return Start.of(options).finish()
 
 
 @dataclass(frozen=True)
-class _Start:
+class Start:
     """A session that is on its way: its JVM may be starting already, pyspark need not have been imported.
 
     Attributes:
@@ -134,7 +131,7 @@ class _Start:
     credentials: "S3Credentials | None"
 
     @staticmethod
-    def of(options: LocalSparkOptions) -> "_Start":
+    def of(options: LocalSparkOptions) -> "Start":
         shared = class_data_for(options)
         # Spark runs its Python workers with this interpreter, whatever `python3` is on the PATH.
         os.environ["PYSPARK_PYTHON"] = os.environ["PYSPARK_DRIVER_PYTHON"] = sys.executable
@@ -143,10 +140,11 @@ class _Start:
         if not _jvm_runs():
             conf = _worker_sockets() | conf
         jvm = start_driver_jvm(shared, conf) if shared is not None else None
-        return _Start(conf, shared, jvm, credentials)
+        return Start(conf, shared, jvm, credentials)
 
-    def finish(self) -> "SparkSession":
-        session = _create(self.conf, self.shared, self.jvm)
+    def finish(self, on_context: "Callable[[SparkContext], None] | None" = None) -> "SparkSession":
+        """The session; `on_context` is called as soon as jobs can be started, before there is a session."""
+        session = _create(self.conf, self.shared, self.jvm, on_context)
         if self.credentials is not None:
             from fruit_assets.spark.s3a_jars import hand_over_credentials
 
@@ -154,7 +152,12 @@ class _Start:
         return session
 
 
-def _create(conf: dict[str, str], shared: ClassData | None, jvm: DriverJvm | None = None) -> "SparkSession":
+def _create(
+    conf: dict[str, str],
+    shared: ClassData | None,
+    jvm: DriverJvm | None,
+    on_context: "Callable[[SparkContext], None] | None",
+) -> "SparkSession":
     """The session; should it fail with an archive of classes or a JVM of ours, then once more without."""
     from pyspark import SparkConf, SparkContext
     from pyspark.sql import SparkSession
@@ -165,11 +168,14 @@ def _create(conf: dict[str, str], shared: ClassData | None, jvm: DriverJvm | Non
         options = shared.options() if shared else conf["spark.driver.extraJavaOptions"]
     conf = {**conf, "spark.driver.extraJavaOptions": options}
     try:
-        if jvm is not None and (gateway := jvm.gateway()) is not None:
-            # The builder takes the context that it finds.
-            SparkContext(conf=SparkConf().setAll(list(conf.items())), gateway=gateway)
-        elif jvm is not None and shared is not None:
+        gateway = jvm.gateway() if jvm is not None else None
+        if gateway is None and jvm is not None and shared is not None:
             shared.launch.unlink(missing_ok=True)
+        if not _jvm_runs():
+            # The builder takes the context that it finds.
+            context = SparkContext(conf=SparkConf().setAll(list(conf.items())), gateway=gateway)
+            if on_context is not None:
+                on_context(context)
         builder = SparkSession.builder
         for name, value in conf.items():
             builder = builder.config(name, value)
@@ -180,7 +186,7 @@ def _create(conf: dict[str, str], shared: ClassData | None, jvm: DriverJvm | Non
     except Exception as error:
         if shared is not None and (jvm is not None or options != shared.java_options):
             shared.discard()
-            return _create({**conf, "spark.driver.extraJavaOptions": shared.java_options}, shared)
+            return _create({**conf, "spark.driver.extraJavaOptions": shared.java_options}, shared, None, on_context)
         raise PermanentError(
             f"Spark does not start on {conf['spark.master']}: {error}. Check the free memory against "
             "FRUIT_ASSETS_DRIVER_MEMORY and the messages of the JVM above."
@@ -221,61 +227,6 @@ def _resolved(options: LocalSparkOptions) -> "tuple[S3Credentials | None, dict[s
     credentials, s3 = resolve_credentials(), options.s3
     access = s3a_conf(s3.endpoint_url, s3.region, s3.sse, s3.kms_key_id, credentials)
     return credentials, {**s3a_jars_conf(options.cache), **access, **conf}
-
-
-class EarlySession:
-    """A session that starts in the background, so that other work can go on meanwhile.
-
-    Args:
-        options: how to run Spark.
-        imports: modules that this process will want later; whoever waits for the session imports them meanwhile.
-    """
-
-    def __init__(self, options: LocalSparkOptions, imports: Sequence[str] = ()) -> None:
-        self._imports = imports
-        self._future: Future[SparkSession] = Future()
-        self._pyspark_imported = Event()
-        Thread(target=self._start, args=(options,), name="spark-start", daemon=True).start()
-
-    def get(self) -> "SparkSession":
-        """The session; waits for it, and raises what starting it raised."""
-        # Two threads that import modules which import each other could wait for each other.
-        self._pyspark_imported.wait()
-        if not self._future.done():
-            for name in self._imports:
-                with suppress(ImportError):  # it fails again, and is explained, where it is used
-                    import_module(name)
-        return self._future.result()
-
-    def _start(self, options: LocalSparkOptions) -> None:
-        try:
-            try:
-                start = _Start.of(options)
-                import_module("pyspark.sql")
-            finally:
-                self._pyspark_imported.set()
-            session = start.finish()
-        # Whatever went wrong is raised again where the session is asked for.
-        except BaseException as error:
-            self._future.set_exception(error)
-        else:
-            self._future.set_result(session)
-            warm_workers(session)
-
-
-def warm_workers(session: "SparkSession") -> None:
-    """Have the Python workers started, and the JVM's side of them loaded, before there is work for them."""
-    from pyspark.errors import PySparkException
-
-    tasks = session.sparkContext.defaultParallelism
-    try:
-        session.range(tasks, numPartitions=tasks).mapInArrow(_unchanged, "id bigint").toArrow()
-    except PySparkException:  # the real job will fail too, and say why where people look
-        return
-
-
-def _unchanged(batches):  # type: ignore[no-untyped-def]  # runs in a worker, where only pyarrow types exist
-    yield from batches
 
 
 def _worker_sockets() -> dict[str, str]:

@@ -96,7 +96,8 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _session(given: argparse.Namespace) -> "SparkSession":
-    from fruit_assets.spark.session import LocalSparkOptions, start_local_session, warm_workers
+    from fruit_assets.spark.early_session import warm_workers
+    from fruit_assets.spark.session import LocalSparkOptions, start_local_session
 
     conf = {"spark.executor.memory": "1g"} if given.separate_executor else {}
     if given.optimising_jvm:

@@ -1,7 +1,6 @@
 """Tests of the archive of Spark's classes: used when it fits, gone when it does not, never in the way."""
 
 import fcntl
-import hashlib
 import json
 import os
 import shutil
@@ -14,7 +13,7 @@ import pytest
 from pyspark.find_spark_home import _find_spark_home
 
 from fruit_assets.spark.archiving import make_archive
-from fruit_assets.spark.class_data import ClassData, class_data
+from fruit_assets.spark.class_data import ClassData, archive_name, class_data
 from fruit_assets.spark.java import require_java
 from fruit_assets.spark.session import LocalSparkOptions, local_conf
 
@@ -145,8 +144,7 @@ def test_an_archive_of_other_jars_is_refused_in_silence_and_made_again(tmp_path)
     found = class_data(require_java(), _JARS, java_options, tmp_path)
     assert found is not None
     found.folder.mkdir()
-    name = f"{found.key}-{hashlib.sha256(foreign.read_bytes()).hexdigest()[:16]}.jsa"
-    foreign.rename(found.folder / name)
+    foreign.rename(found.folder / archive_name(found.key, foreign))
     answer, said = _session(tmp_path)
     assert answer == {"rows": 3, "archived": True, "direct": False}
     assert "shared archive" not in said

@@ -6,16 +6,12 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from types import SimpleNamespace
 
-import pytest
-
-from fruit_assets.errors import PermanentError
 from fruit_assets.spark import session as session_module
 from fruit_assets.spark import worker_daemon
 from fruit_assets.spark.progress import reported_progress
 from fruit_assets.spark.resource import LocalSpark
-from fruit_assets.spark.session import EarlySession, LocalSparkOptions, local_conf
+from fruit_assets.spark.session import LocalSparkOptions, local_conf
 
 
 def test_settings_of_the_caller_win_and_memory_is_named_or_chosen(tmp_path):
@@ -83,29 +79,6 @@ def test_jvm_and_workers_talk_over_sockets_in_a_folder_that_is_short_enough(monk
     assert Path(conf["spark.python.unix.domain.socket.dir"]).stat().st_mode & 0o777 == 0o700
     monkeypatch.setattr(tempfile, "gettempdir", lambda: "/long" * 20)
     assert session_module._worker_sockets() == {}
-
-
-def test_whoever_waits_for_a_session_imports_meanwhile_and_a_missing_module_is_no_matter(spark, tmp_path, monkeypatch):
-    imported: list[str] = []
-
-    def importing(name):
-        imported.append(name)
-        if name == "no_such_module":
-            raise ModuleNotFoundError(name)
-
-    monkeypatch.setattr(session_module, "import_module", importing)
-    start = SimpleNamespace(finish=lambda: time.sleep(1) or spark)
-    monkeypatch.setattr(session_module._Start, "of", lambda options: start)
-    early = EarlySession(LocalSparkOptions(tmp_path), ["no_such_module", "wanted_later"])
-    assert early.get() is early.get() is spark
-    assert imported == ["pyspark.sql", "no_such_module", "wanted_later"]
-
-
-def test_a_session_that_cannot_start_says_why_where_it_is_asked_for(tmp_path):
-    early = EarlySession(LocalSparkOptions(tmp_path, java_home=str(tmp_path / "no jdk")))
-    for _ in range(2):
-        with pytest.raises(PermanentError, match=r"JAVA_HOME is .*no jdk"):
-            early.get()
 
 
 def test_a_resource_gives_one_session_and_its_parallelism(spark, tmp_path):
