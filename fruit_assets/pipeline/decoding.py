@@ -8,6 +8,8 @@ import io
 import warnings
 from typing import TYPE_CHECKING
 
+from fruit_assets.pipeline.resizing import resize
+
 if TYPE_CHECKING:
     import numpy as np
     from PIL import Image
@@ -23,8 +25,8 @@ class UnreadableImage(Exception):
     """These bytes are no image we can use; the message is the reason shown to people."""
 
 
-def decode(content: bytes | None, size: int) -> "np.ndarray":
-    """Decode an image as the reference does: RGB, then PIL's bicubic resize.
+def decode(content: bytes | None, size: int, into: "np.ndarray | None" = None) -> "np.ndarray":
+    """Decode an image as the reference does: RGB, then PIL's bicubic resize (see `resizing.py`).
 
     Greyscale, palette, CMYK and RGBA images become RGB as in `keras.utils.load_img`; 16-bit grey is
     scaled to 8 bits; of an animation the first frame counts. EXIF orientation is not applied, because
@@ -33,6 +35,7 @@ def decode(content: bytes | None, size: int) -> "np.ndarray":
     Args:
         content: bytes of the file; None when it could not be read.
         size: height and width of the result in pixels.
+        into: uint8 array (size, size, 3) to write to; a new one when None.
 
     Returns:
         uint8 array of shape (size, size, 3).
@@ -40,7 +43,6 @@ def decode(content: bytes | None, size: int) -> "np.ndarray":
     Raises:
         UnreadableImage: with a reason that names what is wrong with the file.
     """
-    import numpy as np
     from PIL import Image, UnidentifiedImageError
 
     if content is None:
@@ -52,7 +54,7 @@ def decode(content: bytes | None, size: int) -> "np.ndarray":
             # PIL only warns up to twice its limit; we refuse by the number of pixels below.
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             image = _plain_jpeg(content) or _any_image(content)
-            pixels = image.resize((size, size), Image.Resampling.BICUBIC)
+            return resize(image, size, into)
     except UnidentifiedImageError as error:
         raise UnreadableImage("not an image") from error
     except Image.DecompressionBombError as error:
@@ -64,7 +66,6 @@ def decode(content: bytes | None, size: int) -> "np.ndarray":
     # PIL's plugins raise whatever their parsers run into; any of it means that this one file is broken.
     except Exception as error:
         raise UnreadableImage(f"damaged image: {str(error) or type(error).__name__}"[:200]) from error
-    return np.asarray(pixels)
 
 
 def _plain_jpeg(content: bytes) -> "Image.Image | None":

@@ -101,7 +101,7 @@ def decode_all(contents: "pa.Array", input_size: int) -> "tuple[np.ndarray, list
     count = 0
     for content in contents:
         try:
-            pixels[count] = decode(content.as_py(), input_size)
+            decode(content.as_py(), input_size, into=pixels[count])
         except UnreadableImage as error:
             reasons.append(str(error))
         else:
