@@ -111,7 +111,7 @@ def _figures(outcome: FeaturesOutcome, phases: Phases) -> dict[str, Any]:
     figures: dict[str, Any] = {
         "computed": outcome.computed,
         "reused": outcome.plan.reused_count,
-        "identical_files": len(outcome.plan.computed_paths) - outcome.plan.compute_count,
+        "identical_files": outcome.plan.new_count - outcome.plan.compute_count,
         "images_per_second": round(outcome.computed / seconds, 1) if outcome.computed else 0.0,
     }
     return figures | {f"worker_seconds/{name}": round(value, 3) for name, value in outcome.worker_seconds.items()}

@@ -109,7 +109,7 @@ def image_features(
             if plan.unchanged:
                 outcome = _same_as_before(storage, plan, writings)
             else:
-                with reported_progress(spark.session(), context.log.info, FEATURES_NAME):
+                with reported_progress(spark.context(), context.log.info, FEATURES_NAME):
                     outcome = _featurized(spark, sampled_images, plan, extractor, options, writings)
         features = outcome.features.with_facts(
             **{RUN_CONFIG: config.model_dump(mode="json")}, **precision_of_run.facts(precision)
@@ -151,7 +151,7 @@ def _featurized(
     options: FeaturizationOptions,
     writings: tuple[Writing, Writing],
 ) -> FeaturesOutcome:
-    features, figures = featurize(spark.session(), sample, plan, extractor, options, writings[0])
+    features, figures = featurize(spark.context(), sample, plan, extractor, options, writings[0])
     rejected = stage_table(figures.rejected, writings[1])
     seconds = {"decoding": figures.decode_seconds, "inference": figures.inference_seconds}
     arithmetics = tuple(sorted({*figures.arithmetics, *_arithmetics_of(plan)}))

@@ -68,8 +68,8 @@ def pca_model(
             context.log.info("Neither the features nor the config have changed: the previous model is published again.")
             model, staged = PcaModel.of(before), stage_again(before, writing)
         else:
-            with phases("moments"), reported_progress(spark.session(), context.log.info, MODEL_NAME):
-                moments = compute_moments(image_features, spark.session())
+            with phases("moments"), reported_progress(spark.context(), context.log.info, MODEL_NAME):
+                moments = compute_moments(image_features, spark.context())
             with phases("eigenvectors"):
                 wanted = None if config.variance is not None else config.n_components
                 model = fit(moments, wanted, config.variance, standardize=config.standardize)
@@ -131,8 +131,8 @@ def pca_components(
             context.log.info("Neither the features nor the model have changed: the components are published again.")
             staged = stage_again(before, writing)
         else:
-            with phases("projecting"), reported_progress(spark.session(), context.log.info, COMPONENTS_NAME):
-                staged = project(image_features, spark.session(), model, writing)
+            with phases("projecting"), reported_progress(spark.context(), context.log.info, COMPONENTS_NAME):
+                staged = project(image_features, spark.context(), model, writing)
         staged = staged.with_facts(
             data_version=version,
             n_components=model.n_components,

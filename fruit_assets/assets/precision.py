@@ -58,7 +58,7 @@ def measuring(
     """How to compare a precision with f32; asking for one starts Spark."""
 
     def measure(precision: str) -> GuardFigures:
-        return compare(spark.session(), sample, extractor, replace(options, precision=precision))
+        return compare(spark.context(), sample, extractor, replace(options, precision=precision))
 
     return measure
 
@@ -91,7 +91,7 @@ def settled(
 
 def guard_before(plan: ReusePlan) -> GuardFigures | None:
     """The figures of the version that most of the images are taken over from; None when they say too little."""
-    if plan.previous is None or len(plan.computed_paths) > _MOST_NEW * plan.sample_keys.num_rows:
+    if plan.previous is None or plan.new_count > _MOST_NEW * plan.sample_keys.num_rows:
         return None
     told = plan.previous.manifest.facts.get(_GUARD)
     return GuardFigures.from_json(told) if told else None

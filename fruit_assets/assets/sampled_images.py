@@ -27,7 +27,7 @@ from fruit_assets.storage.versions import StagedVersion
 
 if TYPE_CHECKING:
     import pyarrow as pa
-    from pyspark.sql import SparkSession
+    from pyspark import SparkContext
 
     from fruit_assets.pipeline.image_listing import ImageListing
 
@@ -87,9 +87,9 @@ def sampled_images(
             shown = _pictures(listing, chosen, counts)
         if before is None:
             with phases("spark_start"):
-                session = spark.session()
-            with phases("reading_and_writing"), reported_progress(session, context.log.info, NAME):
-                staged = _read(session, listing, chosen, writing).with_facts(root=listing.root, listed=listed)
+                workers = spark.context()
+            with phases("reading_and_writing"), reported_progress(workers, context.log.info, NAME):
+                staged = _read(workers, listing, chosen, writing).with_facts(root=listing.root, listed=listed)
         else:
             context.log.info("No image of the sample has changed since the previous version: it is published again.")
             staged = stage_again(before, writing)
@@ -117,9 +117,9 @@ def sampled_images(
         )
 
 
-def _read(session: "SparkSession", listing: "ImageListing", chosen: "pa.Table", writing: Writing) -> StagedVersion:
+def _read(workers: "SparkContext", listing: "ImageListing", chosen: "pa.Table", writing: Writing) -> StagedVersion:
     """Fetch and stage the chosen images; the facts name their content."""
-    staged = fetch_sample(session, listing, chosen, writing, session.sparkContext.defaultParallelism)
+    staged = fetch_sample(workers, listing, chosen, writing)
     keys = staged.opened.read_table(["path", "label", "sha256"])
     rows = sorted(zip(*(keys[name].to_pylist() for name in ("path", "label", "sha256")), strict=True))
     digest = hashlib.sha256(repr(rows).encode("utf-8", "surrogateescape")).hexdigest()[:32]

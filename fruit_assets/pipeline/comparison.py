@@ -3,8 +3,9 @@
 Put here the job and the figures that follow from its rows. What they are held against belongs in `guard.py`.
 """
 
+import math
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from fruit_assets.pipeline.engines import LoadedEngine, fastest_batch_size, load_engine
@@ -19,23 +20,20 @@ from fruit_assets.pipeline.image_batches import (
 )
 from fruit_assets.pipeline.moments import feature_matrix
 from fruit_assets.pipeline.processor import runs_natively
+from fruit_assets.storage.arrow_streams import stream_of, table_of
 from fruit_assets.storage.tables import read_spread
-from fruit_assets.storage.worker_reading import ArrowFunction
+from fruit_assets.storage.worker_tasks import gathered, run_tasks
 
 if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
-    from pyspark.sql import SparkSession
+    from pyspark import SparkContext
 
     from fruit_assets.storage.versions import Version
 
 MOST_IMAGES, _LEAST_IMAGES = 256, 64
 _SHARE = 8
 _CHUNK = 16  # images between two looks at the clock
-_COMPARISON = (
-    "label string, reference array<float>, features array<float>, reference_us bigint, features_us bigint, "
-    "arithmetic string, flags string"
-)
 
 
 def images_to_compare(sampled: int) -> int:
@@ -44,12 +42,12 @@ def images_to_compare(sampled: int) -> int:
 
 
 def compare(
-    session: "SparkSession", sample: "Version", extractor: ExtractorFiles, options: FeaturizationOptions
+    context: "SparkContext", sample: "Version", extractor: ExtractorFiles, options: FeaturizationOptions
 ) -> GuardFigures:
     """Compute some of the sampled images at `options.precision` and at f32, on the workers, and compare.
 
     Args:
-        session: the Spark session.
+        context: the Spark context.
         sample: the published sample.
         extractor: the published extractor.
         options: what to compare with f32.
@@ -57,14 +55,14 @@ def compare(
     count = images_to_compare(sample.manifest.row_count)
     # Neighbours in the sample share a label: an image alone has nobody to be recognised by.
     images = read_spread(sample, count, ["label", "content"], run=4)
-    tasks = session.sparkContext.defaultParallelism
-    frame = session.createDataFrame(images).repartition(min(tasks, max(1, images.num_rows // _CHUNK)))
-    compared = frame.mapInArrow(_comparer(extractor, options), _COMPARISON).toArrow()
-    return figures_of(options.precision, compared)
+    tasks = min(int(context.defaultParallelism), max(1, images.num_rows // _CHUNK))
+    size = max(1, math.ceil(images.num_rows / tasks))
+    parts = [stream_of(images.slice(start, size)) for start in range(0, images.num_rows, size)]
+    return figures_of(options.precision, gathered(run_tasks(context, parts, _comparer(extractor, options))))
 
 
 def figures_of(precision: str, compared: "pa.Table") -> GuardFigures:
-    """The figures that follow from rows of both features; see `_COMPARISON`."""
+    """The figures that follow from rows of both features, as `_compared` makes them."""
     import numpy as np
 
     if not compared.num_rows:
@@ -109,18 +107,20 @@ def _nearest(unit: "np.ndarray") -> "np.ndarray":
     return nearest
 
 
-def _comparer(extractor: ExtractorFiles, options: FeaturizationOptions) -> ArrowFunction:
-    def compare_partition(batches: Iterable["pa.RecordBatch"]) -> Iterator["pa.RecordBatch"]:
+def _comparer(
+    extractor: ExtractorFiles, options: FeaturizationOptions
+) -> Callable[[bytes], Iterator["pa.RecordBatch"]]:
+    def compare_images(images: bytes) -> Iterator["pa.RecordBatch"]:
         size = extractor.description.input_size
         folder = worker_folder(extractor, options.cache)
         # The reference is not kept: the worker goes on with the other one alone.
         batch_size = options.batch_size or fastest_batch_size("openvino", "f32")
         engines = load_engine(folder, size, "openvino", "f32", batch_size), worker_engine(extractor, options)
-        for batch in batches:
+        for batch in table_of([images]).to_batches():
             for start in range(0, batch.num_rows, _CHUNK):
                 yield _compared(batch.slice(start, _CHUNK), engines, size)
 
-    return compare_partition
+    return compare_images
 
 
 def _compared(batch: "pa.RecordBatch", engines: tuple[LoadedEngine, LoadedEngine], size: int) -> "pa.RecordBatch":

@@ -12,16 +12,17 @@ from itertools import chain
 from typing import TYPE_CHECKING
 
 from fruit_assets.errors import InputError
-from fruit_assets.storage.worker_reading import Reading, map_in_workers, task_count
+from fruit_assets.storage.arrow_streams import stream_of, table_of
+from fruit_assets.storage.worker_reading import Reading, map_in_workers
+from fruit_assets.storage.worker_tasks import gathered
 
 if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
-    from pyspark.sql import DataFrame, SparkSession
+    from pyspark import RDD, SparkContext
 
     from fruit_assets.storage.versions import Version
 
-_MOMENTS_SCHEMA = "count bigint, mean binary, triangle binary"
 # How many moments one task merges, and how many at most reach the driver (53 MB).
 _FAN_IN = 8
 # A scatter matrix costs the same for 10 rows as for 1,000, and every task sends one. 2,048 rows are 10 MB.
@@ -77,18 +78,16 @@ class Moments:
             yield Moments(count.as_py(), means, _symmetric(np.frombuffer(triangle.as_buffer(), np.float64), len(means)))
 
 
-def compute_moments(features: "Version", session: "SparkSession") -> Moments:
+def compute_moments(features: "Version", context: "SparkContext") -> Moments:
     """Moments of a version with a column `features: array<float>`, in one pass with a tree reduction.
 
     Raises:
         InputError: there are no rows.
     """
-    partials = map_in_workers(features, session, _READING, _partial_moments, _MOMENTS_SCHEMA)
-    tasks = task_count(features, session, _READING)
-    while tasks > _FAN_IN:
-        tasks = math.ceil(tasks / _FAN_IN)
-        partials = _merged_to(partials, tasks)
-    merged = _merge_all(Moments.of_rows(partials.toArrow()))
+    partials = map_in_workers(features, context, _READING, _partial_moments)
+    while (tasks := partials.getNumPartitions()) > _FAN_IN:
+        partials = _merged_to(partials, math.ceil(tasks / _FAN_IN))
+    merged = _merge_all(Moments.of_rows(gathered(partials)))
     if merged is None:
         raise InputError("There are no features to compute components of: every sampled image was rejected.")
     return merged
@@ -111,19 +110,20 @@ def _partial_moments(batches: Iterable["pa.RecordBatch"]) -> Iterator["pa.Record
         yield moments.to_batch()
 
 
-def _merged_to(partials: "DataFrame", tasks: int) -> "DataFrame":
-    """One level of the tree: the moments of all partitions, merged by fewer tasks."""
-    from pyspark.sql import functions as F
+def _merged_to(partials: "RDD[bytes]", tasks: int) -> "RDD[bytes]":
+    """One level of the tree: the moments of all tasks, merged by fewer tasks."""
 
-    # By number rather than by hash or at random, so that every task gets as many as any other.
-    numbered = partials.withColumn("partition", F.spark_partition_id()).repartitionById(tasks, "partition")
-    return numbered.drop("partition").mapInArrow(_merged_moments, _MOMENTS_SCHEMA)
+    def numbered(task: int, streams: Iterable[bytes]) -> Iterator[tuple[int, bytes]]:
+        # By number rather than by hash or at random, so that every task gets as many as any other.
+        return ((task % tasks, stream) for stream in streams)
+
+    return partials.mapPartitionsWithIndex(numbered).partitionBy(tasks, int).values().mapPartitions(_merged_moments)
 
 
-def _merged_moments(batches: Iterable["pa.RecordBatch"]) -> Iterator["pa.RecordBatch"]:
-    moments = _merge_all(chain.from_iterable(map(Moments.of_rows, batches)))
+def _merged_moments(streams: Iterable[bytes]) -> Iterator[bytes]:
+    moments = _merge_all(chain.from_iterable(Moments.of_rows(table_of([stream])) for stream in streams))
     if moments is not None:
-        yield moments.to_batch()
+        yield stream_of(moments.to_batch())
 
 
 def _merge_all(parts: Iterable[Moments]) -> Moments | None:

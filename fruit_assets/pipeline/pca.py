@@ -12,18 +12,18 @@ from fruit_assets.pipeline.moments import Moments, feature_matrix
 from fruit_assets.storage.artifacts import array_bytes, read_array
 from fruit_assets.storage.tables import Writing
 from fruit_assets.storage.versions import StagedVersion
-from fruit_assets.storage.worker_reading import ArrowFunction, Reading, map_in_workers
-from fruit_assets.storage.worker_writing import FILES_COLUMN, RowWriter, Target, files_schema, stage_written, told_files
+from fruit_assets.storage.worker_reading import Reading, map_in_workers
+from fruit_assets.storage.worker_tasks import ArrowFunction, gathered
+from fruit_assets.storage.worker_writing import RowWriter, Target, files_schema, stage_written, told_files
 
 if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
-    from pyspark.sql import SparkSession
+    from pyspark import SparkContext
 
     from fruit_assets.storage.versions import Version
 
 COMPONENTS_SCHEMA = "path string, label string, pca_features array<float>"
-_TOLD = f"{FILES_COLUMN}, width bigint, broken bigint"
 _READING = Reading(["path", "label", "features"], rows_per_task=8192, rows_per_batch=2048)
 _SCORES_PER_GROUP = 65536
 _ARRAYS = ("mean", "scale", "components", "explained_variance")
@@ -119,14 +119,14 @@ def fit(moments: Moments, n_components: int | None, variance: float | None, *, s
     return PcaModel(moments.mean, scale, np.ascontiguousarray(components), explained, rows)
 
 
-def project(features: "Version", session: "SparkSession", model: PcaModel, writing: Writing) -> StagedVersion:
+def project(features: "Version", context: "SparkContext", model: PcaModel, writing: Writing) -> StagedVersion:
     """Project the rows of a version `path, label, features, ...`; the workers stage `path, label, pca_features`.
 
     The fact `measures` tells the `shortest` and `longest` row, and how many are `broken` (NaN or infinite).
     """
     target = Target.of(writing, _SCORES_PER_GROUP)
-    projector = _projector(session.sparkContext.broadcast(model), target)
-    told = map_in_workers(features, session, _READING, projector, _TOLD).toArrow()
+    projector = _projector(context.broadcast(model), target)
+    told = gathered(map_in_workers(features, context, _READING, projector))
     widths = [width for width in told["width"].to_pylist() if width is not None]
     measures = {
         "shortest": min(widths, default=None),

@@ -8,7 +8,7 @@ import hashlib
 import math
 import os
 import stat
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import chain
@@ -16,14 +16,16 @@ from typing import TYPE_CHECKING
 
 from fruit_assets.errors import InputError
 from fruit_assets.pipeline.image_listing import ImageListing
+from fruit_assets.storage.arrow_streams import stream_of
 from fruit_assets.storage.tables import Writing
 from fruit_assets.storage.versions import StagedVersion
-from fruit_assets.storage.worker_reading import ROW_GROUP_ROWS, ArrowFunction
-from fruit_assets.storage.worker_writing import FILES_COLUMN, RowWriter, Target, files_schema, stage_written, told_files
+from fruit_assets.storage.worker_reading import ROW_GROUP_ROWS
+from fruit_assets.storage.worker_tasks import gathered, run_tasks
+from fruit_assets.storage.worker_writing import RowWriter, Target, files_schema, stage_written, told_files
 
 if TYPE_CHECKING:
     import pyarrow as pa
-    from pyspark.sql import DataFrame, SparkSession
+    from pyspark import SparkContext
 
 SAMPLE_SCHEMA = "path string, label string, sha256 string, content binary"
 # Rows of one Parquet row group: what a featurization task has at least.
@@ -81,48 +83,32 @@ def _rank(seed: int, path: str) -> bytes:
     return hashlib.blake2b(path.encode("utf-8", "surrogateescape"), digest_size=16, key=str(seed).encode()).digest()
 
 
-def fetch_sample(
-    session: "SparkSession", listing: ImageListing, chosen: "pa.Table", writing: Writing, parallelism: int
-) -> StagedVersion:
+def fetch_sample(context: "SparkContext", listing: ImageListing, chosen: "pa.Table", writing: Writing) -> StagedVersion:
     """Fetch the bytes of the chosen images and stage them: `path, label, sha256, content`.
 
     The workers do it, many images at a time. An image that has vanished since the listing, or that may not be
     read, is a row with null `content` and `sha256`: it is rejected later, by name.
 
     Args:
-        session: the Spark session.
+        context: the Spark context.
         listing: the collection, for its root.
         chosen: the rows to fetch, sorted by path.
         writing: the asset's folder, run and attempt.
-        parallelism: tasks that can run at the same time.
     """
+    parallelism = int(context.defaultParallelism)
     target = Target.of(writing, row_group_rows(chosen, parallelism))
     # As many tasks as all cores can share evenly, each with neighbours: whoever looks at a few images wants
     # some of one label.
     tasks = parallelism * math.ceil(chosen.num_rows / (_IMAGES_PER_FETCH_TASK * parallelism))
-    told = _portions(session, chosen.select(["path", "label"]), tasks)
-    told = told.mapInArrow(_fetcher(listing.root, target), FILES_COLUMN).toArrow()
+    portions = _portions(chosen.select(["path", "label"]), tasks)
+    told = gathered(run_tasks(context, portions, _fetcher(listing.root, target)))
     return stage_written(writing, told_files(told), SAMPLE_SCHEMA, {ROW_GROUP_ROWS: target.row_group_rows})
 
 
-def _portions(session: "SparkSession", keys: "pa.Table", tasks: int) -> "DataFrame":
-    """The keys in `tasks` partitions of one row each, which holds them as an Arrow stream."""
-    import pyarrow as pa
-
-    size = math.ceil(keys.num_rows / tasks)
-    portions = [_stream_of(keys.slice(start, size)) for start in range(0, keys.num_rows, size)]
-    rows = pa.table({"number": pa.array(range(len(portions)), pa.int32()), "keys": pa.array(portions, pa.binary())})
-    return session.createDataFrame(rows).repartitionById(len(portions), "number")
-
-
-def _stream_of(keys: "pa.Table") -> bytes:
-    import pyarrow as pa
-
-    sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, keys.schema) as stream:
-        stream.write_table(keys)
-    stream_bytes: bytes = sink.getvalue().to_pybytes()
-    return stream_bytes
+def _portions(keys: "pa.Table", tasks: int) -> list[bytes]:
+    """The keys in `tasks` streams."""
+    size = max(1, math.ceil(keys.num_rows / tasks))
+    return [stream_of(keys.slice(start, size)) for start in range(0, keys.num_rows, size)]
 
 
 def row_group_rows(chosen: "pa.Table", parallelism: int) -> int:
@@ -143,8 +129,8 @@ def require_enough(chosen: "pa.Table") -> None:
         )
 
 
-def _fetcher(root: str, target: Target) -> ArrowFunction:
-    def fetch(portions: Iterable["pa.RecordBatch"]) -> Iterator["pa.RecordBatch"]:
+def _fetcher(root: str, target: Target) -> Callable[[bytes], Iterator["pa.RecordBatch"]]:
+    def fetch(portion: bytes) -> Iterator["pa.RecordBatch"]:
         import pyarrow as pa
 
         writer = RowWriter(target)
@@ -155,7 +141,7 @@ def _fetcher(root: str, target: Target) -> ArrowFunction:
             return [(content, None if content is None else hashlib.sha256(content).hexdigest()) for content in contents]
 
         with ThreadPoolExecutor(_READERS_PER_WORKER) as pool:
-            for keys in _slices(portions, _IMAGES_IN_FLIGHT):
+            for keys in _slices(portion, _IMAGES_IN_FLIGHT):
                 paths = keys.column("path").to_pylist()
                 some = [paths[start : start + _IMAGES_PER_CALL] for start in range(0, len(paths), _IMAGES_PER_CALL)]
                 found = list(chain.from_iterable(pool.map(read_some, some)))
@@ -171,14 +157,12 @@ def _fetcher(root: str, target: Target) -> ArrowFunction:
     return fetch
 
 
-def _slices(portions: Iterable["pa.RecordBatch"], rows: int) -> Iterator["pa.RecordBatch"]:
+def _slices(portion: bytes, rows: int) -> Iterator["pa.RecordBatch"]:
     import pyarrow as pa
 
-    for portion in portions:
-        for stream in portion.column("keys"):
-            for batch in pa.ipc.open_stream(stream.as_buffer()):
-                for start in range(0, batch.num_rows, rows):
-                    yield batch.slice(start, rows)
+    for batch in pa.ipc.open_stream(portion):
+        for start in range(0, batch.num_rows, rows):
+            yield batch.slice(start, rows)
 
 
 def _file_reader(root: str) -> Callable[[str], bytes | None]:

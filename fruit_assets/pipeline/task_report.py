@@ -8,17 +8,10 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from fruit_assets.pipeline.reuse import ReusePlan
-from fruit_assets.storage.worker_writing import FILES_COLUMN, files_schema
+from fruit_assets.storage.worker_writing import files_schema
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-_REJECTED = "struct<path:string,label:string,sha256:string,reason:string>"
-# One row per task, in Spark's DDL.
-TASK_REPORT = (
-    f"{FILES_COLUMN}, inputs bigint, broken bigint, decode_us bigint, inference_us bigint, widths array<bigint>, "
-    f"rejected array<{_REJECTED}>, arithmetics array<string>"
-)
 
 
 @dataclass(frozen=True)
@@ -62,11 +55,11 @@ class TaskReport:
         if done["reason"].null_count < done.num_rows:
             reasons = done.select(["path", "label", "sha256", "reason"])
             self._rejected += reasons.filter(done["reason"].is_valid()).to_pylist()
-        self._widths.update(pc.list_value_length(done["features"]).drop_null().unique().to_pylist())
+        self._widths.update(widths_of(done["features"]))
         self._arithmetics.update(done["arithmetic"].unique().to_pylist())
 
     def batch(self, files: list[dict[str, Any]]) -> "pa.RecordBatch":
-        """The row of `TASK_REPORT`, with the files that the task wrote."""
+        """The one row that a task tells, with the files that it wrote."""
         import pyarrow as pa
 
         numbers = [pa.field(name, pa.int64()) for name in self._sums]
@@ -81,6 +74,14 @@ class TaskReport:
             "arithmetics": [sorted(self._arithmetics)],
         }
         return pa.RecordBatch.from_pydict(told, schema)
+
+
+def widths_of(features: "pa.Array") -> list[int]:
+    """How many features the rows have; one number, unless something is wrong."""
+    import pyarrow.compute as pc
+
+    widths: list[int] = pc.list_value_length(features).drop_null().unique().to_pylist()
+    return widths
 
 
 def _rejected_schema() -> "pa.Schema":

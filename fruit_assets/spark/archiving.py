@@ -15,7 +15,7 @@ from pathlib import Path
 from fruit_assets.spark.class_data import ClassData, archive_name
 from fruit_assets.spark.driver_jvm import keep_command
 from fruit_assets.spark.rehearsal import rehearse
-from fruit_assets.spark.session import LocalSparkOptions, start_local_session
+from fruit_assets.spark.session import LocalSparkOptions, start_local_context
 
 _KEPT = 3
 _MEMORY = "1g"
@@ -57,12 +57,12 @@ def _record(part: Path, missing: ClassData) -> None:
     recording = f"{missing.java_options} -XX:ArchiveClassesAtExit={part} -Xlog:disable"
     with tempfile.TemporaryDirectory(prefix="class-data-") as folder:
         conf = {"spark.driver.extraJavaOptions": recording}
-        session = start_local_session(LocalSparkOptions(Path(folder), "local[2]", driver_memory=_MEMORY, conf=conf))
+        context = start_local_context(LocalSparkOptions(Path(folder), "local[2]", driver_memory=_MEMORY, conf=conf))
         gateway = SparkContext._gateway
-        assert gateway is not None  # noqa: S101  a session is there
+        assert gateway is not None  # noqa: S101  Spark is there
         keep_command(gateway.proc.pid, recording, _MEMORY, missing.launch)
-        rehearse(session, Path(folder))
-        session.stop()
+        rehearse(context, Path(folder))
+        context.stop()
         # The JVM ends when its standard input does, and writes the archive then.
         gateway.proc.stdin.close()
         gateway.proc.wait()

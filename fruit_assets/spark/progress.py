@@ -10,20 +10,20 @@ from threading import Event, Thread
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
+    from pyspark import SparkContext
 
 
 @contextmanager
 def reported_progress(
-    session: "SparkSession", report: Callable[[str], None], what: str, every_seconds: float = 15.0
+    context: "SparkContext", report: Callable[[str], None], what: str, every_seconds: float = 15.0
 ) -> Iterator[None]:
-    """Report the tasks done of whatever this session runs in the block, at most every `every_seconds`.
+    """Report the tasks done of whatever this context runs in the block, at most every `every_seconds`.
 
     Jobs shorter than that report nothing.
     """
     done = Event()
     watcher = Thread(
-        target=_watch, args=(session, report, what, every_seconds, done), name="spark-progress", daemon=True
+        target=_watch, args=(context, report, what, every_seconds, done), name="spark-progress", daemon=True
     )
     watcher.start()
     try:
@@ -33,18 +33,18 @@ def reported_progress(
 
 
 def _watch(
-    session: "SparkSession", report: Callable[[str], None], what: str, every_seconds: float, done: Event
+    context: "SparkContext", report: Callable[[str], None], what: str, every_seconds: float, done: Event
 ) -> None:
     started = time.monotonic()
     while not done.wait(every_seconds):
-        finished, total = _tasks(session)
+        finished, total = _tasks(context)
         if total:
             share = 100 * finished // total
             report(f"{what}: {finished} of {total} tasks done ({share} %) after {time.monotonic() - started:.0f} s.")
 
 
-def _tasks(session: "SparkSession") -> tuple[int, int]:
-    tracker = session.sparkContext.statusTracker()
+def _tasks(context: "SparkContext") -> tuple[int, int]:
+    tracker = context.statusTracker()
     stages = [tracker.getStageInfo(stage) for stage in tracker.getActiveStageIds()]
     known = [stage for stage in stages if stage is not None]
     return sum(stage.numCompletedTasks for stage in known), sum(stage.numTasks for stage in known)

@@ -1,6 +1,6 @@
-"""The `spark` resource of the assets: a session, only when one is asked for.
+"""The `spark` resource of the assets: Spark, only when it is asked for.
 
-Put here how Dagster gets its Spark in each deployment. Settings of the session belong in `session.py`.
+Put here how Dagster gets its Spark in each deployment. Its settings belong in `session.py`.
 """
 
 from abc import abstractmethod
@@ -10,27 +10,35 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 from pydantic import Field, PrivateAttr
 
-from fruit_assets.spark.early_session import EarlySession
+from fruit_assets.spark.early_start import EarlyStart
 from fruit_assets.spark.session import PIPELINE_CONF, LocalSparkOptions, S3Access
 
 if TYPE_CHECKING:
+    from pyspark import SparkContext
     from pyspark.sql import SparkSession
 
 
 class SparkResource(dg.ConfigurableResource[Any]):
-    """A Spark session. Loading the code location or planning a run starts none."""
+    """A running Spark. Loading the code location or planning a run starts none."""
 
     @abstractmethod
+    def context(self) -> "SparkContext":
+        """The context, which runs tasks; the first call may take seconds."""
+
     def session(self) -> "SparkSession":
-        """The session; the first call may take seconds."""
+        """A session on it, for frames and SQL; none of our own assets needs one."""
+        from pyspark.sql import SparkSession
+
+        self.context()
+        return SparkSession.builder.getOrCreate()
 
     def prepare(self) -> None:
-        """Say that a session will be wanted soon; does not wait for it."""
+        """Say that Spark will be wanted soon; does not wait for it."""
 
     @property
     def parallelism(self) -> int:
         """Tasks that run at the same time."""
-        return int(self.session().sparkContext.defaultParallelism)
+        return int(self.context().defaultParallelism)
 
 
 class LocalSpark(SparkResource):
@@ -51,16 +59,16 @@ class LocalSpark(SparkResource):
     kms_key_id: str | None = None
     conf: dict[str, str] = Field(default_factory=dict)
     imports: list[str] = Field(default_factory=list, description="Modules to import while waiting for the JVM.")
-    _early: EarlySession | None = PrivateAttr(default=None)
+    _early: EarlyStart | None = PrivateAttr(default=None)
 
     def prepare(self) -> None:
         if self._early is None:
-            self._early = EarlySession(self._options(), self.imports)
+            self._early = EarlyStart(self._options(), self.imports)
 
-    def session(self) -> "SparkSession":
+    def context(self) -> "SparkContext":
         self.prepare()
         assert self._early is not None  # noqa: S101  prepare() has just set it
-        return self._early.get()
+        return self._early.context()
 
     def _options(self) -> LocalSparkOptions:
         access = S3Access(self.endpoint_url, self.region, self.sse, self.kms_key_id) if self.s3 else None
@@ -75,16 +83,14 @@ class LocalSpark(SparkResource):
 
 
 class ClusterSpark(SparkResource):
-    """The session of the `spark-submit` that this step runs in, on a cluster.
+    """The Spark of the `spark-submit` that this step runs in, on a cluster.
 
-    The orchestrator has this resource too, and never asks it for a session.
+    The orchestrator has this resource too, and never asks it for a context.
     """
 
-    def session(self) -> "SparkSession":
-        from pyspark.sql import SparkSession
+    def context(self) -> "SparkContext":
+        from pyspark import SparkConf, SparkContext
 
-        session = SparkSession.builder.getOrCreate()
-        for name, value in PIPELINE_CONF.items():
-            if name.startswith("spark.sql."):  # the others were fixed when the application started
-                session.conf.set(name, value)
-        return session
+        # The others were fixed when the application was submitted.
+        ours = [(name, value) for name, value in PIPELINE_CONF.items() if name.startswith("spark.sql.")]
+        return SparkContext.getOrCreate(SparkConf().setAll(ours))

@@ -12,7 +12,7 @@ from fruit_assets.errors import PermanentError
 from fruit_assets.spark.jar_cache import JarSet, cached_jars, maven_command, resolve_jars
 
 if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
+    from pyspark import SparkContext
 
 PYSPARK_VERSION = "4.1.1"
 # The Hadoop that pyspark 4.1.1 was built with, and the AWS SDK that this Hadoop was built with.
@@ -167,14 +167,14 @@ def resolve_credentials() -> S3Credentials | None:
     return S3Credentials(frozen.access_key, frozen.secret_key, frozen.token)
 
 
-def hand_over_credentials(spark: "SparkSession", credentials: S3Credentials | None) -> None:
-    """Give a running session its credentials, through memory only: no command line, log or event log shows them.
+def hand_over_credentials(context: "SparkContext", credentials: S3Credentials | None) -> None:
+    """Give a running Spark its credentials, through memory only: no command line, log or event log shows them.
 
     Call it before the first S3 path is opened: open file systems keep the credentials they started with.
     """
     if credentials is None:
         return
-    hadoop = spark.sparkContext._jsc.hadoopConfiguration()  # the only way to it in Python
+    hadoop = context._jsc.hadoopConfiguration()  # the only way to it in Python
     hadoop.set("fs.s3a.access.key", credentials.access_key)
     hadoop.set("fs.s3a.secret.key", credentials.secret_key)
     if credentials.session_token:

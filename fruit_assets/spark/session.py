@@ -1,7 +1,7 @@
-"""The local Spark session: its settings, and how it starts.
+"""The local Spark: its settings, and how it starts.
 
 Put here what a Spark on one machine needs. On a cluster `spark-submit` and the EMR configurations have
-decided all of this already; S3 access is prepared in `s3a_jars.py`, when a session starts in `early_session.py`.
+decided all of this already; S3 access is prepared in `s3a_jars.py`, when it starts in `early_start.py`.
 """
 
 import atexit
@@ -9,7 +9,6 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -22,7 +21,6 @@ from fruit_assets.spark.java import require_java
 
 if TYPE_CHECKING:
     from pyspark import SparkContext
-    from pyspark.sql import SparkSession
 
     from fruit_assets.spark.s3a_jars import S3Credentials
 
@@ -85,6 +83,8 @@ def local_conf(options: LocalSparkOptions) -> dict[str, str]:
         "spark.python.daemon.module": "fruit_assets.spark.worker_daemon",
         "spark.sql.shuffle.partitions": str(2 * cores),
         "spark.sql.warehouse.dir": str(options.cache / "spark-warehouse"),
+        # Of a task that fails, the frames of our code.
+        "spark.executorEnv.SPARK_SIMPLIFIED_TRACEBACK": "1",
         **PIPELINE_CONF,
     }
     return conf | (options.conf or {})
@@ -105,8 +105,8 @@ PIPELINE_CONF = {
 }
 
 
-def start_local_session(options: LocalSparkOptions) -> "SparkSession":
-    """Start Spark in this process, or return the session that is already there.
+def start_local_context(options: LocalSparkOptions) -> "SparkContext":
+    """Start Spark in this process, or return the context that is already there.
 
     Raises:
         PermanentError: no Java, or Spark does not start; the message carries the reason.
@@ -116,13 +116,13 @@ def start_local_session(options: LocalSparkOptions) -> "SparkSession":
 
 @dataclass(frozen=True)
 class Start:
-    """A session that is on its way: its JVM may be starting already, pyspark need not have been imported.
+    """A Spark that is on its way: its JVM may be starting already, pyspark need not have been imported.
 
     Attributes:
         conf: all settings.
         shared: the archive of classes, where there can be one.
         jvm: the JVM, where it could be started directly.
-        credentials: for S3, handed over when the session is there.
+        credentials: for S3, handed over when the context is there.
     """
 
     conf: dict[str, str]
@@ -142,25 +142,19 @@ class Start:
         jvm = start_driver_jvm(shared, conf) if shared is not None else None
         return Start(conf, shared, jvm, credentials)
 
-    def finish(self, on_context: "Callable[[SparkContext], None] | None" = None) -> "SparkSession":
-        """The session; `on_context` is called as soon as jobs can be started, before there is a session."""
-        session = _create(self.conf, self.shared, self.jvm, on_context)
+    def finish(self) -> "SparkContext":
+        """The context, when it is there."""
+        context = _create(self.conf, self.shared, self.jvm)
         if self.credentials is not None:
             from fruit_assets.spark.s3a_jars import hand_over_credentials
 
-            hand_over_credentials(session, self.credentials)
-        return session
+            hand_over_credentials(context, self.credentials)
+        return context
 
 
-def _create(
-    conf: dict[str, str],
-    shared: ClassData | None,
-    jvm: DriverJvm | None,
-    on_context: "Callable[[SparkContext], None] | None",
-) -> "SparkSession":
-    """The session; should it fail with an archive of classes or a JVM of ours, then once more without."""
+def _create(conf: dict[str, str], shared: ClassData | None, jvm: DriverJvm | None) -> "SparkContext":
+    """The context; should it fail with an archive of classes or a JVM of ours, then once more without."""
     from pyspark import SparkConf, SparkContext
-    from pyspark.sql import SparkSession
 
     if jvm is not None:
         options = jvm.java_options
@@ -171,29 +165,25 @@ def _create(
         gateway = jvm.gateway() if jvm is not None else None
         if gateway is None and jvm is not None and shared is not None:
             shared.launch.unlink(missing_ok=True)
-        if not _jvm_runs():
-            # The builder takes the context that it finds.
-            context = SparkContext(conf=SparkConf().setAll(list(conf.items())), gateway=gateway)
-            if on_context is not None:
-                on_context(context)
-        builder = SparkSession.builder
-        for name, value in conf.items():
-            builder = builder.config(name, value)
-        session = builder.getOrCreate()
+        settings = SparkConf().setAll(list(conf.items()))
+        if gateway is None:
+            context = SparkContext.getOrCreate(settings)
+        else:
+            context = SparkContext(conf=settings, gateway=gateway)
     except FruitAssetsError:
         raise
-    # py4j and the launcher raise several unrelated types here; all mean that there is no session.
+    # py4j and the launcher raise several unrelated types here; all mean that there is no Spark.
     except Exception as error:
         if shared is not None and (jvm is not None or options != shared.java_options):
             shared.discard()
-            return _create({**conf, "spark.driver.extraJavaOptions": shared.java_options}, shared, None, on_context)
+            return _create({**conf, "spark.driver.extraJavaOptions": shared.java_options}, shared, None)
         raise PermanentError(
             f"Spark does not start on {conf['spark.master']}: {error}. Check the free memory against "
             "FRUIT_ASSETS_DRIVER_MEMORY and the messages of the JVM above."
         ) from error
     if shared is not None:
         shared.settle()
-    return session
+    return context
 
 
 def class_data_for(options: LocalSparkOptions) -> ClassData | None:

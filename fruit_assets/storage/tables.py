@@ -1,22 +1,19 @@
-"""Tables of a version: Parquet files that Spark or its workers write and anyone reads.
+"""Tables of a version: Parquet files that Spark's workers write and anyone reads.
 
 Put here how rows get into and out of the files a manifest lists; what workers write is in `worker_writing.py`.
 Publishing them belongs in `versions.py`; what the rows mean belongs to the pipeline.
 """
 
 import io
-from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from fruit_assets.errors import StorageError
-from fruit_assets.storage.stores import StoredObject
 from fruit_assets.storage.versions import AssetFolder, DataFile, StagedVersion, Version, version_name
 
 if TYPE_CHECKING:
     import pyarrow as pa
-    from pyspark.sql import Column, DataFrame, SparkSession
+    from pyspark.sql import DataFrame, SparkSession
 
 # Written before the work starts, so that storage that refuses us does so in the first second.
 STARTED = "STARTED"
@@ -45,45 +42,6 @@ class Writing:
     def begin(self) -> None:
         """Claim the version's folder; raises StorageError when storage cannot be written."""
         self.folder.store.put(f"{self.prefix}/{STARTED}", b"")
-
-
-def stage_frame(
-    frame: "DataFrame",
-    writing: Writing,
-    measures: "Mapping[str, Column] | None" = None,
-) -> StagedVersion:
-    """Write a lazy Spark frame as a staged version.
-
-    The frame is computed exactly once. The rows that Spark's metrics saw must be the rows that the
-    files' own footers report.
-
-    Args:
-        frame: what to write.
-        writing: the asset's folder, run and attempt.
-        measures: aggregates over the rows as they are written, by name; found in the facts as `measures`.
-
-    Raises:
-        StorageError: storage cannot be written, or files and metrics disagree.
-    """
-    from pyspark.sql import Observation
-    from pyspark.sql import functions as F
-
-    writing.begin()
-    seen = Observation()
-    aggregates = [measure.alias(name) for name, measure in (measures or {}).items()]
-    watched = frame.observe(seen, F.count(F.lit(1)).alias("rows"), *aggregates)
-    # Append, because the folder exists already and is ours alone: nothing is ever deleted by a write.
-    target = writing.folder.store.uri_of(writing.prefix)
-    watched.write.mode("append").parquet(_spark_path(target))
-    files = _data_files(writing)
-    if (listed := sum(file.rows for file in files)) != seen.get["rows"]:
-        raise StorageError(
-            f"Spark wrote {seen.get['rows']} rows to {target}, but its files hold "
-            f"{listed}: a task attempt left files behind. Nothing was published; run the step again."
-        )
-    schema = [{"name": item.name, "type": item.dataType.simpleString()} for item in frame.schema.fields]
-    measured = {name: seen.get[name] for name in measures or {}}
-    return writing.folder.staged(writing.run_id, writing.attempt, files, schema, {"measures": measured})
 
 
 def stage_table(table: "pa.Table", writing: Writing) -> StagedVersion:
@@ -163,30 +121,10 @@ def read_spark(version: Version, session: "SparkSession") -> "DataFrame":
     return session.read.schema(schema).parquet(*(_spark_glob(uri) for uri in version.uris))
 
 
-def _data_files(writing: Writing) -> tuple[DataFile, ...]:
-    import pyarrow.parquet as pq
-
-    store = writing.folder.store
-    filesystem, root = store.filesystem()
-    found = [item for item in store.list(f"{writing.prefix}/") if item.key.endswith(".parquet")]
-    written = sorted((item for item in found if "/_temporary/" not in item.key), key=lambda item: item.key)
-
-    def describe(item: StoredObject) -> DataFile:
-        with filesystem.open_input_file(f"{root}/{item.key}") as file:
-            return DataFile(item.key, item.size, pq.ParquetFile(file).metadata.num_rows)
-
-    with ThreadPoolExecutor(max_workers=16) as pool:
-        return tuple(pool.map(describe, written))
-
-
-def _spark_path(uri: str) -> str:
-    """`uri` for Spark to write to: local paths name their scheme."""
-    return uri if "://" in uri else f"file:{uri}"
-
-
 def _spark_glob(uri: str) -> str:
-    """`uri` for Spark to read: characters that it would expand are escaped."""
-    return "".join(f"\\{character}" if character in "{}[]*?\\" else character for character in _spark_path(uri))
+    """`uri` for Spark to read: local paths name their scheme, characters that it would expand are escaped."""
+    path = uri if "://" in uri else f"file:{uri}"
+    return "".join(f"\\{character}" if character in "{}[]*?\\" else character for character in path)
 
 
 def _spark_type(arrow_type: "pa.DataType") -> str:

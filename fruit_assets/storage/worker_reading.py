@@ -2,29 +2,32 @@
 
 Put here how a version's files get into Python functions on the workers. Spark's own way there takes every row
 apart and puts it together again, which for images and for long lists of floats costs the JVM a good part of
-what is done with them; use it (`Version.to_spark`) where rows are joined. What workers write is in
-`worker_writing.py`.
+what is done with them; it is there for whoever wants to query a version (`Version.to_spark`). What workers write is
+in `worker_writing.py`, how tasks run in `worker_tasks.py`.
 """
 
 import heapq
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from fruit_assets.errors import StorageError
+from fruit_assets.storage.arrow_streams import stream_of, table_of
 from fruit_assets.storage.stores import Store
 from fruit_assets.storage.versions import Version
+from fruit_assets.storage.worker_tasks import ArrowFunction, run_tasks
 
 if TYPE_CHECKING:
     import pyarrow as pa
-    from pyspark.sql import DataFrame, SparkSession
+    import pyarrow.parquet as pq
+    from pyspark import RDD, SparkContext
 
-# `DataFrame.mapInArrow` gives a function the record batches of one partition and takes those it yields.
-ArrowFunction = Callable[[Iterable[Any]], Iterable[Any]]
 # Fact of a version whose row groups all have this many rows, but for the last of a file.
 ROW_GROUP_ROWS = "row_group_rows"
+# Column that names the rows wanted of a version, by their number in the order of its files.
+ROW = "row"
 
 
 @dataclass(frozen=True)
@@ -46,41 +49,62 @@ class Reading:
 
 @dataclass(frozen=True)
 class _Piece:
-    """A file, or one row group of it."""
+    """A file, or one row group of it.
+
+    Attributes:
+        path: of the file.
+        row_group: None for all of it.
+        rows: that are wanted of it.
+        wanted: which these are, and columns to add to them, as a stream; None for all.
+    """
 
     path: str
     row_group: int | None
     rows: int
+    wanted: bytes | None = None
 
 
 def map_in_workers(
-    version: Version, session: "SparkSession", reading: Reading, function: ArrowFunction, schema: str
-) -> "DataFrame":
-    """A lazy frame of what `function` yields over the rows of a version, called once per task.
+    version: Version,
+    context: "SparkContext",
+    reading: Reading,
+    function: ArrowFunction,
+    wanted: "pa.Table | None" = None,
+) -> "RDD[bytes]":
+    """A lazy run of `function` over the rows of a version, once per task; `worker_tasks.gathered` gives what it yields.
 
     Args:
         version: a published table.
-        session: the Spark session.
+        context: the Spark context.
         reading: what to read, in what portions; the function gets no empty batch.
         function: from record batches to record batches.
-        schema: of what it yields, in Spark's DDL.
+        wanted: the rows to read, by a sorted column `row` of numbers in the order of the version's files; its other
+            columns are added to the rows, and a row named twice is there twice. None reads all.
     """
-    shares = _shares(version, session, reading)
-    numbers = session.range(len(shares), numPartitions=len(shares))
-    return numbers.mapInArrow(_over_shares(version.store, shares, reading, function), schema)
+    store = version.store
+    pieces = list(_pieces(version, wanted))
+    shares = _shares(pieces, int(context.defaultParallelism), reading)
+    return run_tasks(context, shares, lambda share: function(_batches(store, share, reading)))
 
 
-def task_count(version: Version, session: "SparkSession", reading: Reading) -> int:
-    """How many tasks `map_in_workers` makes of it."""
-    return len(_shares(version, session, reading))
+def _pieces(version: Version, wanted: "pa.Table | None" = None) -> Iterator[_Piece]:
+    if wanted is None:
+        yield from _whole_pieces(version)
+        return
+    import numpy as np
+    import pyarrow as pa
+
+    numbers, first = wanted[ROW].to_numpy(), 0
+    for piece in _whole_pieces(version):
+        start, end = np.searchsorted(numbers, [first, first + piece.rows])
+        if start < end:
+            some = wanted.slice(start, end - start).drop_columns([ROW])
+            within = some.append_column(ROW, pa.array(numbers[start:end] - first))
+            yield _Piece(piece.path, piece.row_group, int(end - start), stream_of(within))
+        first += piece.rows
 
 
-def row_group_count(version: Version) -> int:
-    """Row groups of a version that states their size; files otherwise."""
-    return sum(1 for _ in _pieces(version))
-
-
-def _pieces(version: Version) -> Iterator[_Piece]:
+def _whole_pieces(version: Version) -> Iterator[_Piece]:
     size = version.manifest.facts.get(ROW_GROUP_ROWS)
     for file in version.manifest.files:
         if size is None:
@@ -91,12 +115,12 @@ def _pieces(version: Version) -> Iterator[_Piece]:
                 yield _Piece(file.path, number, min(size, file.rows - start))
 
 
-def _shares(version: Version, session: "SparkSession", reading: Reading) -> list[list[_Piece]]:
+def _shares(pieces: Sequence[_Piece], cores: int, reading: Reading) -> list[list[_Piece]]:
     """The pieces of every task, in the order in which tasks start."""
-    pieces, cores = list(_pieces(version)), int(session.sparkContext.defaultParallelism)
     if reading.tapered:
         return _tapered_shares(pieces, cores, reading.rows_per_task)
-    wanted = max(cores, math.ceil(version.manifest.row_count / reading.rows_per_task))
+    rows = sum(piece.rows for piece in pieces)
+    wanted = max(cores, math.ceil(rows / reading.rows_per_task))
     return _even_shares(pieces, max(1, min(wanted, len(pieces))))
 
 
@@ -126,32 +150,48 @@ def _even_shares(pieces: Iterable[_Piece], count: int) -> list[list[_Piece]]:
     return shares
 
 
-def _over_shares(store: Store, shares: list[list[_Piece]], reading: Reading, function: ArrowFunction) -> ArrowFunction:
-    def over_shares(numbers: "Iterable[pa.RecordBatch]") -> "Iterator[pa.RecordBatch]":
-        pieces = [piece for batch in numbers for number in batch.column(0).to_pylist() for piece in shares[number]]
-        yield from function(_batches(store, pieces, reading))
-
-    return over_shares
-
-
-def _batches(store: Store, pieces: Sequence[_Piece], reading: Reading) -> "Iterator[pa.RecordBatch]":
+def _batches(store: Store, pieces: Iterable[_Piece], reading: Reading) -> "Iterator[pa.RecordBatch]":
     import pyarrow.parquet as pq
 
     filesystem, root = store.filesystem()
     for path, group in groupby(pieces, key=lambda piece: piece.path):
-        # A file without stated row groups is one piece.
-        row_groups = [piece.row_group for piece in group if piece.row_group is not None]
+        of_file = list(group)
         try:
             with filesystem.open_input_file(f"{root}/{path}") as source:
-                parquet = pq.ParquetFile(source, pre_buffer=bool(row_groups))
-                # One thread: every core has a worker of its own.
-                for batch in parquet.iter_batches(
-                    reading.rows_per_batch,
-                    row_groups=row_groups or None,
-                    columns=list(reading.columns),
-                    use_threads=False,
-                ):
-                    if batch.num_rows:
-                        yield batch
+                parquet = pq.ParquetFile(source, pre_buffer=of_file[0].row_group is not None)
+                whole = [piece for piece in of_file if piece.wanted is None]
+                if whole:
+                    yield from _read(parquet, whole, reading)
+                for piece in of_file:
+                    if piece.wanted is not None:
+                        yield from _chosen(_read(parquet, [piece], reading), table_of([piece.wanted]))
         except (OSError, ValueError) as error:
             raise StorageError(f"Cannot read {store.uri_of(path)}: {error}") from error
+
+
+def _read(parquet: "pq.ParquetFile", pieces: Sequence[_Piece], reading: Reading) -> "Iterator[pa.RecordBatch]":
+    # A file without stated row groups is one piece.
+    row_groups = [piece.row_group for piece in pieces if piece.row_group is not None] or None
+    columns = list(reading.columns)
+    # One thread: every core has a worker of its own.
+    for batch in parquet.iter_batches(
+        reading.rows_per_batch, row_groups=row_groups, columns=columns, use_threads=False
+    ):
+        if batch.num_rows:
+            yield batch
+
+
+def _chosen(batches: "Iterable[pa.RecordBatch]", wanted: "pa.Table") -> "Iterator[pa.RecordBatch]":
+    """The wanted rows of a piece, with the columns that are wanted beside them."""
+    import numpy as np
+    import pyarrow as pa
+
+    numbers, added, first = wanted[ROW].to_numpy(), wanted.drop_columns([ROW]), 0
+    for batch in batches:
+        start, end = np.searchsorted(numbers, [first, first + batch.num_rows])
+        if start < end:
+            rows = batch.take(pa.array(numbers[start:end] - first))
+            for name, column in zip(added.column_names, added.slice(start, end - start).columns, strict=True):
+                rows = rows.append_column(name, column.combine_chunks())
+            yield rows
+        first += batch.num_rows

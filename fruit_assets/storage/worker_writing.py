@@ -18,8 +18,6 @@ from fruit_assets.storage.versions import DataFile, StagedVersion
 if TYPE_CHECKING:
     import pyarrow as pa
 
-# The column that tells a task's files; a function that writes yields it in one row, with whatever else it tells.
-FILES_COLUMN = "files array<struct<path:string,bytes:bigint,rows:bigint>>"
 # A file is held in memory until it is whole.
 _FILE_BYTES = 32 * 2**20
 
@@ -73,7 +71,7 @@ class RowWriter:
                     self._store_file()
 
     def close(self) -> list[dict[str, Any]]:
-        """Store what is left; the value of `FILES_COLUMN`."""
+        """Store what is left; what the task tells of its files, as `files_schema` has it."""
         if self._pending_rows:
             self._write_row_group()
         if self._parquet is not None:
@@ -100,7 +98,7 @@ class RowWriter:
 
 
 def files_schema(*others: "pa.Field") -> "pa.Schema":
-    """The Arrow schema of `FILES_COLUMN`, with whatever columns a task tells beside it."""
+    """The Arrow schema of the one row that a task which writes yields: its files, and what it tells beside them."""
     import pyarrow as pa
 
     file = pa.struct([("path", pa.string()), ("bytes", pa.int64()), ("rows", pa.int64())])

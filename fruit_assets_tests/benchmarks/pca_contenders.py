@@ -31,15 +31,16 @@ def fit_ours(session: "SparkSession", folder: Path) -> list[float]:
     from fruit_assets.pipeline.moments import compute_moments
     from fruit_assets.pipeline.pca import fit
 
-    model = fit(compute_moments(opened_rows(folder), session), COMPONENTS, None, standardize=False)
+    model = fit(compute_moments(opened_rows(folder), session.sparkContext), COMPONENTS, None, standardize=False)
     return [float(share) for share in model.explained_variance_ratio[:COMPONENTS]]
 
 
 def read_ours(session: "SparkSession", folder: Path) -> None:
     from fruit_assets.storage.worker_reading import Reading, map_in_workers
+    from fruit_assets.storage.worker_tasks import gathered
 
     reading = Reading(["features"], rows_per_task=32768, rows_per_batch=2048)
-    map_in_workers(opened_rows(folder), session, reading, _counted, "rows bigint").toArrow()
+    gathered(map_in_workers(opened_rows(folder), session.sparkContext, reading, _counted))
 
 
 def fit_ml(session: "SparkSession", folder: Path) -> list[float]:
@@ -96,8 +97,10 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _session(given: argparse.Namespace) -> "SparkSession":
-    from fruit_assets.spark.early_session import warm_workers
-    from fruit_assets.spark.session import LocalSparkOptions, start_local_session
+    from pyspark.sql import SparkSession
+
+    from fruit_assets.spark.early_start import wake_workers
+    from fruit_assets.spark.session import LocalSparkOptions, start_local_context
 
     conf = {"spark.executor.memory": "1g"} if given.separate_executor else {}
     if given.optimising_jvm:
@@ -106,9 +109,8 @@ def _session(given: argparse.Namespace) -> "SparkSession":
     options = LocalSparkOptions(
         cache=given.result.parent / "cache", master=master, driver_memory=given.driver_memory, conf=conf
     )
-    session = start_local_session(options)
-    warm_workers(session)
-    return session
+    wake_workers(start_local_context(options))
+    return SparkSession.builder.getOrCreate()
 
 
 def _counted(batches: Iterable["pa.RecordBatch"]) -> Iterator["pa.RecordBatch"]:

@@ -97,7 +97,7 @@ def _featurized(spark, version: Version, extractor, tmp_path, plan=None, **optio
     chosen = {"batch_size": 4, "engine": "openvino", "precision": "f32", "cache": tmp_path, **options}
     writing = Writing(AssetFolder(LocalStore(tmp_path / "features")), uuid.uuid4().hex)
     plan = plan or plan_reuse(version, None, None)
-    staged, _ = featurize(spark, version, plan, extractor, FeaturizationOptions(**chosen), writing)
+    staged, _ = featurize(spark.sparkContext, version, plan, extractor, FeaturizationOptions(**chosen), writing)
     return staged
 
 
@@ -126,11 +126,9 @@ def test_batch_size_and_number_of_tasks_do_not_change_the_features(spark, publis
     assert max(np.abs(again[path] - expected).max() for path, expected in features.items()) < 1e-4
 
 
-@pytest.mark.parametrize("selection_bytes", [32 * 2**20, 0], ids=["in the workers", "by Spark"])
 def test_identical_files_are_inferred_once_and_every_path_has_its_row(
-    spark, published, extractor, features, tmp_path, monkeypatch, selection_bytes
+    spark, published, extractor, features, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(featurization, "_SELECTION_BYTES", selection_bytes)
     monkeypatch.setattr(featurization, "_COPIED_ROWS", 3)
     few = _version(published, "sampled_images").read_table().slice(0, 20)
     again = [
@@ -150,7 +148,7 @@ def test_identical_files_are_inferred_once_and_every_path_has_its_row(
     plan = plan_reuse(sample, None, None)
     target = Writing(AssetFolder(LocalStore(tmp_path / "features")), "one")
     options = FeaturizationOptions(None, "openvino", "f32", tmp_path)
-    staged, figures = featurize(spark, sample, plan, extractor, options, target)
+    staged, figures = featurize(spark.sparkContext, sample, plan, extractor, options, target)
     rows = _collected(staged)
     assert figures.computed == 20
     assert figures.rejected["path"].to_pylist() == ["z/1.jpg", "z/2.jpg"]
@@ -178,7 +176,8 @@ def test_the_tensorflow_engine_runs_in_spark_too(spark, published, extractor, fe
     version = _version(published, "sampled_images")
     paths = sorted(features)[:3]
     plan = plan_reuse(version, None, None)
-    plan = replace(plan, computed_paths={n: path for n, path in plan.computed_paths.items() if path in paths})
+    wanted = np.isin(plan.sample_keys["path"].to_pylist(), paths)
+    plan = replace(plan, computed=np.where(wanted, plan.computed, -1))
     rows = _collected(_featurized(spark, version, extractor, tmp_path, plan, batch_size=2, engine="tensorflow"))
     assert sorted(rows) == paths
     assert all(np.abs(rows[path] - features[path]).max() < 1e-3 for path in paths)

@@ -36,14 +36,18 @@ def test_every_row_is_reused_or_computed_and_no_bytes_are_computed_twice(sample,
     rejected = [row for row in _rows(before) if row[2] is None]
     plan = plan_reuse(_Rows(_rows(sample)), _Rows(featurised), _Rows(rejected))
     digests = list(sample.values())
-    assert sorted([*plan.known_paths, *plan.computed_paths]) == list(range(len(sample)))
-    assert all(before[path] == digests[index] for index, path in plan.known_paths.items())
-    computed = [sample[path] for path in set(plan.computed_paths.values())]
+    assert ((plan.known == -1) != (plan.computed == -1)).all()
+    assert all(featurised[row][2] == digest for row, digest in zip(plan.known, digests, strict=True) if row != -1)
+    assert all(digests[row] == digest for row, digest in zip(plan.computed, digests, strict=True) if row != -1)
+    computed = [digests[row] for row in plan.to_compute()["row"].to_pylist()]
     known = {row[2] for row in featurised}
     assert not set(computed) & known
     assert sorted(filter(None, computed)) == sorted({digest for digest in digests if digest} - known)
     assert plan.compute_count == len(computed)
-    assert plan.reused_count + len(plan.computed_paths) == len(sample)
+    assert plan.reused_count + plan.new_count == len(sample)
+    assert plan.reused().num_rows == plan.reused_count
+    copies = [copy["path"] for some in plan.to_compute()["copies"].to_pylist() for copy in some or []]
+    assert len(copies) == len(set(copies)) == plan.new_count - plan.compute_count
     assert plan.unchanged == (sample == before)
 
 
@@ -53,9 +57,9 @@ def test_without_a_previous_version_everything_is_computed_and_identical_files_o
     assert (plan.compute_count, plan.reused_count, plan.unchanged, plan.previous) == (3, 0, False, None)
     assert plan.has_duplicates
     assert plan.to_compute().to_pylist() == [
-        {"path": "a", "copies": [{"path": "b", "label": "y"}]},
-        {"path": "c", "copies": None},
-        {"path": "d", "copies": None},
+        {"row": 0, "copies": [{"path": "b", "label": "y"}]},
+        {"row": 2, "copies": None},
+        {"row": 3, "copies": None},
     ]
 
 
@@ -72,9 +76,22 @@ def test_a_moved_image_is_reused_under_its_new_path_and_label():
     plan = plan_reuse(_Rows([("new/b.jpg", "new", "d1")]), _Rows([("old/a.jpg", "old", "d1")]), _Rows([]))
     assert plan.compute_count == 0
     assert not plan.unchanged
-    assert plan.reused().to_pylist() == [
-        {"path": "new/b.jpg", "label": "new", "sha256": "d1", "known_path": "old/a.jpg"}
+    assert plan.reused().to_pylist() == [{"path": "new/b.jpg", "label": "new", "sha256": "d1", "row": 0}]
+
+
+def test_copies_are_named_with_the_image_they_are_copies_of_wherever_they_lie():
+    sample = [
+        ("a", "x", "d1"),
+        ("b", "x", "d2"),
+        ("c", "x", "d1"),
+        ("d", "x", "d3"),
+        ("e", "x", "d2"),
+        ("f", "y", "d1"),
     ]
+    plan = plan_reuse(_Rows(sample), _Rows([("z", "x", "d3")]), _Rows([]))
+    copies = {row["row"]: [copy["path"] for copy in row["copies"]] for row in plan.to_compute().to_pylist()}
+    assert copies == {0: ["c", "f"], 1: ["e"]}
+    assert plan.reused()["path"].to_pylist() == ["d"]
 
 
 @pytest.mark.parametrize("label", ["x", "y"])

@@ -123,7 +123,7 @@ def _fetched(spark, root: Path) -> pa.Table:
 
 def _fetched_of(spark, root: Path, listing) -> pa.Table:
     folder = AssetFolder(LocalStore(root.parent / f"{root.name}-sample"))
-    return fetch_sample(spark, listing, listing.table, Writing(folder, "one"), 2).opened.read_table()
+    return fetch_sample(spark.sparkContext, listing, listing.table, Writing(folder, "one")).opened.read_table()
 
 
 def _write(root: Path, *paths: str) -> None:
@@ -164,7 +164,7 @@ def test_a_sample_of_more_tasks_than_cores_keeps_neighbours_together(spark, tmp_
     _write(tmp_path, *(f"a/{path}" for path in paths))
     listing = list_images(str(tmp_path))
     folder = AssetFolder(LocalStore(tmp_path.parent / f"{tmp_path.name}-sample"))
-    staged = fetch_sample(spark, listing, listing.table, Writing(folder, "one"), 2)
+    staged = fetch_sample(spark.sparkContext, listing, listing.table, Writing(folder, "one"))
     assert len(staged.manifest.files) == 8
     seen = []
     for file in staged.manifest.files:

@@ -21,7 +21,7 @@ def main(bucket: str, endpoint_url: str, region: str, cache: str) -> None:
     for key, value in conf.items():
         builder = builder.config(key, value)
     spark = builder.getOrCreate()
-    hand_over_credentials(spark, credentials)
+    hand_over_credentials(spark.sparkContext, credentials)
 
     # Without recursive lookup a folder such as "a=1" is taken for a partition.
     binary = spark.read.format("binaryFile").option("recursiveFileLookup", "true")

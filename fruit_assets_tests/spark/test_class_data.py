@@ -24,12 +24,12 @@ _SESSION = """
 import json, sys
 from pathlib import Path
 from fruit_assets.spark import class_data
-from fruit_assets.spark.session import LocalSparkOptions, start_local_session
+from fruit_assets.spark.session import LocalSparkOptions, start_local_context
 class_data._make_detached = lambda missing: print("WOULD MAKE", missing.key)
-session = start_local_session(LocalSparkOptions(Path(sys.argv[1]), "local[1]", driver_memory="512m"))
-options = session.sparkContext.getConf().get("spark.driver.extraJavaOptions")
-command = session.sparkContext._gateway.proc.args
-found = {"rows": session.range(3).count(), "archived": "SharedArchiveFile" in options}
+context = start_local_context(LocalSparkOptions(Path(sys.argv[1]), "local[1]", driver_memory="512m"))
+options = context.getConf().get("spark.driver.extraJavaOptions")
+command = context._gateway.proc.args
+found = {"rows": context.parallelize(range(3)).count(), "archived": "SharedArchiveFile" in options}
 print(json.dumps({**found, "direct": "org.apache.spark.deploy.SparkSubmit" in command}), flush=True)
 """
 

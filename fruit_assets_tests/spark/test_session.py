@@ -83,7 +83,7 @@ def test_jvm_and_workers_talk_over_sockets_in_a_folder_that_is_short_enough(monk
 
 def test_a_resource_gives_one_session_and_its_parallelism(spark, tmp_path):
     resource = LocalSpark(cache=str(tmp_path))
-    assert resource.session() is resource.session()
+    assert resource.context() is resource.context() is spark.sparkContext
     assert resource.session().sparkContext is spark.sparkContext
     assert resource.parallelism == spark.sparkContext.defaultParallelism
 
@@ -95,12 +95,12 @@ def test_a_long_job_reports_its_tasks_and_a_short_one_nothing(spark):
             yield batch
 
     told: list[str] = []
-    with reported_progress(spark, told.append, "featurizing", every_seconds=0.2):
+    with reported_progress(spark.sparkContext, told.append, "featurizing", every_seconds=0.2):
         spark.range(12, numPartitions=12).mapInArrow(slowly, "id bigint").collect()
     assert told
     # Other work of the session may be under way too.
     assert all(re.match(r"featurizing: \d+ of \d+ tasks done \(\d+ %\) after \d+ s\.", text) for text in told)
     quiet: list[str] = []
-    with reported_progress(spark, quiet.append, "featurizing", every_seconds=60):
+    with reported_progress(spark.sparkContext, quiet.append, "featurizing", every_seconds=60):
         spark.range(1).collect()
     assert quiet == []

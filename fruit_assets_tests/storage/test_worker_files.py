@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from fruit_assets.errors import StorageError
 from fruit_assets.storage import read_current, worker_writing
 from fruit_assets.storage.stores import open_store
-from fruit_assets.storage.tables import Writing, stage_frame
+from fruit_assets.storage.tables import Writing
 from fruit_assets.storage.versions import AssetFolder, DataFile
 from fruit_assets.storage.worker_reading import (
     ROW_GROUP_ROWS,
@@ -24,7 +24,8 @@ from fruit_assets.storage.worker_reading import (
     _tapered_shares,
     map_in_workers,
 )
-from fruit_assets.storage.worker_writing import FILES_COLUMN, RowWriter, Target, files_schema, stage_written, told_files
+from fruit_assets.storage.worker_tasks import TaskError, gathered, run_tasks
+from fruit_assets.storage.worker_writing import RowWriter, Target, files_schema, stage_written, told_files
 from fruit_assets_tests.storage.conftest import AWKWARD
 
 _SCHEMA = "path string, label string, content binary, features array<float>"
@@ -62,6 +63,19 @@ def _publish(folder: AssetFolder, name: str, count: int, row_group_rows: int) ->
     )
 
 
+def _publish_unstated(folder: AssetFolder, name: str, count: int) -> None:
+    """Three files whose row groups have any size."""
+    writing, rows = Writing(folder, name), _rows(count)
+    told = [
+        batch
+        for number, row_group_rows in enumerate((7, 1000, 12))
+        for batch in _written(Target.of(writing, row_group_rows))([rows.slice(number * count // 3, count // 3)])
+    ]
+    rest = rows.slice(3 * (count // 3))
+    told += _written(Target.of(writing, 5))([rest]) if rest.num_rows else []
+    folder.publish(stage_written(writing, told_files(pa.Table.from_batches(told)), _SCHEMA))
+
+
 def _sorted(table: pa.Table) -> list[dict[str, object]]:
     return table.select(_COLUMNS).sort_by("path").to_pylist()
 
@@ -72,7 +86,7 @@ def test_what_workers_copy_is_what_was_there(spark, tmp_path):
     _publish(source, "one", 103, 10)
     writing = Writing(copy, "two")
     reading = Reading(_COLUMNS, rows_per_task=20, rows_per_batch=7)
-    told = map_in_workers(source.current(), spark, reading, _written(Target.of(writing, 16)), FILES_COLUMN).toArrow()
+    told = gathered(map_in_workers(source.current(), spark.sparkContext, reading, _written(Target.of(writing, 16))))
     assert told.num_rows == 6
     copy.publish(stage_written(writing, told_files(told), _SCHEMA))
     table = read_current(copy.store.uri)
@@ -108,8 +122,7 @@ def test_every_row_is_read_by_one_task_however_many_there_are(spark, tmp_path, r
     if stated:
         _publish(folder, "one", 103, 10)
     else:
-        frame = spark.createDataFrame(pa.Table.from_batches([_rows(103)])).repartition(3)
-        folder.publish(stage_frame(frame, Writing(folder, "one")))
+        _publish_unstated(folder, "one", 103)
 
     def paths(batches):
         for batch in batches:
@@ -117,8 +130,47 @@ def test_every_row_is_read_by_one_task_however_many_there_are(spark, tmp_path, r
             yield batch.select(["path"])
 
     reading = Reading(["path"], rows_per_task, rows_per_batch=4)
-    seen = map_in_workers(folder.current(), spark, reading, paths, "path string").toArrow()["path"].to_pylist()
+    seen = gathered(map_in_workers(folder.current(), spark.sparkContext, reading, paths))["path"].to_pylist()
     assert Counter(seen) == Counter(_rows(103)["path"].to_pylist())
+
+
+@pytest.mark.parametrize("rows_per_task", [1, 25, 1000])
+@pytest.mark.parametrize("stated", [True, False])
+def test_wanted_rows_are_read_as_often_as_they_are_named_with_what_is_added(spark, tmp_path, rows_per_task, stated):
+    folder = AssetFolder(open_store(str(tmp_path)))
+    if stated:
+        _publish(folder, "one", 103, 10)
+    else:
+        _publish_unstated(folder, "one", 103)
+    paths = read_current(str(tmp_path))["path"].to_pylist()
+    numbers = [0, 1, 1, 9, 10, 34, 35, 35, 35, 70, 101, 102]
+    names = [f"name {place}" for place in range(len(numbers))]
+    wanted = pa.table({"row": pa.array(numbers), "name": names})
+    reading = Reading(["path"], rows_per_task, rows_per_batch=4)
+    seen = gathered(map_in_workers(folder.current(), spark.sparkContext, reading, lambda rows: rows, wanted))
+    expected = [{"path": paths[number], "name": name} for number, name in zip(numbers, names, strict=True)]
+    assert seen.sort_by([("path", "ascending"), ("name", "ascending")]).to_pylist() == sorted(
+        expected, key=lambda row: (row["path"], row["name"])
+    )
+
+
+def test_files_without_a_wanted_row_are_not_opened(spark, tmp_path):
+    folder = AssetFolder(open_store(str(tmp_path)))
+    _publish_unstated(folder, "one", 90)
+    for file in folder.current().manifest.files[1:]:
+        (tmp_path / file.path).unlink()
+    reading, wanted = Reading(["path"], 10, 10), pa.table({"row": [0, 29]})
+    seen = gathered(map_in_workers(folder.current(), spark.sparkContext, reading, lambda rows: rows, wanted))
+    assert seen.num_rows == 2
+
+
+def test_tasks_tell_in_the_order_of_their_parts_and_may_tell_nothing(spark):
+    def told(part):
+        if part != 3:
+            yield pa.RecordBatch.from_pydict({"part": [part]})
+
+    assert gathered(run_tasks(spark.sparkContext, range(9), told))["part"].to_pylist() == [0, 1, 2, 4, 5, 6, 7, 8]
+    assert gathered(run_tasks(spark.sparkContext, [], told)).num_rows == 0
 
 
 def test_row_groups_are_as_large_as_stated_and_files_end_when_they_are_large_enough(tmp_path, monkeypatch):
@@ -161,10 +213,11 @@ def test_an_attempt_that_failed_leaves_nothing_that_is_listed(spark, tmp_path):
         yield
 
     reading = Reading(_COLUMNS, 25, 10)
-    with pytest.raises(Exception, match="a broken worker"):
-        map_in_workers(folder.current(), spark, reading, dies, FILES_COLUMN).toArrow()
+    with pytest.raises(TaskError, match=r"(?s)A task on the workers failed\. Traceback .*a broken worker\Z") as caught:
+        gathered(map_in_workers(folder.current(), spark.sparkContext, reading, dies))
+    assert "\tat " not in str(caught.value)
     assert len(list(folder.store.list(writing.prefix))) > 1
-    told = map_in_workers(folder.current(), spark, reading, _written(target), FILES_COLUMN).toArrow()
+    told = gathered(map_in_workers(folder.current(), spark.sparkContext, reading, _written(target)))
     folder.publish(stage_written(writing, told_files(told), _SCHEMA))
     assert read_current(str(tmp_path)).num_rows == 50
 
@@ -178,7 +231,7 @@ def test_a_table_without_rows_keeps_its_columns(spark, tmp_path):
     assert (table.num_rows, table.column_names) == (0, _COLUMNS)
     assert folder.current().to_spark(spark).count() == 0
     reading = Reading(["path"], 10, 10)
-    assert map_in_workers(folder.current(), spark, reading, lambda rows: rows, "path string").count() == 0
+    assert gathered(map_in_workers(folder.current(), spark.sparkContext, reading, lambda rows: rows)).num_rows == 0
 
 
 def test_a_file_that_is_gone_is_named(spark, tmp_path):
@@ -187,7 +240,7 @@ def test_a_file_that_is_gone_is_named(spark, tmp_path):
     version = folder.current()
     (tmp_path / version.manifest.files[0].path).unlink()
     with pytest.raises(Exception, match=r"Cannot read .*versions/one-0/part-"):
-        map_in_workers(version, spark, Reading(["path"], 10, 10), lambda rows: rows, "path string").toArrow()
+        gathered(map_in_workers(version, spark.sparkContext, Reading(["path"], 10, 10), lambda rows: rows))
 
 
 def test_storage_that_cannot_be_written_refuses_before_any_row_is_computed(tmp_path):

@@ -1,0 +1,91 @@
+"""A Spark that starts in the background, with workers that are ready before there is work for them.
+
+Put here what goes on beside the run while Spark starts. How it starts is in `session.py`.
+"""
+
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future
+from contextlib import contextmanager, suppress
+from importlib import import_module
+from threading import Event, Thread
+from typing import TYPE_CHECKING, Any
+
+from fruit_assets.spark.session import LocalSparkOptions, Start
+
+if TYPE_CHECKING:
+    from pyspark import SparkContext
+
+# Starting Spark is some hundreds of short calls into the JVM. After each of them Python lets another thread that is
+# busy go on for this long; the default is ten times as long.
+_SWITCH_SECONDS = 0.0005
+
+
+class EarlyStart:
+    """A Spark that starts in the background, so that other work can go on meanwhile.
+
+    Args:
+        options: how to run Spark.
+        imports: modules that this process will want later; whoever waits for Spark imports them meanwhile.
+    """
+
+    def __init__(self, options: LocalSparkOptions, imports: Sequence[str] = ()) -> None:
+        self._imports = imports
+        self._future: Future[SparkContext] = Future()
+        self._pyspark_imported = Event()
+        self._awaited = Event()
+        Thread(target=self._start, args=(options,), name="spark-start", daemon=True).start()
+
+    def context(self) -> "SparkContext":
+        """The context; waits for it, and raises what starting it raised."""
+        self._awaited.set()
+        # Two threads that import modules which import each other could wait for each other.
+        self._pyspark_imported.wait()
+        if not self._future.done():
+            for name in self._imports:
+                with suppress(ImportError):  # it fails again, and is explained, where it is used
+                    import_module(name)
+        return self._future.result()
+
+    def _start(self, options: LocalSparkOptions) -> None:
+        try:
+            with _quick_turns():
+                try:
+                    start = Start.of(options)
+                    import_module("pyspark")
+                finally:
+                    self._pyspark_imported.set()
+                context = start.finish()
+        # Whatever went wrong is raised again where the context is asked for.
+        except BaseException as error:
+            self._future.set_exception(error)
+        else:
+            self._future.set_result(context)
+            # Who waits has a job that does the same.
+            if not self._awaited.is_set():
+                wake_workers(context)
+
+
+def wake_workers(context: "SparkContext") -> None:
+    """Have the Python workers started, and the JVM's side of them loaded, before there is work for them."""
+    from py4j.protocol import Py4JError
+
+    tasks = context.defaultParallelism
+    # The real job will say what is wrong with the workers; and the process may be ending.
+    with suppress(Py4JError, OSError):
+        context.parallelize(list(range(tasks)), tasks).mapPartitions(_unchanged).collect()
+
+
+@contextmanager
+def _quick_turns() -> Iterator[None]:
+    """Let threads of this process take turns more often."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(_SWITCH_SECONDS)
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(before)
+
+
+def _unchanged(rows: Iterable[Any]) -> Iterator[Any]:
+    yield from rows
