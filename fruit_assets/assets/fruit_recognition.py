@@ -4,7 +4,7 @@ Put here what the asset takes, publishes and says. The classifier belongs in `pi
 """
 
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
@@ -16,8 +16,11 @@ from fruit_assets.pipeline.recognition import MAX_IMAGES, Recognition, evaluate
 from fruit_assets.pipeline.sampling import SamplePlan, choose
 from fruit_assets.storage.artifacts import stage_files
 from fruit_assets.storage.io_managers import AssetStorage
-from fruit_assets.storage.tables import stage_again
+from fruit_assets.storage.tables import read_rows, stage_again
 from fruit_assets.storage.versions import Version
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 NAME = "fruit_recognition"
 _TABLE_ROWS = 12
@@ -53,9 +56,7 @@ def fruit_recognition(
             outcome, staged = Recognition.of(before), stage_again(before, writing)
         else:
             with phases("reading"):
-                table = pca_components.read_table()
-                if table.num_rows > MAX_IMAGES:
-                    table = choose(table, SamplePlan(fraction=MAX_IMAGES / table.num_rows))
+                table = _some_of(pca_components)
             with phases("training"):
                 points, labels, paths = (table[name] for name in ("pca_features", "label", "path"))
                 outcome = evaluate(feature_matrix(points), labels.to_pylist(), paths.to_pylist())
@@ -74,6 +75,19 @@ def fruit_recognition(
             ],
             [checks.better_than_chance(outcome.accuracy, outcome.chance, outcome.test_images)],
         )
+
+
+def _some_of(components: Version) -> "pa.Table":
+    """The rows to train and test on: all, or as many as the driver can hold of however many there are."""
+    import numpy as np
+    import pyarrow as pa
+
+    if components.manifest.row_count <= MAX_IMAGES:
+        return components.read_table()
+    keys = components.read_table(["path", "label"])
+    numbered = keys.append_column("row", pa.array(np.arange(keys.num_rows)))
+    chosen = choose(numbered, SamplePlan(fraction=MAX_IMAGES / keys.num_rows))
+    return read_rows(components, np.sort(chosen["row"].to_numpy()), ["path", "label", "pca_features"])
 
 
 def _scores(outcome: Recognition) -> dict[str, Any]:

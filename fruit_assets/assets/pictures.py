@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
+from fruit_assets.storage.tables import read_spread
+
 if TYPE_CHECKING:
     import numpy as np
 
@@ -82,9 +84,7 @@ def scatter(components: "Version", most: int) -> Pictures:
     from fruit_assets.pipeline import miniatures, plots
     from fruit_assets.pipeline.moments import feature_matrix
 
-    table = components.read_table(["label", "pca_features"])
-    if table.num_rows > most:
-        table = table.take(np.linspace(0, table.num_rows - 1, most).astype(int))
+    table = read_spread(components, most, ["label", "pca_features"])
     points = feature_matrix(table["pca_features"])[:, :2]
     if points.shape[1] < 2:  # a single component: spread the dots along one line
         points = np.column_stack([points, np.zeros(len(points))])

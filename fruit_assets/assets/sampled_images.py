@@ -3,7 +3,6 @@
 Put here what the asset takes, publishes and says. The choice itself belongs in `pipeline/sampling.py`.
 """
 
-import hashlib
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +17,7 @@ from fruit_assets.assets.resources import SPARK_POOL, ImageCollection
 from fruit_assets.assets.run_config import SamplingConfig
 from fruit_assets.assets.schemas import table_metadata
 from fruit_assets.pipeline.image_listing import digest_of
-from fruit_assets.pipeline.sampling import SamplePlan, choose, fetch_sample, read_few, require_enough
+from fruit_assets.pipeline.sampling import SamplePlan, choose, content_digest, fetch_sample, read_few, require_enough
 from fruit_assets.spark.progress import reported_progress
 from fruit_assets.spark.resource import SparkResource
 from fruit_assets.storage.io_managers import AssetStorage
@@ -121,9 +120,7 @@ def _read(workers: "SparkContext", listing: "ImageListing", chosen: "pa.Table", 
     """Fetch and stage the chosen images; the facts name their content."""
     staged = fetch_sample(workers, listing, chosen, writing)
     keys = staged.opened.read_table(["path", "label", "sha256"])
-    rows = sorted(zip(*(keys[name].to_pylist() for name in ("path", "label", "sha256")), strict=True))
-    digest = hashlib.sha256(repr(rows).encode("utf-8", "surrogateescape")).hexdigest()[:32]
-    return staged.with_facts(data_version=digest, unread=keys["sha256"].null_count)
+    return staged.with_facts(data_version=content_digest(keys), unread=keys["sha256"].null_count)
 
 
 def _pictures(listing: "ImageListing", chosen: "pa.Table", counts: dict[str, int]) -> dict[str, Any]:

@@ -6,8 +6,9 @@ read here; choosing among the images belongs in `sampling.py`.
 
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -17,6 +18,7 @@ from fruit_assets.storage.stores import open_store
 if TYPE_CHECKING:
     import pyarrow as pa
 
+_FILES_AT_A_TIME = 8192
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp"})
 
 
@@ -67,7 +69,7 @@ class ImageListing:
 def digest_of(files: "pa.Table") -> str:
     """A digest of `path, size, stamp` of some listed files."""
     digest = hashlib.sha256()
-    for batch in files.select(["path", "size", "stamp"]).to_batches(max_chunksize=65536):
+    for batch in files.select(["path", "size", "stamp"]).to_batches(max_chunksize=_FILES_AT_A_TIME):
         columns = (batch.column(index).to_pylist() for index in range(3))
         digest.update(
             "\n".join(f"{path}\0{size}\0{stamp}" for path, size, stamp in zip(*columns, strict=True)).encode()
@@ -83,25 +85,37 @@ def list_images(root: str) -> ImageListing:
     """
     import pyarrow as pa
 
-    files = sorted(_list_s3(root) if root.startswith("s3://") else _list_folder(Path(root)))
-    images = [file for file in files if _is_image(file.path)]
-    labelled = [file for file in images if "/" in file.path]
-    if not labelled:
-        others = len(files) - len(images)
+    files = _list_s3(root) if root.startswith("s3://") else _list_folder(Path(root))
+    tables, others, unlabelled = [_listing_schema().empty_table()], 0, 0
+    # A million images are hundreds of megabytes of Python's objects, and few of columns.
+    while some := list(islice(files, _FILES_AT_A_TIME)):
+        images = [file for file in some if _is_image(file.path)]
+        labelled = [file for file in images if "/" in file.path]
+        others += len(some) - len(images)
+        unlabelled += len(images) - len(labelled)
+        tables.append(_table_of(labelled))
+    table = pa.concat_tables(tables)
+    if not table.num_rows:
         raise InputError(
-            f"No images in {root} ({others} other files, {len(images)} images outside class folders). "
+            f"No images in {root} ({others} other files, {unlabelled} images outside class folders). "
             "Expected <anything>/<label>/<file>.jpg. Point FRUIT_ASSETS_IMAGES at a collection, or make one: "
             "fruit-assets demo-images --out data/demo_images."
         )
-    table = pa.table(
-        {
-            "path": pa.array([file.path for file in labelled], pa.string()),
-            "label": pa.array([file.path.split("/")[-2] for file in labelled], pa.string()),
-            "size": pa.array([file.size for file in labelled], pa.int64()),
-            "stamp": pa.array([file.stamp for file in labelled], pa.string()),
-        }
-    )
-    return ImageListing(root, table, len(files) - len(images), len(images) - len(labelled))
+    return ImageListing(root, table.sort_by("path"), others, unlabelled)
+
+
+def _table_of(files: Sequence[ListedFile]) -> "pa.Table":
+    import pyarrow as pa
+
+    labels = [file.path.split("/")[-2] for file in files]
+    columns = [file.path for file in files], labels, [file.size for file in files], [file.stamp for file in files]
+    return pa.table(list(columns), schema=_listing_schema())
+
+
+def _listing_schema() -> "pa.Schema":
+    import pyarrow as pa
+
+    return pa.schema([("path", pa.string()), ("label", pa.string()), ("size", pa.int64()), ("stamp", pa.string())])
 
 
 def _is_image(path: str) -> bool:

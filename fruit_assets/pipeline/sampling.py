@@ -24,10 +24,12 @@ from fruit_assets.storage.worker_tasks import gathered, run_tasks
 from fruit_assets.storage.worker_writing import RowWriter, Target, files_schema, stage_written, told_files
 
 if TYPE_CHECKING:
+    import numpy as np
     import pyarrow as pa
     from pyspark import SparkContext
 
 SAMPLE_SCHEMA = "path string, label string, sha256 string, content binary"
+_PATHS_AT_A_TIME = 8192
 # Rows of one Parquet row group: what a featurization task has at least.
 _IMAGES_PER_GROUP = 64
 _IMAGES_PER_FETCH_TASK = 8192
@@ -69,18 +71,32 @@ def choose(listing: "pa.Table", plan: SamplePlan) -> "pa.Table":
     gives its lowest ranks. So the choice does not depend on listing order, machine or storage, and a
     larger fraction only adds images.
     """
-    import pyarrow as pa
+    import numpy as np
 
-    paths, labels = listing["path"].to_pylist(), listing["label"].to_pylist()
-    members: dict[str, list[tuple[bytes, int]]] = {}
-    for index, (path, label) in enumerate(zip(paths, labels, strict=True)):
-        members.setdefault(label, []).append((_rank(plan.seed, path), index))
-    chosen = [index for ranked in members.values() for _, index in sorted(ranked)[: plan.size_of_class(len(ranked))]]
-    return listing.take(pa.array(sorted(chosen, key=lambda index: paths[index]), pa.int64()))
+    labels = listing["label"].combine_chunks().dictionary_encode().indices.to_numpy()
+    available = np.bincount(labels)
+    wanted = np.array([plan.size_of_class(int(count)) for count in available], np.int64)
+    if (wanted == available).all():
+        return listing.sort_by("path")
+    ranks = _ranks(listing["path"], plan.seed)
+    order = np.lexsort((ranks[:, 1], ranks[:, 0], labels))
+    first_of_class = np.cumsum(available) - available
+    place = np.empty(len(labels), np.int64)
+    place[order] = np.arange(len(labels)) - first_of_class[labels[order]]
+    return listing.filter(place < wanted[labels]).sort_by("path")
 
 
-def _rank(seed: int, path: str) -> bytes:
-    return hashlib.blake2b(path.encode("utf-8", "surrogateescape"), digest_size=16, key=str(seed).encode()).digest()
+def _ranks(paths: "pa.ChunkedArray", seed: int) -> "np.ndarray":
+    """(n, 2) uint64 as good as drawn at random for every path; they compare by the first, then the second."""
+    import numpy as np
+
+    key = str(seed).encode()
+    ranks = bytearray()
+    for chunk in paths.chunks:
+        for start in range(0, len(chunk), _PATHS_AT_A_TIME):
+            for path in chunk.slice(start, _PATHS_AT_A_TIME).to_pylist():
+                ranks += hashlib.blake2b(path.encode(), digest_size=16, key=key).digest()
+    return np.frombuffer(ranks, ">u8").reshape(-1, 2)
 
 
 def fetch_sample(context: "SparkContext", listing: ImageListing, chosen: "pa.Table", writing: Writing) -> StagedVersion:
@@ -103,6 +119,17 @@ def fetch_sample(context: "SparkContext", listing: ImageListing, chosen: "pa.Tab
     portions = _portions(chosen.select(["path", "label"]), tasks)
     told = gathered(run_tasks(context, portions, _fetcher(listing.root, target)))
     return stage_written(writing, told_files(told), SAMPLE_SCHEMA, {ROW_GROUP_ROWS: target.row_group_rows})
+
+
+def content_digest(keys: "pa.Table") -> str:
+    """A digest of `path, label, sha256` of a sample, whatever the order of its rows."""
+    digest, before = hashlib.sha256(b"["), ""
+    for batch in keys.sort_by("path").to_batches(max_chunksize=_PATHS_AT_A_TIME):
+        rows = zip(*(batch.column(name).to_pylist() for name in ("path", "label", "sha256")), strict=True)
+        digest.update((before + ", ".join(map(repr, rows))).encode())
+        before = ", "
+    digest.update(b"]")
+    return digest.hexdigest()[:32]
 
 
 def _portions(keys: "pa.Table", tasks: int) -> list[bytes]:

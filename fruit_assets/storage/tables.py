@@ -5,6 +5,8 @@ Publishing them belongs in `versions.py`; what the rows mean belongs to the pipe
 """
 
 import io
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -12,13 +14,15 @@ from fruit_assets.errors import StorageError
 from fruit_assets.storage.versions import AssetFolder, DataFile, StagedVersion, Version, version_name
 
 if TYPE_CHECKING:
+    import numpy as np
     import pyarrow as pa
     from pyspark.sql import DataFrame, SparkSession
 
 # Written before the work starts, so that storage that refuses us does so in the first second.
 STARTED = "STARTED"
-# Row groups that a look at a version may read: some 1.5 MB each.
+# Row groups that a look at a version may read.
 _SPREAD_GROUPS = 16
+_ROWS_AT_A_TIME = 2048
 
 
 @dataclass(frozen=True)
@@ -94,19 +98,62 @@ def read_spread(version: Version, count: int, columns: list[str], run: int = 1) 
     filesystem, root = version.store.filesystem()
     filled = [file for file in version.manifest.files if file.rows]
     chosen = [filled[index] for index in _evenly(len(filled), _SPREAD_GROUPS)]
-    parts = []
-    for file in chosen:
-        with filesystem.open_input_file(f"{root}/{file.path}") as source:
-            parquet = pq.ParquetFile(source)
-            groups = _evenly(parquet.num_row_groups, max(1, _SPREAD_GROUPS // len(chosen)))
-            parts.append(parquet.read_row_groups(groups, columns=columns))
-    if not parts:
-        return version.read_table(columns)
-    table = pa.concat_tables(parts)
-    if table.num_rows <= count:
-        return table
-    starts = np.array(_evenly(table.num_rows // run, count // run), dtype=np.int64) * run
-    return table.take((starts[:, None] + np.arange(run)).reshape(-1))
+    with ExitStack() as opened:
+        sources = [opened.enter_context(filesystem.open_input_file(f"{root}/{file.path}")) for file in chosen]
+        groups = [
+            (parquet, group, parquet.metadata.row_group(group).num_rows)
+            for parquet in map(pq.ParquetFile, sources)
+            for group in _evenly(parquet.num_row_groups, max(1, _SPREAD_GROUPS // len(chosen)))
+        ]
+        total = sum(rows for _, _, rows in groups)
+        numbers = np.arange(total)
+        if total > count:
+            starts = np.array(_evenly(total // run, count // run), dtype=np.int64) * run
+            numbers = (starts[:, None] + np.arange(run)).reshape(-1)
+        parts, first = [], 0
+        for parquet, group, rows in groups:
+            batches = parquet.iter_batches(_ROWS_AT_A_TIME, row_groups=[group], columns=columns)
+            parts += [batch for batch, _ in rows_at(batches, numbers, first)]
+            first += rows
+    return pa.Table.from_batches(parts) if parts else version.read_table(columns)
+
+
+def read_rows(version: Version, numbers: "np.ndarray", columns: list[str]) -> "pa.Table":
+    """Some rows of a version, by their sorted numbers in the order of its files; holds few others at a time."""
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    filesystem, root = version.store.filesystem()
+    parts, first = [], 0
+    for file in version.manifest.files:
+        start, end = np.searchsorted(numbers, [first, first + file.rows])
+        if start < end:
+            with filesystem.open_input_file(f"{root}/{file.path}") as source:
+                batches = pq.ParquetFile(source).iter_batches(_ROWS_AT_A_TIME, columns=columns)
+                parts += [batch for batch, _ in rows_at(batches, numbers, first)]
+        first += file.rows
+    return pa.Table.from_batches(parts) if parts else version.read_table(columns).slice(0, 0)
+
+
+def rows_at(
+    batches: "Iterable[pa.RecordBatch]", numbers: "np.ndarray", first: int = 0
+) -> "Iterator[tuple[pa.RecordBatch, slice]]":
+    """The rows with these sorted numbers, and which of the numbers those of a batch are.
+
+    Args:
+        batches: rows in order.
+        numbers: of the rows wanted; one that is there twice gives its row twice.
+        first: number of the first row of the batches.
+    """
+    import numpy as np
+    import pyarrow as pa
+
+    for batch in batches:
+        start, end = np.searchsorted(numbers, [first, first + batch.num_rows])
+        if start < end:
+            yield batch.take(pa.array(numbers[start:end] - first)), slice(int(start), int(end))
+        first += batch.num_rows
 
 
 def _evenly(available: int, wanted: int) -> list[int]:

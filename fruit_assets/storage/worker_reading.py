@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from fruit_assets.errors import StorageError
 from fruit_assets.storage.arrow_streams import stream_of, table_of
 from fruit_assets.storage.stores import Store
+from fruit_assets.storage.tables import rows_at
 from fruit_assets.storage.versions import Version
 from fruit_assets.storage.worker_tasks import ArrowFunction, run_tasks
 
@@ -183,15 +184,9 @@ def _read(parquet: "pq.ParquetFile", pieces: Sequence[_Piece], reading: Reading)
 
 def _chosen(batches: "Iterable[pa.RecordBatch]", wanted: "pa.Table") -> "Iterator[pa.RecordBatch]":
     """The wanted rows of a piece, with the columns that are wanted beside them."""
-    import numpy as np
-    import pyarrow as pa
-
-    numbers, added, first = wanted[ROW].to_numpy(), wanted.drop_columns([ROW]), 0
-    for batch in batches:
-        start, end = np.searchsorted(numbers, [first, first + batch.num_rows])
-        if start < end:
-            rows = batch.take(pa.array(numbers[start:end] - first))
-            for name, column in zip(added.column_names, added.slice(start, end - start).columns, strict=True):
-                rows = rows.append_column(name, column.combine_chunks())
-            yield rows
-        first += batch.num_rows
+    added = wanted.drop_columns([ROW])
+    for rows, which in rows_at(batches, wanted[ROW].to_numpy()):
+        of_these = added.slice(which.start, which.stop - which.start)
+        for name, column in zip(added.column_names, of_these.columns, strict=True):
+            rows = rows.append_column(name, column.combine_chunks())
+        yield rows

@@ -16,7 +16,15 @@ from hypothesis import strategies as st
 from fruit_assets.errors import InputError
 from fruit_assets.pipeline import sampling
 from fruit_assets.pipeline.image_listing import list_images
-from fruit_assets.pipeline.sampling import SamplePlan, choose, fetch_sample, read_few, require_enough, row_group_rows
+from fruit_assets.pipeline.sampling import (
+    SamplePlan,
+    choose,
+    content_digest,
+    fetch_sample,
+    read_few,
+    require_enough,
+    row_group_rows,
+)
 from fruit_assets.storage.stores import LocalStore
 from fruit_assets.storage.tables import Writing
 from fruit_assets.storage.versions import AssetFolder
@@ -97,6 +105,18 @@ def test_the_choice_is_the_same_on_every_machine_and_with_every_release():
     # A change here changes every user's sample: it must be meant, and said in the release notes.
     chosen = _paths(_listing({"Apple": 20, "Pêche = 1#": 20}), SamplePlan(fraction=0.15, seed=7))
     assert hashlib.sha256("\n".join(chosen).encode()).hexdigest()[:16] == "7674aa22ae1c834e"
+
+
+@pytest.mark.parametrize("rows_at_a_time", [1, 4, 8192])
+def test_the_digest_of_a_sample_depends_on_its_rows_alone(monkeypatch, rows_at_a_time):
+    monkeypatch.setattr(sampling, "_PATHS_AT_A_TIME", rows_at_a_time)
+    rows = [(f"a/é '{number}\".jpg", "é", None if number == 3 else f"{number:064}") for number in range(10)]
+    # The digests of samples that are there already were made of this.
+    expected = hashlib.sha256(repr(sorted(rows)).encode()).hexdigest()[:32]
+    table = pa.Table.from_pylist([dict(zip(("path", "label", "sha256"), row, strict=True)) for row in rows])
+    for order in (range(10), range(9, -1, -1)):
+        assert content_digest(table.take(list(order))) == expected
+    assert content_digest(table.slice(0, 9)) != expected
 
 
 def test_a_sample_of_fewer_than_two_images_is_refused_with_the_knob():

@@ -2,14 +2,15 @@
 
 import json
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from fruit_assets.storage import read_current
+from fruit_assets.storage import read_current, tables
 from fruit_assets.storage.stores import LocalStore, open_store
-from fruit_assets.storage.tables import Writing, stage_again, stage_table
+from fruit_assets.storage.tables import Writing, read_rows, read_spread, stage_again, stage_table
 from fruit_assets.storage.versions import AssetFolder, StagedVersion
 from fruit_assets.storage.worker_writing import RowWriter, Target, stage_written, told_files
 from fruit_assets_tests.storage.conftest import AWKWARD
@@ -75,3 +76,29 @@ def test_a_table_without_rows_keeps_its_columns(spark, folder):
     assert folder.current().to_spark(spark).count() == 0
     folder.publish(stage_again(folder.current(), Writing(folder, "again")))
     assert read_current(folder.store.uri, ["path"]).column_names == ["path"]
+
+
+@pytest.mark.parametrize("rows_at_a_time", [1, 3, 2048])
+@pytest.mark.parametrize("numbers", [[], [0], [19, 20, 21], [0, 0, 15, 16, 17, 49], list(range(50))])
+def test_rows_are_found_by_their_numbers_in_the_order_of_the_files(folder, monkeypatch, numbers, rows_at_a_time):
+    monkeypatch.setattr(tables, "_ROWS_AT_A_TIME", rows_at_a_time)
+    version = folder.publish(_staged(folder, "one"))
+    everything = version.read_table(["label", "path"])
+    found = read_rows(version, np.array(numbers, np.int64), ["label", "path"])
+    assert found.to_pylist() == everything.take(pa.array(numbers, pa.int64())).to_pylist()
+
+
+def test_a_spread_look_takes_rows_from_everywhere_together_where_that_is_wanted(folder, monkeypatch):
+    monkeypatch.setattr(tables, "_ROWS_AT_A_TIME", 5)
+    version = folder.publish(_staged(folder, "one"))
+    paths = version.read_table(["path"])["path"].to_pylist()
+    assert read_spread(version, 100, ["path"])["path"].to_pylist() == paths
+    seen = [paths.index(path) for path in read_spread(version, 10, ["path"])["path"].to_pylist()]
+    assert seen == list(range(0, 50, 5))
+    pairs = [paths.index(path) for path in read_spread(version, 10, ["path"], run=2)["path"].to_pylist()]
+    assert pairs == [0, 1, 10, 11, 20, 21, 30, 31, 40, 41]
+
+
+def test_a_spread_look_at_a_table_without_rows_gives_its_columns(folder):
+    version = folder.publish(stage_written(Writing(folder, "none"), [], _SCHEMA))
+    assert read_spread(version, 10, ["path"]).column_names == ["path"]
