@@ -83,15 +83,15 @@ def local_conf(options: LocalSparkOptions) -> dict[str, str]:
         "spark.python.daemon.module": "fruit_assets.spark.worker_daemon",
         "spark.sql.shuffle.partitions": str(2 * cores),
         "spark.sql.warehouse.dir": str(options.cache / "spark-warehouse"),
-        # Of a task that fails, the frames of our code.
-        "spark.executorEnv.SPARK_SIMPLIFIED_TRACEBACK": "1",
         **PIPELINE_CONF,
     }
     return conf | (options.conf or {})
 
 
-# What the pipeline relies on wherever it runs; the EMR configurations say the same.
+# For tasks, and for whoever makes frames of our tables, wherever they run; the EMR configurations say the same.
 PIPELINE_CONF = {
+    # A task that fails tells the frames of our code; and frames get the workers that tasks have, not others.
+    "spark.executorEnv.SPARK_SIMPLIFIED_TRACEBACK": "1",
     "spark.sql.execution.arrow.maxRecordsPerBatch": "256",
     # A crash in native code is otherwise only "Python worker exited unexpectedly".
     "spark.python.worker.faulthandler.enabled": "true",
