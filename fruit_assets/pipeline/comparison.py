@@ -3,9 +3,8 @@
 Put here the job and the figures that follow from its rows. What they are held against belongs in `guard.py`.
 """
 
-import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from fruit_assets.pipeline.engines import LoadedEngine, fastest_batch_size, load_engine
@@ -20,9 +19,8 @@ from fruit_assets.pipeline.image_batches import (
 )
 from fruit_assets.pipeline.moments import feature_matrix
 from fruit_assets.pipeline.processor import runs_natively
-from fruit_assets.storage.arrow_streams import stream_of, table_of
-from fruit_assets.storage.tables import read_spread
-from fruit_assets.storage.worker_tasks import gathered, run_tasks
+from fruit_assets.storage.worker_reading import ROW, Reading, map_in_workers, spread_rows
+from fruit_assets.storage.worker_tasks import ArrowFunction, gathered
 
 if TYPE_CHECKING:
     import numpy as np
@@ -34,6 +32,7 @@ if TYPE_CHECKING:
 MOST_IMAGES, _LEAST_IMAGES = 256, 64
 _SHARE = 8
 _CHUNK = 16  # images between two looks at the clock
+_READING = Reading(["label", "content"], MOST_IMAGES, rows_per_batch=64)
 
 
 def images_to_compare(sampled: int) -> int:
@@ -52,13 +51,13 @@ def compare(
         extractor: the published extractor.
         options: what to compare with f32.
     """
+    import pyarrow as pa
+
     count = images_to_compare(sample.manifest.row_count)
     # Neighbours in the sample share a label: an image alone has nobody to be recognised by.
-    images = read_spread(sample, count, ["label", "content"], run=4)
-    tasks = min(int(context.defaultParallelism), max(1, images.num_rows // _CHUNK))
-    size = max(1, math.ceil(images.num_rows / tasks))
-    parts = [stream_of(images.slice(start, size)) for start in range(0, images.num_rows, size)]
-    return figures_of(options.precision, gathered(run_tasks(context, parts, _comparer(extractor, options))))
+    wanted = pa.table({ROW: spread_rows(sample, count, run=4)})
+    compared = gathered(map_in_workers(sample, context, _READING, _comparer(extractor, options), wanted))
+    return figures_of(options.precision, compared)
 
 
 def figures_of(precision: str, compared: "pa.Table") -> GuardFigures:
@@ -107,16 +106,14 @@ def _nearest(unit: "np.ndarray") -> "np.ndarray":
     return nearest
 
 
-def _comparer(
-    extractor: ExtractorFiles, options: FeaturizationOptions
-) -> Callable[[bytes], Iterator["pa.RecordBatch"]]:
-    def compare_images(images: bytes) -> Iterator["pa.RecordBatch"]:
+def _comparer(extractor: ExtractorFiles, options: FeaturizationOptions) -> ArrowFunction:
+    def compare_images(batches: Iterable["pa.RecordBatch"]) -> Iterator["pa.RecordBatch"]:
         size = extractor.description.input_size
         folder = worker_folder(extractor, options.cache)
         # The reference is not kept: the worker goes on with the other one alone.
         batch_size = options.batch_size or fastest_batch_size("openvino", "f32")
         engines = load_engine(folder, size, "openvino", "f32", batch_size), worker_engine(extractor, options)
-        for batch in table_of([images]).to_batches():
+        for batch in batches:
             for start in range(0, batch.num_rows, _CHUNK):
                 yield _compared(batch.slice(start, _CHUNK), engines, size)
 

@@ -100,7 +100,7 @@ def _featurizer(extractor: ExtractorFiles, options: FeaturizationOptions, target
     def featurize_rows(batches: Iterable["pa.RecordBatch"]) -> Iterator["pa.RecordBatch"]:
         engine, writer, report = None, RowWriter(target), TaskReport()
         for batch in batches:
-            # Not before the first row: many tasks of an incremental run are empty.
+            # Not before the first row: of an empty sample there is none.
             engine = engine or worker_engine(extractor, options)
             done = featurize_batch(batch, engine, extractor.description.input_size)
             report.add(done)

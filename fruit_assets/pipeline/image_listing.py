@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 _FILES_AT_A_TIME = 8192
+# Part of what the digest is: with another number every larger collection would count as changed.
+_FILES_OF_A_DIGEST_AT_A_TIME = 65536
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp"})
 
 
@@ -69,7 +71,7 @@ class ImageListing:
 def digest_of(files: "pa.Table") -> str:
     """A digest of `path, size, stamp` of some listed files."""
     digest = hashlib.sha256()
-    for batch in files.select(["path", "size", "stamp"]).to_batches(max_chunksize=_FILES_AT_A_TIME):
+    for batch in files.select(["path", "size", "stamp"]).to_batches(max_chunksize=_FILES_OF_A_DIGEST_AT_A_TIME):
         columns = (batch.column(index).to_pylist() for index in range(3))
         digest.update(
             "\n".join(f"{path}\0{size}\0{stamp}" for path, size, stamp in zip(*columns, strict=True)).encode()

@@ -98,7 +98,8 @@ class ClassData:
 def archive_name(key: str, file: Path) -> str:
     """The name of an archive tells what it is for, and which file was whole: a digest of 170 MB takes too long."""
     status = file.stat()
-    return f"{key}-{status.st_size}-{status.st_mtime_ns}.jsa"
+    # Whole seconds, which every way of copying a cache keeps.
+    return f"{key}-{status.st_size}-{int(status.st_mtime)}.jsa"
 
 
 def class_data(java: Path, jars: Path, java_options: str, cache: Path) -> ClassData | None:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from importlib import import_module
-from threading import Event, Thread
+from threading import Event, Lock, Thread
 from typing import TYPE_CHECKING, Any
 
 from fruit_assets.spark.session import LocalSparkOptions, Start
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 # Starting Spark is some hundreds of short calls into the JVM. After each of them Python lets another thread that is
 # busy go on for this long; the default is ten times as long.
 _SWITCH_SECONDS = 0.0005
+# A process has one Spark, and one interval.
+_starting = Lock()
 
 
 class EarlyStart:
@@ -49,7 +51,7 @@ class EarlyStart:
 
     def _start(self, options: LocalSparkOptions) -> None:
         try:
-            with _quick_turns():
+            with _starting, _quick_turns():
                 try:
                     start = Start.of(options)
                     import_module("pyspark")
@@ -68,11 +70,9 @@ class EarlyStart:
 
 def wake_workers(context: "SparkContext") -> None:
     """Have the Python workers started, and the JVM's side of them loaded, before there is work for them."""
-    from py4j.protocol import Py4JError
-
-    tasks = context.defaultParallelism
-    # The real job will say what is wrong with the workers; and the process may be ending.
-    with suppress(Py4JError, OSError):
+    # The real job will say what is wrong with the workers; and the process, or Spark, may be ending.
+    with suppress(Exception):
+        tasks = context.defaultParallelism
         context.parallelize(list(range(tasks)), tasks).mapPartitions(_unchanged).collect()
 
 

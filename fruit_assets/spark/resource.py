@@ -35,11 +35,6 @@ class SparkResource(dg.ConfigurableResource[Any]):
     def prepare(self) -> None:
         """Say that Spark will be wanted soon; does not wait for it."""
 
-    @property
-    def parallelism(self) -> int:
-        """Tasks that run at the same time."""
-        return int(self.context().defaultParallelism)
-
 
 class LocalSpark(SparkResource):
     """Spark inside this process, started in the background as soon as somebody says that it will be wanted.

@@ -96,7 +96,7 @@ PIPELINE_CONF = {
     # A crash in native code is otherwise only "Python worker exited unexpectedly".
     "spark.python.worker.faulthandler.enabled": "true",
     "spark.sql.execution.pyspark.udf.faulthandler.enabled": "true",
-    # Readers trust manifests, so markers mean nothing and tasks may commit straight into the version.
+    # For frames that somebody writes beside our tables: no marker files, and no second renaming, which S3 copies.
     "spark.hadoop.mapreduce.fileoutputcommitter.marksuccessfuljobs": "false",
     "spark.hadoop.mapreduce.fileoutputcommitter.algorithm.version": "2",
     "spark.sql.parquet.compression.codec": "zstd",
@@ -176,6 +176,10 @@ def _create(conf: dict[str, str], shared: ClassData | None, jvm: DriverJvm | Non
     except Exception as error:
         if shared is not None and (jvm is not None or options != shared.java_options):
             shared.discard()
+            if jvm is not None:
+                # Pyspark would go on with a gateway to a JVM that is no more.
+                jvm.process.kill()
+                SparkContext._gateway = SparkContext._jvm = None
             return _create({**conf, "spark.driver.extraJavaOptions": shared.java_options}, shared, None)
         raise PermanentError(
             f"Spark does not start on {conf['spark.master']}: {error}. Check the free memory against "

@@ -6,11 +6,12 @@ Publishing them belongs in `versions.py`; what the rows mean belongs to the pipe
 
 import io
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from fruit_assets.errors import StorageError
+from fruit_assets.storage.stores import Store
 from fruit_assets.storage.versions import AssetFolder, DataFile, StagedVersion, Version, version_name
 
 if TYPE_CHECKING:
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
 
 # Written before the work starts, so that storage that refuses us does so in the first second.
 STARTED = "STARTED"
-# Row groups that a look at a version may read.
-_SPREAD_GROUPS = 16
 _ROWS_AT_A_TIME = 2048
 
 
@@ -82,42 +81,6 @@ def read_arrow(version: Version, columns: list[str] | None) -> "pa.Table":
         raise StorageError(f"Cannot read version {version.manifest.version} of {version.store.uri}: {error}") from error
 
 
-def read_spread(version: Version, count: int, columns: list[str], run: int = 1) -> "pa.Table":
-    """At most `count` rows, spread evenly over the files; reads few row groups however large the version is.
-
-    Args:
-        version: a published table.
-        count: rows wanted.
-        columns: to read.
-        run: rows that are taken together wherever some are taken.
-    """
-    import numpy as np
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    filesystem, root = version.store.filesystem()
-    filled = [file for file in version.manifest.files if file.rows]
-    chosen = [filled[index] for index in _evenly(len(filled), _SPREAD_GROUPS)]
-    with ExitStack() as opened:
-        sources = [opened.enter_context(filesystem.open_input_file(f"{root}/{file.path}")) for file in chosen]
-        groups = [
-            (parquet, group, parquet.metadata.row_group(group).num_rows)
-            for parquet in map(pq.ParquetFile, sources)
-            for group in _evenly(parquet.num_row_groups, max(1, _SPREAD_GROUPS // len(chosen)))
-        ]
-        total = sum(rows for _, _, rows in groups)
-        numbers = np.arange(total)
-        if total > count:
-            starts = np.array(_evenly(total // run, count // run), dtype=np.int64) * run
-            numbers = (starts[:, None] + np.arange(run)).reshape(-1)
-        parts, first = [], 0
-        for parquet, group, rows in groups:
-            batches = parquet.iter_batches(_ROWS_AT_A_TIME, row_groups=[group], columns=columns)
-            parts += [batch for batch, _ in rows_at(batches, numbers, first)]
-            first += rows
-    return pa.Table.from_batches(parts) if parts else version.read_table(columns)
-
-
 def read_rows(version: Version, numbers: "np.ndarray", columns: list[str]) -> "pa.Table":
     """Some rows of a version, by their sorted numbers in the order of its files; holds few others at a time."""
     import numpy as np
@@ -129,11 +92,23 @@ def read_rows(version: Version, numbers: "np.ndarray", columns: list[str]) -> "p
     for file in version.manifest.files:
         start, end = np.searchsorted(numbers, [first, first + file.rows])
         if start < end:
-            with filesystem.open_input_file(f"{root}/{file.path}") as source:
+            with (
+                explained_reading(version.store, file.path),
+                filesystem.open_input_file(f"{root}/{file.path}") as source,
+            ):
                 batches = pq.ParquetFile(source).iter_batches(_ROWS_AT_A_TIME, columns=columns)
                 parts += [batch for batch, _ in rows_at(batches, numbers, first)]
         first += file.rows
     return pa.Table.from_batches(parts) if parts else version.read_table(columns).slice(0, 0)
+
+
+@contextmanager
+def explained_reading(store: Store, path: str) -> "Iterator[None]":
+    """Say which file it is that cannot be read; raises StorageError."""
+    try:
+        yield
+    except (OSError, ValueError) as error:
+        raise StorageError(f"Cannot read {store.uri_of(path)}: {error}") from error
 
 
 def rows_at(
@@ -154,12 +129,6 @@ def rows_at(
         if start < end:
             yield batch.take(pa.array(numbers[start:end] - first)), slice(int(start), int(end))
         first += batch.num_rows
-
-
-def _evenly(available: int, wanted: int) -> list[int]:
-    """At most `wanted` of the numbers below `available`, evenly spaced."""
-    count = min(available, wanted)
-    return [number * available // count for number in range(count)]
 
 
 def read_spark(version: Version, session: "SparkSession") -> "DataFrame":

@@ -13,14 +13,14 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING
 
-from fruit_assets.errors import StorageError
 from fruit_assets.storage.arrow_streams import stream_of, table_of
 from fruit_assets.storage.stores import Store
-from fruit_assets.storage.tables import rows_at
+from fruit_assets.storage.tables import explained_reading, rows_at
 from fruit_assets.storage.versions import Version
 from fruit_assets.storage.worker_tasks import ArrowFunction, run_tasks
 
 if TYPE_CHECKING:
+    import numpy as np
     import pyarrow as pa
     import pyarrow.parquet as pq
     from pyspark import RDD, SparkContext
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 ROW_GROUP_ROWS = "row_group_rows"
 # Column that names the rows wanted of a version, by their number in the order of its files.
 ROW = "row"
+# Pieces of a version that a look at it may read.
+_SPREAD_PIECES = 16
 
 
 @dataclass(frozen=True)
@@ -86,6 +88,33 @@ def map_in_workers(
     pieces = list(_pieces(version, wanted))
     shares = _shares(pieces, int(context.defaultParallelism), reading)
     return run_tasks(context, shares, lambda share: function(_batches(store, share, reading)))
+
+
+def spread_rows(version: Version, count: int, run: int = 1) -> "np.ndarray":
+    """Numbers of at most `count` rows, spread over few pieces of a version however large it is.
+
+    Args:
+        version: a published table.
+        count: rows wanted.
+        run: rows that are taken together wherever some are taken.
+    """
+    import numpy as np
+
+    sizes = [piece.rows for piece in _whole_pieces(version)]
+    firsts = np.cumsum([0, *sizes])
+    looked_at = [np.arange(firsts[index], firsts[index + 1]) for index in _evenly(len(sizes), _SPREAD_PIECES)]
+    rows: np.ndarray = np.concatenate([np.arange(0), *looked_at])
+    if len(rows) <= count:
+        return rows
+    starts = np.array(_evenly(len(rows) // run, count // run), dtype=np.int64) * run
+    taken: np.ndarray = rows[(starts[:, None] + np.arange(run)).reshape(-1)]
+    return taken
+
+
+def _evenly(available: int, wanted: int) -> list[int]:
+    """At most `wanted` of the numbers below `available`, evenly spaced."""
+    count = min(available, wanted)
+    return [number * available // count for number in range(count)]
 
 
 def _pieces(version: Version, wanted: "pa.Table | None" = None) -> Iterator[_Piece]:
@@ -157,17 +186,14 @@ def _batches(store: Store, pieces: Iterable[_Piece], reading: Reading) -> "Itera
     filesystem, root = store.filesystem()
     for path, group in groupby(pieces, key=lambda piece: piece.path):
         of_file = list(group)
-        try:
-            with filesystem.open_input_file(f"{root}/{path}") as source:
-                parquet = pq.ParquetFile(source, pre_buffer=of_file[0].row_group is not None)
-                whole = [piece for piece in of_file if piece.wanted is None]
-                if whole:
-                    yield from _read(parquet, whole, reading)
-                for piece in of_file:
-                    if piece.wanted is not None:
-                        yield from _chosen(_read(parquet, [piece], reading), table_of([piece.wanted]))
-        except (OSError, ValueError) as error:
-            raise StorageError(f"Cannot read {store.uri_of(path)}: {error}") from error
+        with explained_reading(store, path), filesystem.open_input_file(f"{root}/{path}") as source:
+            parquet = pq.ParquetFile(source, pre_buffer=of_file[0].row_group is not None)
+            whole = [piece for piece in of_file if piece.wanted is None]
+            if whole:
+                yield from _read(parquet, whole, reading)
+            for piece in of_file:
+                if piece.wanted is not None:
+                    yield from _chosen(_read(parquet, [piece], reading), table_of([piece.wanted]))
 
 
 def _read(parquet: "pq.ParquetFile", pieces: Sequence[_Piece], reading: Reading) -> "Iterator[pa.RecordBatch]":

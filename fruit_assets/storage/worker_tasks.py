@@ -19,13 +19,15 @@ if TYPE_CHECKING:
 Part = TypeVar("Part")
 # From the record batches of one task to those that it yields.
 ArrowFunction = Callable[[Iterable[Any]], Iterable[Any]]
-# Of what Spark says of a task that failed: what Python said.
-_TRACEBACK = re.compile(r"Traceback \(most recent call last\):.*?(?=\n\n|\n\tat |\Z)", re.DOTALL)
+# Of what Spark says of a task that failed: what Python said, and what it says of its own frames.
+_TRACEBACK = re.compile(r"Traceback \(most recent call last\):.*?(?=\n\s*\tat |\Z)", re.DOTALL)
+_JAVA_FRAME = re.compile(r"\t(at |\.\.\. \d+ more)")
+_REPEATED_FROM = "\nDriver stacktrace:"
 _LONGEST = 4000
 
 
 class TaskError(FruitAssetsError):
-    """A task failed, as often as Spark tries; the message holds what it said."""
+    """A task failed, as often as Spark tries, or Spark could not run it; the message holds what was said."""
 
 
 def run_tasks(
@@ -35,7 +37,8 @@ def run_tasks(
 
     Args:
         context: the Spark context.
-        parts: what the tasks get, in the order in which they start; small, or not many.
+        parts: what the tasks get, in the order in which they start. Of one task it must stay well below 128 MiB,
+            beyond which Spark sends nothing to an executor.
         function: from a part to record batches.
 
     Returns:
@@ -56,18 +59,24 @@ def gathered(run: "RDD[bytes]") -> "pa.Table":
     """Run, and give what all tasks yield, in the order of their parts.
 
     Raises:
-        TaskError: a task failed.
+        TaskError: a task failed, or could not be run.
     """
     try:
         streams = run.collect()
-    # py4j's error, or what pyspark makes of it where frames are in use as well.
+    # py4j's error, what pyspark makes of it where frames are in use as well, or pickle's.
     except Exception as error:
-        raise TaskError(f"A task on the workers failed. {_told_by(str(error))}") from error
+        raise TaskError(_told_by(str(error))) from error
     return table_of(streams)
 
 
 def _told_by(message: str) -> str:
     """What a person needs of an error of the JVM's: Python's words where there are any, and no Java frames."""
-    found = _TRACEBACK.findall(message)
-    text = found[-1] if found else "\n".join(line for line in message.splitlines() if not line.startswith("\tat "))
+    once = message.partition(_REPEATED_FROM)[0]
+    if found := _TRACEBACK.search(once):
+        return f"A task on the workers failed. {_within_limit(found[0].rstrip())}"
+    text = "\n".join(line for line in once.splitlines() if not _JAVA_FRAME.match(line))
+    return f"Spark could not run the tasks. {_within_limit(text.strip())}"
+
+
+def _within_limit(text: str) -> str:
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST // 2]}\n...\n{text[-_LONGEST // 2 :]}"

@@ -1,14 +1,16 @@
 """Tests of listings: which files are images, under which label, and when the collection counts as changed."""
 
+import hashlib
 import os
 import subprocess
 import sys
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
 from fruit_assets.errors import InputError, StorageError
-from fruit_assets.pipeline.image_listing import list_images
+from fruit_assets.pipeline.image_listing import digest_of, list_images
 from fruit_assets.storage.stores import open_store
 
 _FILES = {
@@ -47,6 +49,22 @@ def test_images_are_listed_by_relative_path_with_the_name_of_their_folder(folder
     assert listing.table["path"].to_pylist() == sorted(rows)
     assert listing.class_counts() == {"Apple Red 1": 2, "Kiwi": 2, "Poire #2 = 50% é": 1}
     assert (listing.count, listing.total_bytes, listing.ignored, listing.unlabelled) == (5, 10, 5, 1)
+
+
+def test_the_digest_of_many_files_stays_what_it_was():
+    # With another digest every collection would count as changed, and every sample would be read again.
+    count = 70_000
+    table = pa.table(
+        {
+            "path": [f"{n}.jpg" for n in range(count)],
+            "size": list(range(count)),
+            "stamp": [str(7 * n) for n in range(count)],
+        }
+    )
+    digest = hashlib.sha256()
+    for start in range(0, count, 65536):
+        digest.update("\n".join(f"{n}.jpg\0{n}\0{7 * n}" for n in range(start, min(start + 65536, count))).encode())
+    assert digest_of(table) == digest_of(table.slice(0)) == digest.hexdigest()[:32]
 
 
 def test_a_folder_and_a_bucket_with_the_same_files_give_the_same_rows(folder, bucket):
@@ -142,7 +160,7 @@ def test_a_folder_that_may_not_be_read_is_named(folder):
     code = f"""
 import os
 from fruit_assets.errors import InputError
-from fruit_assets.pipeline.image_listing import list_images
+from fruit_assets.pipeline.image_listing import digest_of, list_images
 import pyarrow
 if os.geteuid() == 0:
     os.setegid(65534)

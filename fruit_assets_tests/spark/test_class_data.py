@@ -21,11 +21,18 @@ _JARS = Path(_find_spark_home(), "jars")
 
 # A session of its own, in a process of its own: what it answers, what the JVM printed, and what is in the cache then.
 _SESSION = """
-import json, sys
+import json, os, sys
 from pathlib import Path
-from fruit_assets.spark import class_data
+from fruit_assets.spark import class_data, driver_jvm
 from fruit_assets.spark.session import LocalSparkOptions, start_local_context
 class_data._make_detached = lambda missing: print("WOULD MAKE", missing.key)
+if os.environ.get("KILL_JVM"):
+    gateway = driver_jvm.DriverJvm.gateway
+    def dying(jvm):
+        found = gateway(jvm)
+        jvm.process.kill()
+        return found
+    driver_jvm.DriverJvm.gateway = dying
 context = start_local_context(LocalSparkOptions(Path(sys.argv[1]), "local[1]", driver_memory="512m"))
 options = context.getConf().get("spark.driver.extraJavaOptions")
 command = context._gateway.proc.args
@@ -70,7 +77,10 @@ def _session(cache: Path, **variables: str) -> tuple[dict, str]:
 def _with_archive(cache: Path, folder: Path, content: bytes) -> Path:
     """A cache of its own whose archive has this content instead, under the name of the intact one."""
     (folder / "class-data").mkdir()
-    (folder / "class-data" / _archive(cache).name).write_bytes(content)
+    archive = folder / "class-data" / _archive(cache).name
+    archive.write_bytes(content)
+    later = _archive(cache).stat().st_mtime + 2
+    os.utime(archive, (later, later))
     return folder
 
 
@@ -94,6 +104,12 @@ def test_a_damaged_archive_is_dropped_before_a_jvm_can_crash_on_it(cache, tmp_pa
     assert answer == {"rows": 3, "archived": False, "direct": False}
     assert "WOULD MAKE" in said
     assert list((tmp_path / "class-data").glob("*.jsa")) == []
+
+
+def test_a_jvm_that_dies_while_spark_starts_in_it_is_replaced_by_one_of_the_scripts(cache, tmp_path):
+    shutil.copytree(cache / "class-data", tmp_path / "class-data")
+    answer, _ = _session(tmp_path, KILL_JVM="1")
+    assert answer == {"rows": 3, "archived": False, "direct": False}
 
 
 @pytest.mark.parametrize("variable", ["SPARK_CONF_DIR", "HADOOP_CONF_DIR"])

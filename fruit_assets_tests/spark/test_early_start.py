@@ -1,4 +1,4 @@
-"""Tests of the session that starts in the background: who waits for it, what it has ready."""
+"""Tests of the Spark that starts in the background: who waits for it, what it has ready."""
 
 import json
 import subprocess

@@ -81,11 +81,10 @@ def test_jvm_and_workers_talk_over_sockets_in_a_folder_that_is_short_enough(monk
     assert session_module._worker_sockets() == {}
 
 
-def test_a_resource_gives_one_session_and_its_parallelism(spark, tmp_path):
+def test_a_resource_gives_one_context_and_a_session_on_it(spark, tmp_path):
     resource = LocalSpark(cache=str(tmp_path))
     assert resource.context() is resource.context() is spark.sparkContext
     assert resource.session().sparkContext is spark.sparkContext
-    assert resource.parallelism == spark.sparkContext.defaultParallelism
 
 
 def test_a_long_job_reports_its_tasks_and_a_short_one_nothing(spark):

@@ -8,9 +8,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from fruit_assets.errors import StorageError
 from fruit_assets.storage import read_current, tables
 from fruit_assets.storage.stores import LocalStore, open_store
-from fruit_assets.storage.tables import Writing, read_rows, read_spread, stage_again, stage_table
+from fruit_assets.storage.tables import Writing, read_rows, stage_again, stage_table
 from fruit_assets.storage.versions import AssetFolder, StagedVersion
 from fruit_assets.storage.worker_writing import RowWriter, Target, stage_written, told_files
 from fruit_assets_tests.storage.conftest import AWKWARD
@@ -88,17 +89,8 @@ def test_rows_are_found_by_their_numbers_in_the_order_of_the_files(folder, monke
     assert found.to_pylist() == everything.take(pa.array(numbers, pa.int64())).to_pylist()
 
 
-def test_a_spread_look_takes_rows_from_everywhere_together_where_that_is_wanted(folder, monkeypatch):
-    monkeypatch.setattr(tables, "_ROWS_AT_A_TIME", 5)
+def test_a_file_that_is_gone_is_named(folder):
     version = folder.publish(_staged(folder, "one"))
-    paths = version.read_table(["path"])["path"].to_pylist()
-    assert read_spread(version, 100, ["path"])["path"].to_pylist() == paths
-    seen = [paths.index(path) for path in read_spread(version, 10, ["path"])["path"].to_pylist()]
-    assert seen == list(range(0, 50, 5))
-    pairs = [paths.index(path) for path in read_spread(version, 10, ["path"], run=2)["path"].to_pylist()]
-    assert pairs == [0, 1, 10, 11, 20, 21, 30, 31, 40, 41]
-
-
-def test_a_spread_look_at_a_table_without_rows_gives_its_columns(folder):
-    version = folder.publish(stage_written(Writing(folder, "none"), [], _SCHEMA))
-    assert read_spread(version, 10, ["path"]).column_names == ["path"]
+    (folder.store.root / version.manifest.files[1].path).unlink()
+    with pytest.raises(StorageError, match=r"Cannot read .*versions/one-0/part-"):
+        read_rows(version, np.arange(50), ["path"])

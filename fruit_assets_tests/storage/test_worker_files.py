@@ -1,5 +1,8 @@
 """Tests of tables that workers read and write themselves: every row once, and only what succeeded is listed."""
 
+import os
+import re
+import threading
 from collections import Counter
 from itertools import chain
 
@@ -23,6 +26,7 @@ from fruit_assets.storage.worker_reading import (
     _pieces,
     _tapered_shares,
     map_in_workers,
+    spread_rows,
 )
 from fruit_assets.storage.worker_tasks import TaskError, gathered, run_tasks
 from fruit_assets.storage.worker_writing import RowWriter, Target, files_schema, stage_written, told_files
@@ -152,6 +156,41 @@ def test_wanted_rows_are_read_as_often_as_they_are_named_with_what_is_added(spar
     assert seen.sort_by([("path", "ascending"), ("name", "ascending")]).to_pylist() == sorted(
         expected, key=lambda row: (row["path"], row["name"])
     )
+
+
+def test_a_look_at_a_version_is_spread_over_few_pieces_with_neighbours_where_they_are_wanted(tmp_path):
+    folder = AssetFolder(open_store(str(tmp_path)))
+    _publish(folder, "one", 50, 16)
+    version = folder.current()
+    assert spread_rows(version, 100).tolist() == list(range(50))
+    assert spread_rows(version, 10).tolist() == list(range(0, 50, 5))
+    assert spread_rows(version, 10, run=2).tolist() == [0, 1, 10, 11, 20, 21, 30, 31, 40, 41]
+    assert spread_rows(version, 3, run=4).tolist() == spread_rows(version, 0).tolist() == []
+    _publish(folder, "two", 200, 2)
+    looked_at = spread_rows(folder.current(), 100).tolist()
+    assert len(looked_at) == 32
+    assert (min(looked_at), max(looked_at)) == (0, 187)
+    folder.publish(stage_written(Writing(folder, "none"), [], _SCHEMA))
+    assert spread_rows(folder.current(), 10).tolist() == []
+
+
+def test_an_error_is_told_whole_and_without_java(spark):
+    def fails(part):
+        raise ValueError("the reason\n\nis in two parts")
+        yield
+
+    def ends(part):
+        os._exit(3)
+
+    lock = threading.Lock()
+    for function, told in (
+        (fails, r"\AA task on the workers failed\. Traceback .*ValueError: the reason\n\nis in two parts\Z"),
+        (ends, r"\ASpark could not run the tasks\. .*Python worker exited unexpectedly"),
+        (lambda part: [lock], r"\ASpark could not run the tasks\. Could not serialize"),
+    ):
+        with pytest.raises(TaskError, match=f"(?s){told}") as caught:
+            gathered(run_tasks(spark.sparkContext, [1], function))
+        assert not re.search(r"\tat |\.\.\. \d+ more|Driver stacktrace", str(caught.value))
 
 
 def test_files_without_a_wanted_row_are_not_opened(spark, tmp_path):
