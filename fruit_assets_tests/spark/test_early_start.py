@@ -16,6 +16,7 @@ from fruit_assets.spark.session import LocalSparkOptions
 # In a process of its own: which processes fork workers when Spark has just started, and after a job of frames.
 _SPARK = """
 import json, sys, time
+from contextlib import suppress
 from pathlib import Path
 import psutil
 from pyspark.sql import SparkSession
@@ -25,8 +26,10 @@ from fruit_assets.spark.session import LocalSparkOptions
 def forked_from():
     found = {}
     for process in psutil.Process().children(recursive=True):
-        if "pyspark.worker" in process.cmdline() and process.parent().name() == "java":
-            found[process.pid] = len(process.children())
+        # Spark's scripts start processes that end, or become others, while they are looked at.
+        with suppress(psutil.Error, AttributeError):
+            if "pyspark.worker" in process.cmdline() and process.parent().name() == "java":
+                found[process.pid] = len(process.children())
     return found
 
 early = EarlyStart(LocalSparkOptions(Path(sys.argv[1]), "local[2]", driver_memory="512m"))
