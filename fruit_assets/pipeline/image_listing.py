@@ -69,9 +69,10 @@ class ImageListing:
 
 
 def digest_of(files: "pa.Table") -> str:
-    """A digest of `path, size, stamp` of some listed files."""
+    """A digest of `path, size, stamp` of some listed files, however their rows lie in chunks."""
     digest = hashlib.sha256()
-    for batch in files.select(["path", "size", "stamp"]).to_batches(max_chunksize=_FILES_OF_A_DIGEST_AT_A_TIME):
+    whole = files.select(["path", "size", "stamp"]).combine_chunks()
+    for batch in whole.to_batches(max_chunksize=_FILES_OF_A_DIGEST_AT_A_TIME):
         columns = (batch.column(index).to_pylist() for index in range(3))
         digest.update(
             "\n".join(f"{path}\0{size}\0{stamp}" for path, size, stamp in zip(*columns, strict=True)).encode()

@@ -1,1 +1,1 @@
-"""Spark on one machine: the session, Java, and S3 access. What jobs do belongs to the pipeline."""
+"""Spark on one machine: how it starts, Java, and S3 access. What jobs do belongs to the pipeline."""

@@ -6,8 +6,10 @@ Publishing them belongs in `versions.py`; what the rows mean belongs to the pipe
 
 import io
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from fruit_assets.errors import StorageError
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
 # Written before the work starts, so that storage that refuses us does so in the first second.
 STARTED = "STARTED"
 _ROWS_AT_A_TIME = 2048
+# A file on S3 is some requests, one after the other, and a few megabytes.
+_FILES_AT_A_TIME = 8
 
 
 @dataclass(frozen=True)
@@ -88,17 +92,19 @@ def read_rows(version: Version, numbers: "np.ndarray", columns: list[str]) -> "p
     import pyarrow.parquet as pq
 
     filesystem, root = version.store.filesystem()
-    parts, first = [], 0
-    for file in version.manifest.files:
-        start, end = np.searchsorted(numbers, [first, first + file.rows])
-        if start < end:
-            with (
-                explained_reading(version.store, file.path),
-                filesystem.open_input_file(f"{root}/{file.path}") as source,
-            ):
-                batches = pq.ParquetFile(source).iter_batches(_ROWS_AT_A_TIME, columns=columns)
-                parts += [batch for batch, _ in rows_at(batches, numbers, first)]
-        first += file.rows
+    files = version.manifest.files
+    # Where the rows of every file begin, in the version and among the numbers.
+    firsts = np.cumsum([0, *(file.rows for file in files)])
+    places = np.searchsorted(numbers, firsts)
+
+    def rows_of(index: int) -> "list[pa.RecordBatch]":
+        path = files[index].path
+        with explained_reading(version.store, path), filesystem.open_input_file(f"{root}/{path}") as source:
+            batches = pq.ParquetFile(source).iter_batches(_ROWS_AT_A_TIME, columns=columns)
+            return [batch for batch, _ in rows_at(batches, numbers, int(firsts[index]))]
+
+    with ThreadPoolExecutor(_FILES_AT_A_TIME) as pool:
+        parts = list(chain.from_iterable(pool.map(rows_of, np.flatnonzero(np.diff(places)).tolist())))
     return pa.Table.from_batches(parts) if parts else version.read_table(columns).slice(0, 0)
 
 

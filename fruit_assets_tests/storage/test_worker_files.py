@@ -80,6 +80,17 @@ def _publish_unstated(folder: AssetFolder, name: str, count: int) -> None:
     folder.publish(stage_written(writing, told_files(pa.Table.from_batches(told)), _SCHEMA))
 
 
+@pytest.fixture(params=["stated row groups", "row groups of any size"])
+def published(request, tmp_path) -> AssetFolder:
+    """A version of 103 rows."""
+    folder = AssetFolder(open_store(str(tmp_path)))
+    if request.param == "stated row groups":
+        _publish(folder, "one", 103, 10)
+    else:
+        _publish_unstated(folder, "one", 103)
+    return folder
+
+
 def _sorted(table: pa.Table) -> list[dict[str, object]]:
     return table.select(_COLUMNS).sort_by("path").to_pylist()
 
@@ -120,13 +131,7 @@ def test_spark_and_arrow_read_the_same_of_what_workers_wrote(spark, tmp_path):
 
 
 @pytest.mark.parametrize("rows_per_task", [1, 25, 1000])
-@pytest.mark.parametrize("stated", [True, False])
-def test_every_row_is_read_by_one_task_however_many_there_are(spark, tmp_path, rows_per_task, stated):
-    folder = AssetFolder(open_store(str(tmp_path)))
-    if stated:
-        _publish(folder, "one", 103, 10)
-    else:
-        _publish_unstated(folder, "one", 103)
+def test_every_row_is_read_by_one_task_however_many_there_are(spark, published, rows_per_task):
 
     def paths(batches):
         for batch in batches:
@@ -134,24 +139,18 @@ def test_every_row_is_read_by_one_task_however_many_there_are(spark, tmp_path, r
             yield batch.select(["path"])
 
     reading = Reading(["path"], rows_per_task, rows_per_batch=4)
-    seen = gathered(map_in_workers(folder.current(), spark.sparkContext, reading, paths))["path"].to_pylist()
+    seen = gathered(map_in_workers(published.current(), spark.sparkContext, reading, paths))["path"].to_pylist()
     assert Counter(seen) == Counter(_rows(103)["path"].to_pylist())
 
 
 @pytest.mark.parametrize("rows_per_task", [1, 25, 1000])
-@pytest.mark.parametrize("stated", [True, False])
-def test_wanted_rows_are_read_as_often_as_they_are_named_with_what_is_added(spark, tmp_path, rows_per_task, stated):
-    folder = AssetFolder(open_store(str(tmp_path)))
-    if stated:
-        _publish(folder, "one", 103, 10)
-    else:
-        _publish_unstated(folder, "one", 103)
-    paths = read_current(str(tmp_path))["path"].to_pylist()
+def test_wanted_rows_are_read_as_often_as_they_are_named_with_what_is_added(spark, published, rows_per_task):
+    paths = read_current(published.store.uri)["path"].to_pylist()
     numbers = [0, 1, 1, 9, 10, 34, 35, 35, 35, 70, 101, 102]
     names = [f"name {place}" for place in range(len(numbers))]
     wanted = pa.table({"row": pa.array(numbers), "name": names})
     reading = Reading(["path"], rows_per_task, rows_per_batch=4)
-    seen = gathered(map_in_workers(folder.current(), spark.sparkContext, reading, lambda rows: rows, wanted))
+    seen = gathered(map_in_workers(published.current(), spark.sparkContext, reading, lambda rows: rows, wanted))
     expected = [{"path": paths[number], "name": name} for number, name in zip(numbers, names, strict=True)]
     assert seen.sort_by([("path", "ascending"), ("name", "ascending")]).to_pylist() == sorted(
         expected, key=lambda row: (row["path"], row["name"])
