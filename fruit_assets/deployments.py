@@ -23,8 +23,12 @@ _MODULES_ON_NODES = (
     "boto3", "dagster", "dagster_aws", "dagster_pyspark", "matplotlib", "numpy", "openvino", "pandas", "PIL", "pyarrow",
     "pyspark", "simplejpeg", "sklearn",
 )  # fmt: skip
-# What later steps of a local run import, for a time when its process has nothing to do but wait for a JVM.
-_WANTED_LATER = ("pandas", "pyarrow.parquet", "sklearn.discriminant_analysis", "sklearn.neighbors", "threadpoolctl")
+# What later steps of a local run import, for a time when its process has nothing to do but wait for Spark: in small
+# portions, because nobody should go on importing when Spark is there.
+_WANTED_LATER = (
+    "pyarrow.parquet", "matplotlib.figure", "matplotlib.backends.backend_agg", "scipy.sparse", "scipy.special",
+    "scipy.stats", "sklearn.discriminant_analysis", "sklearn.neighbors", "threadpoolctl",
+)  # fmt: skip
 
 
 def resources_for(settings: Settings) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from fruit_assets.spark.class_data import ClassData, archive_name
@@ -19,6 +19,7 @@ from fruit_assets.spark.session import LocalSparkOptions, start_local_context
 
 _KEPT = 3
 _MEMORY = "1g"
+_NICE = 19
 
 
 def make_archive(missing: ClassData) -> bool:
@@ -78,10 +79,18 @@ def _publish(part: Path, missing: ClassData) -> None:
         old.unlink(missing_ok=True)
 
 
+def _give_way() -> None:
+    """Leave the cores to whoever wants them: the next run must not be slower for it."""
+    os.nice(_NICE)
+    # Linux shares the cores between sessions first, and this process has one of its own.
+    with suppress(OSError):
+        Path("/proc/self/autogroup").write_text(str(_NICE))
+
+
 def main(arguments: Sequence[str]) -> int:
     """Make the archive that folder and key name, for a JVM with the options of the third argument."""
     folder, key, java_options = arguments
-    os.nice(10)
+    _give_way()
     return 0 if make_archive(ClassData(Path(folder), key, Path(os.devnull), java_options)) else 1
 
 

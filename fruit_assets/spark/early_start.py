@@ -3,7 +3,9 @@
 Put here what goes on beside the run while Spark starts. How it starts is in `session.py`.
 """
 
+import atexit
 import sys
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
@@ -28,11 +30,13 @@ class EarlyStart:
 
     Args:
         options: how to run Spark.
-        imports: modules that this process will want later; whoever waits for Spark imports them meanwhile.
+        imports: modules that this process will want later. Whoever waits for Spark imports them meanwhile, and what
+            is left of them then is imported beside the first job.
     """
 
     def __init__(self, options: LocalSparkOptions, imports: Sequence[str] = ()) -> None:
-        self._imports = imports
+        self._imports = deque(imports)
+        self._imported = Event()
         self._future: Future[SparkContext] = Future()
         self._pyspark_imported = Event()
         self._awaited = Event()
@@ -40,14 +44,20 @@ class EarlyStart:
 
     def context(self) -> "SparkContext":
         """The context; waits for it, and raises what starting it raised."""
-        self._awaited.set()
         # Two threads that import modules which import each other could wait for each other.
         self._pyspark_imported.wait()
-        if not self._future.done():
-            for name in self._imports:
-                with suppress(ImportError):  # it fails again, and is explained, where it is used
-                    import_module(name)
-        return self._future.result()
+        if self._awaited.is_set():
+            context = self._future.result()
+            self._imported.wait()
+            return context
+        self._awaited.set()
+        while self._imports and not self._future.done():
+            self._import_next()
+        context = self._future.result()
+        # An interpreter that ends under a thread that loads a library may crash.
+        atexit.register(self._stop_importing)
+        Thread(target=self._import_the_rest, name="import-beside-spark", daemon=True).start()
+        return context
 
     def _start(self, options: LocalSparkOptions) -> None:
         try:
@@ -55,6 +65,8 @@ class EarlyStart:
                 try:
                     start = Start.of(options)
                     import_module("pyspark")
+                    # The first call into the JVM imports this, and pandas with it; now the JVM is not ready anyway.
+                    import_module("pyspark.testing.utils")
                 finally:
                     self._pyspark_imported.set()
                 context = start.finish()
@@ -66,6 +78,22 @@ class EarlyStart:
             # Who waits has a job that does the same.
             if not self._awaited.is_set():
                 wake_workers(context)
+
+    def _import_next(self) -> None:
+        # What is missing fails again, and is explained, where it is used.
+        with suppress(ImportError, IndexError):
+            import_module(self._imports.popleft())
+
+    def _import_the_rest(self) -> None:
+        try:
+            while self._imports:
+                self._import_next()
+        finally:
+            self._imported.set()
+
+    def _stop_importing(self) -> None:
+        self._imports.clear()
+        self._imported.wait()
 
 
 def wake_workers(context: "SparkContext") -> None:

@@ -54,6 +54,15 @@ def test_a_histogram_grows_with_the_classes_and_its_bars_with_the_counts():
     assert _pixels(plots.class_histogram({f"class {n}": n for n in range(5000)})).shape[0] < 1000
 
 
+def test_every_bar_of_a_histogram_is_as_long_as_its_count_and_stays_in_its_column():
+    for names, columns in ((["Kiwi", "Lime"], 1), ([f"class {n:03}" for n in range(120)], 3)):
+        counts = dict.fromkeys(names, 100) | {names[-1]: 1000}
+        blue = (_pixels(plots.class_histogram(counts)) == [0x4A, 0x86, 0xC5]).all(axis=2)
+        lengths = {int(part.sum()) for line in blue for part in np.array_split(line, columns)} - {0}
+        assert len(lengths) <= 1 + columns  # the names of a column, and so its room, may differ by a pixel
+        assert max(lengths) / min(lengths) == pytest.approx(10, rel=0.1)
+
+
 def test_the_bar_of_reuse_is_divided_as_the_images_are():
     pixels = _pixels(plots.reuse_bar(30, 10, 0))
     green, orange = _share(pixels, "#19a979"), _share(pixels, "#e8743b")

@@ -228,3 +228,17 @@ def test_nothing_is_started_for_a_folder_that_cannot_be_made(tmp_path, monkeypat
     monkeypatch.setattr(module.subprocess, "Popen", lambda command, **_: started.append(command))
     module._make_detached(ClassData(tmp_path / "cache" / "class-data", "key", tmp_path / "log", ""))
     assert started == []
+
+
+def test_making_an_archive_leaves_the_cores_to_whoever_wants_them():
+    code = """
+import os
+from pathlib import Path
+from fruit_assets.spark.archiving import _give_way
+_give_way()
+group = Path("/proc/self/autogroup")
+print(os.nice(0), group.read_text().split()[-1] if group.exists() else 19)
+"""
+    # As it is started: in a session of its own, between which Linux shares the cores before it looks at processes.
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, start_new_session=True)
+    assert done.stdout.split() == ["19", "19"], done.stderr

@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 import time
+from threading import current_thread
 from types import SimpleNamespace
 
 import pytest
@@ -42,20 +43,67 @@ print(json.dumps([before, forked_from(), sys.getswitchinterval()]), flush=True)
 """
 
 
-def test_whoever_waits_for_a_session_imports_meanwhile_and_a_missing_module_is_no_matter(spark, tmp_path, monkeypatch):
-    imported: list[str] = []
+@pytest.fixture
+def imported(monkeypatch):
+    """Names in the order in which they are imported, with the thread that does; `slow` takes its time."""
+    names: list[tuple[str, str]] = []
 
     def importing(name):
-        imported.append(name)
+        names.append((name, current_thread().name))
         if name == "no_such_module":
             raise ModuleNotFoundError(name)
+        if name == "slow":
+            time.sleep(0.5)
 
     monkeypatch.setattr(early_start, "import_module", importing)
-    start = SimpleNamespace(finish=lambda: time.sleep(1) or spark)
+    return names
+
+
+def _starting(monkeypatch, spark, seconds):
+    start = SimpleNamespace(finish=lambda: time.sleep(seconds) or spark)
     monkeypatch.setattr(early_start.Start, "of", lambda options: start)
+
+
+def test_whoever_waits_for_spark_imports_meanwhile_and_a_missing_module_is_no_matter(
+    spark, tmp_path, monkeypatch, imported
+):
+    _starting(monkeypatch, spark, 1)
     early = EarlyStart(LocalSparkOptions(tmp_path), ["no_such_module", "wanted_later"])
     assert early.context() is early.context() is spark
-    assert imported == ["pyspark", "no_such_module", "wanted_later"]
+    here = current_thread().name
+    assert imported[-2:] == [("no_such_module", here), ("wanted_later", here)]
+    assert ("pyspark", "spark-start") in imported
+
+
+def test_nobody_goes_on_importing_when_spark_is_there_and_what_is_left_is_imported_beside_its_first_job(
+    spark, tmp_path, monkeypatch, imported
+):
+    _starting(monkeypatch, spark, 0.2)
+    early = EarlyStart(LocalSparkOptions(tmp_path), ["slow", "slow", "last"])
+    before = time.monotonic()
+    early.context()
+    waited = time.monotonic() - before
+    assert [name for name, thread in imported if thread == current_thread().name] == ["slow"]
+    # Later calls are those of later steps, which import for themselves.
+    early.context()
+    assert time.monotonic() - before > waited + 0.2
+    assert imported[-1] == ("last", "import-beside-spark")
+
+
+def test_a_process_that_ends_meanwhile_waits_for_the_import_it_is_in_and_leaves_the_rest(
+    spark, tmp_path, monkeypatch, imported
+):
+    ending: list = []
+    monkeypatch.setattr(early_start.atexit, "register", ending.append)
+    _starting(monkeypatch, spark, 0)
+    early = EarlyStart(LocalSparkOptions(tmp_path), ["slow", "slow", "slow"])
+    early.context()
+    for stop in ending:
+        stop()
+    count = len(imported)
+    early.context()
+    assert len(imported) == count
+    assert [name for name, _ in imported].count("slow") < 3
 
 
 def test_a_session_that_cannot_start_says_why_where_it_is_asked_for(tmp_path):
