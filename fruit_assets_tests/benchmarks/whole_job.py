@@ -88,7 +88,7 @@ class WholeJob:
         Raises:
             ColdProcessFailed: the run failed.
         """
-        home = _new_home(storage.folder)
+        home = storage.home()
         config = home / "run_config.yaml"
         config.write_text(yaml.safe_dump(self._config()))
         command = [
@@ -131,7 +131,7 @@ class WholeJob:
 
 @dataclass(frozen=True)
 class Storage:
-    """Published assets, and the cache of the machine they were made on.
+    """Published assets, and the cache and the DAGSTER_HOME of the machine they were made on.
 
     Attributes:
         folder: holds both, and the logs of the runs.
@@ -154,10 +154,20 @@ class Storage:
     def cache(self) -> Path:
         return self.folder / "cache"
 
+    def home(self) -> Path:
+        """A DAGSTER_HOME with the project's own configuration; its database is made by the first run."""
+        home = self.folder / "home"
+        home.mkdir(exist_ok=True)
+        configuration = PROJECT / "dagster.yaml"
+        if configuration.is_file():
+            shutil.copy(configuration, home)
+        return home
+
     def with_extractor_only(self, scratch: Path) -> "Storage":
-        """A new storage that has this one's extractor and cache and nothing else."""
+        """A new storage that has this one's extractor and no other asset; the machine is the same."""
         fresh = Storage.new(scratch)
-        for folder, target in ((self.assets / "feature_extractor", fresh.assets), (self.cache, fresh.folder)):
+        machine = [(folder, fresh.folder) for folder in (self.cache, self.folder / "home")]
+        for folder, target in [(self.assets / "feature_extractor", fresh.assets), *machine]:
             if folder.is_dir():
                 shutil.copytree(folder, target / folder.name, symlinks=True)
         return fresh
@@ -168,13 +178,3 @@ class Storage:
 
     def remove(self) -> None:
         shutil.rmtree(self.folder)
-
-
-def _new_home(folder: Path) -> Path:
-    """An empty DAGSTER_HOME with the project's own configuration, so that every run has an empty database."""
-    home = folder / f"home-{len(list(folder.glob('home-*')))}"
-    home.mkdir()
-    configuration = PROJECT / "dagster.yaml"
-    if configuration.is_file():
-        shutil.copy(configuration, home)
-    return home
