@@ -130,15 +130,11 @@ def close_to_f32(precision: str, guard: "GuardFigures | None") -> dg.AssetCheckR
     """Features at a lower precision should serve as those at f32 do, on these very images."""
     if guard is None:
         return result("image_features", "close_to_f32", True, f"Computed at {precision}.", {"precision": precision})
-    problems = guard.problems()
     text = (
         f"{guard.images} images at {precision} and at f32: mean cosine {guard.mean_cosine:.3f}, least "
         f"{guard.least_cosine:.3f}, {guard.neighbour_agreement:.0%} keep their nearest neighbour, recognition "
-        f"{guard.accuracy:.1%} against {guard.reference_accuracy:.1%}."
-    )
-    if problems:
-        better = "bf16 or f32" if precision == "int8" else "f32"
-        text += f" Too far from f32: {'; '.join(problems)}. Use precision {better} for image_features, or auto."
+        f"{guard.accuracy:.1%} against {guard.reference_accuracy:.1%}. {guard.advice()}"
+    ).rstrip()
     metadata = {
         "precision": precision,
         "images": guard.images,
@@ -147,7 +143,7 @@ def close_to_f32(precision: str, guard: "GuardFigures | None") -> dg.AssetCheckR
         "neighbour_agreement": guard.neighbour_agreement,
         "accuracy_change": guard.accuracy_change,
     }
-    return result("image_features", "close_to_f32", not problems, text, metadata)
+    return result("image_features", "close_to_f32", not guard.problems(), text, metadata)
 
 
 def one_arithmetic(precision: str, arithmetics: Sequence[str], executed: AbstractSet[str]) -> dg.AssetCheckResult:

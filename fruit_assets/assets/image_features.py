@@ -104,6 +104,9 @@ def image_features(
         if not precision.guarded:
             with phases("guard"):
                 precision = precision.measured(precision_of_run.guard_before(plan) or measure(precision.name))
+        if precision.guard is not None and (advice := precision.guard.advice()):
+            # The check says it when all is done; whoever has hours of images ahead may rather stop now.
+            context.log.warning(advice)
         writings = storage.writing(FEATURES_NAME, context), storage.writing(REJECTED_NAME, context)
         with phases("featurizing"):
             if plan.unchanged:

@@ -4,6 +4,7 @@ Put here what the asset takes, publishes and says. The choice itself belongs in 
 """
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
@@ -26,7 +27,6 @@ from fruit_assets.storage.versions import StagedVersion
 
 if TYPE_CHECKING:
     import pyarrow as pa
-    from pyspark import SparkContext
 
     from fruit_assets.pipeline.image_listing import ImageListing
 
@@ -70,61 +70,85 @@ def sampled_images(
         config = config_of_run(context, config, writing.folder)
         if writing.folder.current_or_none() is None:
             spark.prepare()  # there is nothing that could be published again
-        with phases("listing"):
-            listing = images.listing(context.log)
-        context.log_event(observation_of(listing))
-        with phases("choosing"):
-            chosen = choose(listing.table, SamplePlan(**config.model_dump()))
-            require_enough(chosen)
-        context.log.info(f"Chose {chosen.num_rows} of {listing.count} images in {len(listing.class_counts())} classes.")
-        counts = {item["values"]: item["counts"] for item in chosen["label"].value_counts().to_pylist()}
-        listed = digest_of(chosen)
-        before = writing.folder.newest_with(root=listing.root, listed=listed, unread=0)
+        choice = _choice(context, config, images, phases)
+        before = writing.folder.newest_with(root=choice.listing.root, listed=choice.digest, unread=0)
         if before is None:
             spark.prepare()
         with phases("pictures"):
-            shown = _pictures(listing, chosen, counts)
+            shown = _pictures(choice)
         if before is None:
-            with phases("spark_start"):
-                workers = spark.context()
-            with phases("reading_and_writing"), reported_progress(workers, context.log.info, NAME):
-                staged = _read(workers, listing, chosen, writing).with_facts(root=listing.root, listed=listed)
+            staged = _fetched(context, spark, choice, writing, phases)
         else:
             context.log.info("No image of the sample has changed since the previous version: it is published again.")
             staged = stage_again(before, writing)
         staged = staged.with_facts(**{RUN_CONFIG: config.model_dump(mode="json")})
-        digest = staged.manifest.facts["data_version"]
-        figures = {
-            "images_listed": listing.count,
-            "sampled_classes": len(counts),
-            "sampled_share": chosen.num_rows / listing.count,
-            "read_again": before is None,
-        }
+        metadata = {**shown, **choice.figures(), "read_again": before is None, **phases.metadata()}
+        version = dg.DataVersion(staged.manifest.facts["data_version"])
         yield from published(
+            [dg.MaterializeResult(asset_key=NAME, value=staged, metadata=metadata, data_version=version)],
             [
-                dg.MaterializeResult(
-                    asset_key=NAME,
-                    value=staged,
-                    metadata={**shown, **figures, **phases.metadata()},
-                    data_version=dg.DataVersion(digest),
-                )
-            ],
-            [
-                checks.rows_reconcile(NAME, chosen.num_rows, {"rows": staged.manifest.row_count}),
-                checks.class_coverage(listing.class_counts(), counts),
+                checks.rows_reconcile(NAME, choice.chosen.num_rows, {"rows": staged.manifest.row_count}),
+                checks.class_coverage(choice.listing.class_counts(), choice.class_counts),
             ],
         )
 
 
-def _read(workers: "SparkContext", listing: "ImageListing", chosen: "pa.Table", writing: Writing) -> StagedVersion:
+@dataclass(frozen=True)
+class _Choice:
+    """What there is, and what of it is in the sample.
+
+    Attributes:
+        listing: the collection.
+        chosen: its rows that are in the sample, sorted by path.
+        class_counts: chosen images per label.
+        digest: of the chosen rows.
+    """
+
+    listing: "ImageListing"
+    chosen: "pa.Table"
+    class_counts: dict[str, int]
+    digest: str
+
+    def figures(self) -> dict[str, Any]:
+        return {
+            "images_listed": self.listing.count,
+            "sampled_classes": len(self.class_counts),
+            "sampled_share": self.chosen.num_rows / self.listing.count,
+        }
+
+
+def _choice(
+    context: dg.AssetExecutionContext, config: SamplingConfig, images: ImageCollection, phases: Phases
+) -> _Choice:
+    with phases("listing"):
+        listing = images.listing(context.log)
+    context.log_event(observation_of(listing))
+    with phases("choosing"):
+        chosen = choose(listing.table, SamplePlan(**config.model_dump()))
+        require_enough(chosen)
+    context.log.info(f"Chose {chosen.num_rows} of {listing.count} images in {len(listing.class_counts())} classes.")
+    counts = {item["values"]: item["counts"] for item in chosen["label"].value_counts().to_pylist()}
+    return _Choice(listing, chosen, counts, digest_of(chosen))
+
+
+def _fetched(
+    context: dg.AssetExecutionContext, spark: SparkResource, choice: _Choice, writing: Writing, phases: Phases
+) -> StagedVersion:
     """Fetch and stage the chosen images; the facts name their content."""
-    staged = fetch_sample(workers, listing, chosen, writing)
-    keys = staged.opened.read_table(["path", "label", "sha256"])
-    return staged.with_facts(data_version=content_digest(keys), unread=keys["sha256"].null_count)
+    with phases("spark_start"):
+        workers = spark.context()
+    with phases("reading_and_writing"), reported_progress(workers, context.log.info, NAME):
+        staged = fetch_sample(workers, choice.listing, choice.chosen, writing)
+        keys = staged.opened.read_table(["path", "label", "sha256"])
+    unread = keys["sha256"].null_count
+    listed = {"root": choice.listing.root, "listed": choice.digest, "unread": unread}
+    return staged.with_facts(data_version=content_digest(keys), **listed)
 
 
-def _pictures(listing: "ImageListing", chosen: "pa.Table", counts: dict[str, int]) -> dict[str, Any]:
+def _pictures(choice: _Choice) -> dict[str, Any]:
+    chosen = choice.chosen
     step = max(1, chosen.num_rows // _SHOWN)
     shown = chosen.take(list(range(0, chosen.num_rows, step))[:_SHOWN])
-    contents = read_few(listing.root, shown["path"].to_pylist())
-    return {**pictures.contact_sheet(contents, shown["label"].to_pylist()), **pictures.class_histogram(counts)}
+    contents = read_few(choice.listing.root, shown["path"].to_pylist())
+    sheet = pictures.contact_sheet(contents, shown["label"].to_pylist())
+    return {**sheet, **pictures.class_histogram(choice.class_counts)}

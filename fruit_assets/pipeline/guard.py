@@ -72,6 +72,13 @@ class GuardFigures:
             found.append(f"recognition accuracy falls by {-self.accuracy_change:.1%}, more than {allowed:.1%}")
         return found
 
+    def advice(self) -> str:
+        """What is wrong with this precision here and which to use instead; empty when nothing is."""
+        if not (problems := self.problems()):
+            return ""
+        better = "bf16 or f32" if self.precision == "int8" else "f32"
+        return f"Too far from f32: {'; '.join(problems)}. Use precision {better} for image_features, or auto."
+
     def to_json(self) -> dict[str, Any]:
         return asdict(self) | {"executed": list(self.executed)}
 

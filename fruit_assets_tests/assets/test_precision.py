@@ -66,7 +66,9 @@ def test_int8_is_guarded_reused_and_told(int8_graph, collection):
     assert (kept["computed"], kept["guard/images"]) == (0, 12)
 
 
-def test_a_guard_that_is_not_content_fails_its_check_and_says_what_to_use(int8_graph, monkeypatch):
+def test_a_guard_that_is_not_content_warns_before_the_work_fails_its_check_and_says_what_to_use(
+    int8_graph, monkeypatch, capfd
+):
     from fruit_assets.assets import precision
 
     measured = comparison.compare
@@ -78,6 +80,9 @@ def test_a_guard_that_is_not_content_fails_its_check_and_says_what_to_use(int8_g
 
     monkeypatch.setattr(precision, "compare", far)
     check = _check(_run(int8_graph, "int8"), "close_to_f32")
+    log = capfd.readouterr().err
+    assert "WARNING" in log[: log.index("Too far from f32: mean cosine 0.600")].splitlines()[-1]
+    assert log.index("Too far from f32") < log.index("Materialized value image_features")
     assert (check.passed, check.severity.value) == (False, "WARN")
     assert "mean cosine 0.600 is below 0.92" in check.description
     assert "Use precision bf16 or f32" in check.description
