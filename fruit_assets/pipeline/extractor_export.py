@@ -32,6 +32,8 @@ from fruit_assets.pipeline.weights import ARCHITECTURE, WeightsSource
 from fruit_assets.storage.stores import open_store
 
 _SEED = 0
+# keras.applications.mobilenet_v2.preprocess_input: x / 127.5 - 1
+_SCALE, _OFFSET = 1 / 127.5, -1.0
 
 
 class Export:
@@ -66,9 +68,8 @@ def export(spec: ExtractorSpec, folder: Path) -> None:
         InputError: the weights cannot be loaded into the network, or cannot be downloaded.
     """
     network = _network(spec)
-    model = _with_preprocessing(network, spec.input_size)
-    _save_openvino(model, folder / MODEL)
-    model.save(folder / KERAS_MODEL)
+    _save_openvino(network, folder / MODEL)
+    _with_preprocessing(network, spec.input_size).save(folder / KERAS_MODEL)
     files = {file.name: _sha256(file) for file in sorted(folder.glob("extractor.*")) if file.suffix != ".json"}
     description = ExtractorDescription(
         fingerprint=spec.fingerprint,
@@ -126,17 +127,28 @@ def _with_preprocessing(network: Any, size: int) -> Any:
     import keras
 
     pixels = keras.Input((size, size, 3), dtype="uint8", name="pixels")
-    # keras.applications.mobilenet_v2.preprocess_input: x / 127.5 - 1
-    scaled = keras.layers.Rescaling(1 / 127.5, offset=-1.0, name="preprocess_input")(pixels)
+    scaled = keras.layers.Rescaling(_SCALE, offset=_OFFSET, name="preprocess_input")(pixels)
     return keras.Model(pixels, network(scaled), name="feature_extractor")
 
 
-def _save_openvino(model: Any, target: Path) -> None:
+def _save_openvino(network: Any, target: Path) -> None:
+    import numpy as np
     import openvino as ov
+    from openvino import opset13 as operations
+    from openvino.preprocess import PrePostProcessor
 
-    converted = ov.convert_model(model)
+    def scaled(pixels: Any) -> Any:
+        return operations.add(operations.multiply(pixels, np.float32(_SCALE)), np.float32(_OFFSET)).output(0)
+
+    # Before the network's own transposition, which then costs nothing. Converted with the network, the preprocessing
+    # ends up behind it, and the pixels are reordered twice: 3 to 4 % of the time of an image.
+    processor = PrePostProcessor(ov.convert_model(network))
+    processor.input().tensor().set_element_type(ov.Type.u8)
+    processor.input().preprocess().convert_element_type(ov.Type.f32).custom(scaled)
+    model = processor.build()
+    model.input().set_names({"pixels"})
     # Half-precision weights would cost the 1e-3 parity with Keras.
-    ov.save_model(converted, target, compress_to_fp16=False)
+    ov.save_model(model, target, compress_to_fp16=False)
 
 
 def _sha256(file: Path) -> str:
