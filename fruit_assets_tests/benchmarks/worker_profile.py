@@ -119,9 +119,8 @@ def _decoding(contents: Sequence[bytes], repeats: int) -> dict[str, float]:
     return {
         "(PIL's own JPEG decoding, not used)": _per_item(with_pil, contents, repeats),
         "JPEG decoding (libjpeg-turbo)": _per_item(with_turbo, contents, repeats),
-        "into PIL": _per_item(Image.fromarray, arrays, repeats),
         "(PIL's own bicubic resize, not used)": _per_item(resize_with_pil, images, repeats),
-        "bicubic resize, into the batch": _per_item(lambda image: resize(image, SIDE, pixels), images, repeats),
+        "bicubic resize, into the batch": _per_item(lambda array: resize(array, SIDE, pixels), arrays, repeats),
     }
 
 

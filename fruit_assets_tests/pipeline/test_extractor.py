@@ -114,6 +114,21 @@ def test_random_weights_are_the_same_in_every_export():
     assert sorted(exported) == ["extractor.bin", "extractor.json", "extractor.keras", "extractor.xml"]
 
 
+def test_the_pixels_reach_the_first_convolution_as_they_lie_in_memory(files):
+    import openvino as ov
+
+    model = ov.Core().read_model(Path(files.uri, "extractor.xml"))
+    assert (model.input().get_element_type(), model.input().get_names()) == (ov.Type.u8, {"pixels"})
+    head = [node.get_type_name() for node in model.get_ordered_ops() if node.get_type_name() != "Constant"]
+    assert head[:6] == ["Parameter", "Convert", "Multiply", "Add", "Transpose", "Convolution"]
+    size = files.description.input_size
+    model.reshape([1, size, size, 3])  # as workers do
+    compiled = ov.Core().compile_model(model, "CPU")
+    run = {node.get_rt_info()["layerType"].astype(str) for node in compiled.get_runtime_model().get_ops()}
+    assert "Convolution" in run
+    assert "Transpose" not in run
+
+
 def test_an_exported_file_that_changed_is_refused_by_workers(files, tmp_path):
     folder = tmp_path / "version"
     shutil.copytree(files.uri, folder)
