@@ -87,14 +87,13 @@ def _plain_jpeg(content: bytes) -> "np.ndarray | None":
         return None
 
 
-def _any_image(content: bytes) -> "np.ndarray":
-    import numpy as np
+def _any_image(content: bytes) -> "Image.Image":
     from PIL import Image
 
     with Image.open(io.BytesIO(content), formats=_FORMATS) as image:
         if image.width * image.height > MAX_PIXELS:
             raise UnreadableImage(f"too many pixels ({image.width}x{image.height}): a decompression bomb?")
-        return np.asarray(_rgb(image))
+        return _rgb(image)
 
 
 def _rgb(image: "Image.Image") -> "Image.Image":

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     import numpy as np
+    from PIL import Image
 
 # Pixels of the result in one product, along the direction it is about. More of them have fewer source pixels in common,
 # fewer are more calls.
@@ -41,11 +42,12 @@ class _Band(NamedTuple):
     weights: "np.ndarray"
 
 
-def resize(image: "np.ndarray", size: int, into: "np.ndarray | None" = None) -> "np.ndarray":
+def resize(image: "Image.Image | np.ndarray", size: int, into: "np.ndarray | None" = None) -> "np.ndarray":
     """Resize to exactly the pixels of PIL's `Image.resize` with `BICUBIC`.
 
     Args:
-        image: uint8 array (height, width, 3).
+        image: PIL's, in mode RGB, or a uint8 array (height, width, 3). Neither becomes the other without need: a
+            large picture takes longer to copy than to shrink.
         size: height and width of the result in pixels.
         into: uint8 array (size, size, 3) to write to; a new one when None.
 
@@ -55,19 +57,20 @@ def resize(image: "np.ndarray", size: int, into: "np.ndarray | None" = None) -> 
     import numpy as np
 
     pixels = np.empty((size, size, _COLOURS), np.uint8) if into is None else into
-    height, width, _ = image.shape
+    height, width = image.shape[:2] if isinstance(image, np.ndarray) else (image.height, image.width)
     # To shrink, the columns are the smaller part of the work, and some versions of PIL do them first.
     if height >= size:
         pixels[:] = _by_pil(image, size, size)
         return pixels
-    work = _workspace(height, size)
+    work = _workspace(size)
+    rows = work.rows[:height]
     if width >= size:
-        work.rows[:] = _by_pil(image, size, height).reshape(work.rows.shape)
+        rows[:] = _by_pil(image, size, height).reshape(rows.shape)
     else:
-        _widen(image, size, work.rows)
+        _widen(np.asarray(image), size, rows)
     # Exact in every order: all of it are multiples of the fraction, of at most 34 bits.
     for target, source, weights in _row_bands(height, size):
-        np.matmul(weights, work.rows[source], out=work.sums[target])
+        np.matmul(weights, rows[source], out=work.sums[target])
     # Rounded as PIL does it: what follows the point is cut off. Small integers are the fastest to clip.
     np.add(work.sums, 0.5, out=work.sums)
     np.copyto(work.levels, work.sums, casting="unsafe")
@@ -89,18 +92,19 @@ def _widen(image: "np.ndarray", size: int, rows: "np.ndarray") -> None:
     np.clip(rows, 0.0, 255.0, out=rows)
 
 
-def _by_pil(image: "np.ndarray", width: int, height: int) -> "np.ndarray":
+def _by_pil(image: "Image.Image | np.ndarray", width: int, height: int) -> "np.ndarray":
     import numpy as np
     from PIL import Image
 
-    return np.asarray(Image.fromarray(image).resize((width, height), Image.Resampling.BICUBIC))
+    whole = Image.fromarray(image) if isinstance(image, np.ndarray) else image
+    return np.asarray(whole.resize((width, height), Image.Resampling.BICUBIC))
 
 
 class _Workspace(NamedTuple):
     """Arrays to calculate in.
 
     Attributes:
-        rows: (height, 3 size) of the image with the width wanted; float64.
+        rows: (size, 3 size), the first of them those of the image with the width wanted; float64.
         sums: (size, 3 size) of the result, before it is rounded; float64.
         levels: the same, rounded; int16.
     """
@@ -110,16 +114,15 @@ class _Workspace(NamedTuple):
     levels: "np.ndarray"
 
 
-def _workspace(height: int, size: int) -> _Workspace:
+def _workspace(size: int) -> _Workspace:
     """This thread's, for images of any height below the size."""
     import numpy as np
 
-    if getattr(_scratch, "size", None) != size:
+    kept: _Workspace | None = getattr(_scratch, "workspace", None)
+    if kept is None or len(kept.sums) != size:
         shape = size, _COLOURS * size
-        _scratch.size = size
-        _scratch.arrays = np.empty(shape), np.empty(shape), np.empty(shape, np.int16)
-    rows, sums, levels = _scratch.arrays
-    return _Workspace(rows[:height], sums, levels)
+        kept = _scratch.workspace = _Workspace(np.empty(shape), np.empty(shape), np.empty(shape, np.int16))
+    return kept
 
 
 @lru_cache(maxsize=64)  # heights that a collection has, 50 KB each

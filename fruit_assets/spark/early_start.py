@@ -52,11 +52,11 @@ class EarlyStart:
             return context
         self._awaited.set()
         while self._imports and not self._future.done():
-            self._import_next()
+            _import(self._imports.popleft())
         context = self._future.result()
+        Thread(target=self._import_the_rest, name="import-beside-spark", daemon=True).start()
         # An interpreter that ends under a thread that loads a library may crash.
         atexit.register(self._stop_importing)
-        Thread(target=self._import_the_rest, name="import-beside-spark", daemon=True).start()
         return context
 
     def _start(self, options: LocalSparkOptions) -> None:
@@ -66,7 +66,7 @@ class EarlyStart:
                     start = Start.of(options)
                     import_module("pyspark")
                     # The first call into the JVM imports this, and pandas with it; now the JVM is not ready anyway.
-                    import_module("pyspark.testing.utils")
+                    _import("pyspark.testing.utils")
                 finally:
                     self._pyspark_imported.set()
                 context = start.finish()
@@ -79,21 +79,22 @@ class EarlyStart:
             if not self._awaited.is_set():
                 wake_workers(context)
 
-    def _import_next(self) -> None:
-        # What is missing fails again, and is explained, where it is used.
-        with suppress(ImportError, IndexError):
-            import_module(self._imports.popleft())
-
     def _import_the_rest(self) -> None:
-        try:
-            while self._imports:
-                self._import_next()
-        finally:
-            self._imported.set()
+        # The process may end, and leave nothing to take, at any time.
+        with suppress(IndexError):
+            while True:
+                _import(self._imports.popleft())
+        self._imported.set()
 
     def _stop_importing(self) -> None:
         self._imports.clear()
         self._imported.wait()
+
+
+def _import(name: str) -> None:
+    """Import ahead of time; what cannot be imported fails again, and is explained, where it is used."""
+    with suppress(Exception):
+        import_module(name)
 
 
 def wake_workers(context: "SparkContext") -> None:

@@ -15,6 +15,7 @@ from fruit_assets_tests.benchmarks.memory_watch import DEFAULT_INTERVAL, SizeOf,
 from fruit_assets_tests.benchmarks.run_log import RunLog, read_run_log
 
 _DEFAULT_COMPONENTS = 80
+_CONFIGURATION = PROJECT / "dagster.yaml"
 _FINISH_CLASS_DATA = """
 import sys, time
 from pathlib import Path
@@ -88,7 +89,10 @@ class WholeJob:
         Raises:
             ColdProcessFailed: the run failed.
         """
-        home = storage.home()
+        home = storage.home
+        home.mkdir(exist_ok=True)
+        if _CONFIGURATION.is_file():
+            shutil.copy(_CONFIGURATION, home)
         config = home / "run_config.yaml"
         config.write_text(yaml.safe_dump(self._config()))
         command = [
@@ -154,19 +158,14 @@ class Storage:
     def cache(self) -> Path:
         return self.folder / "cache"
 
+    @property
     def home(self) -> Path:
-        """A DAGSTER_HOME with the project's own configuration; its database is made by the first run."""
-        home = self.folder / "home"
-        home.mkdir(exist_ok=True)
-        configuration = PROJECT / "dagster.yaml"
-        if configuration.is_file():
-            shutil.copy(configuration, home)
-        return home
+        return self.folder / "home"
 
     def with_extractor_only(self, scratch: Path) -> "Storage":
         """A new storage that has this one's extractor and no other asset; the machine is the same."""
         fresh = Storage.new(scratch)
-        machine = [(folder, fresh.folder) for folder in (self.cache, self.folder / "home")]
+        machine = [(folder, fresh.folder) for folder in (self.cache, self.home)]
         for folder, target in [(self.assets / "feature_extractor", fresh.assets), *machine]:
             if folder.is_dir():
                 shutil.copytree(folder, target / folder.name, symlinks=True)

@@ -53,8 +53,10 @@ def test_what_grows_is_a_product_and_pil_does_the_rest(height, width, monkeypatc
         monkeypatch.setattr(resizing, name, told)
     image = _image(height, width, _KINDS["noise"])
     assert np.array_equal(resize(np.asarray(image), 224), _by_pil(image, 224))
+    assert np.array_equal(resize(image, 224), _by_pil(image, 224))
     columns = [("_column_bands", width, 224)] if max(height, width) < 224 else []
-    assert made == columns + ([("_row_bands", height, 224)] if height < 224 else [])
+    # Once for the array, once for the picture that PIL had opened.
+    assert made == 2 * (columns + ([("_row_bands", height, 224)] if height < 224 else []))
 
 
 def test_the_pixels_are_written_where_they_are_wanted():

@@ -50,8 +50,10 @@ def imported(monkeypatch):
 
     def importing(name):
         names.append((name, current_thread().name))
-        if name == "no_such_module":
+        if name in ("no_such_module", "pyspark.testing.utils"):  # nothing that is imported early has to be there
             raise ModuleNotFoundError(name)
+        if name == "broken_module":
+            raise AttributeError(name)
         if name == "slow":
             time.sleep(0.5)
 
@@ -68,10 +70,10 @@ def test_whoever_waits_for_spark_imports_meanwhile_and_a_missing_module_is_no_ma
     spark, tmp_path, monkeypatch, imported
 ):
     _starting(monkeypatch, spark, 1)
-    early = EarlyStart(LocalSparkOptions(tmp_path), ["no_such_module", "wanted_later"])
+    early = EarlyStart(LocalSparkOptions(tmp_path), ["no_such_module", "broken_module", "wanted_later"])
     assert early.context() is early.context() is spark
     here = current_thread().name
-    assert imported[-2:] == [("no_such_module", here), ("wanted_later", here)]
+    assert imported[-3:] == [("no_such_module", here), ("broken_module", here), ("wanted_later", here)]
     assert ("pyspark", "spark-start") in imported
 
 
