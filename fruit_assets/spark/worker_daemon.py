@@ -11,7 +11,7 @@ from importlib import import_module
 from importlib.machinery import PathFinder
 from pathlib import Path
 
-_NEEDED = ("numpy", "pyarrow.parquet", "pandas", "openvino", "PIL.Image", "simplejpeg")
+_NEEDED = ("numpy", "pyarrow.parquet", "openvino", "PIL.Image", "simplejpeg")
 # Spark's own archives, which it puts in front of the packages that are installed; of the jar nothing is imported here.
 _ARCHIVES = ("pyspark.zip", "py4j-*-src.zip", "spark-core_*.jar")
 
