@@ -1,7 +1,7 @@
 """Pictures as metadata: each story as a miniature on the asset's page and in full behind a click.
 
 Put here which pictures an asset has and what is written beside them. Drawing belongs in
-`pipeline/plots.py` and `pipeline/miniatures.py`, which are imported when there is something to draw:
+`pipeline/plots.py`, `sheets.py` and `miniatures.py`, which are imported when there is something to draw:
 numpy alone is a tenth of the time in which the code location should load.
 """
 
@@ -22,23 +22,23 @@ Pictures = dict[str, dg.MarkdownMetadataValue]
 
 def contact_sheet(images: Sequence[bytes | None], captions: Sequence[str]) -> Pictures:
     """A look at some of the sampled images."""
-    from fruit_assets.pipeline import miniatures, plots
+    from fruit_assets.pipeline import miniatures, sheets
 
     contents = [image or b"" for image in images]
     small = miniatures.miniature_markdown(
         miniatures.sheet(contents), "sample", f"{len(contents)} of the sampled images"
     )
-    return _pair("sample", small, plots.contact_sheet(contents, captions))
+    return _pair("sample", small, sheets.contact_sheet(contents, captions))
 
 
 def class_histogram(counts: Mapping[str, int]) -> Pictures:
     """How many images each class has in the sample."""
-    from fruit_assets.pipeline import miniatures, plots
+    from fruit_assets.pipeline import miniatures, sheets
 
     values = sorted(counts.values(), reverse=True)
     text = f"{values[-1]} to {values[0]} images in each of {len(values)} classes"
     small = miniatures.miniature_markdown(miniatures.bars(values), "images per class", text)
-    return _pair("images_per_class", small, plots.class_histogram(counts))
+    return _pair("images_per_class", small, sheets.class_histogram(counts))
 
 
 def work_done(reused: int, computed: int, rejected: int, seconds: Mapping[str, float]) -> Pictures:

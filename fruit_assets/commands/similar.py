@@ -57,8 +57,8 @@ def _show(neighbours: "list[Neighbour]") -> None:
 
 
 def _draw(sheet: Path, content: bytes, neighbours: "list[Neighbour]", collection: str) -> None:
-    from fruit_assets.pipeline.plots import contact_sheet
     from fruit_assets.pipeline.sampling import read_few
+    from fruit_assets.pipeline.sheets import contact_sheet
 
     images = read_few(collection, [neighbour.path for neighbour in neighbours])
     captions = [f"{neighbour.similarity:.2f} {neighbour.label}" for neighbour in neighbours]

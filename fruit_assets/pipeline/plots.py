@@ -1,99 +1,30 @@
 """The full pictures behind the metadata: numbers in, PNG bytes out.
 
 Put here pure functions that draw. Each picture has its own light background, so that it reads the
-same in a light and in a dark user interface. Drawings of under 1,000 characters are `miniatures`.
+same in a light and in a dark user interface. Many small things in rows are `sheets`, drawings of under 1,000
+characters `miniatures`.
 """
 
 import io
 from collections.abc import Mapping, Sequence
-from functools import cache
-from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-WIDTH = 900
-"""Width of every picture in pixels."""
+from fruit_assets.pipeline.picture_style import ACCENT, BLUE, FAINT, GREEN, GREY, INK, PAPER, RED, WIDTH, shortened
 
 _DPI = 100
-_PAPER, _INK, _FAINT = "#fcfbf8", "#22262e", "#d9d8d2"
-_ACCENT, _GREEN, _BLUE, _RED, _GREY = "#e8743b", "#19a979", "#4a86c5", "#c8323c", "#a9adb5"
 _FAMILIES = (
     "#e8743b", "#19a979", "#4a86c5", "#945ecf", "#d4a017", "#c8323c", "#13a4b4", "#ee6a9f", "#6c8893", "#8a5a2b",
     "#7fae2e",
 )  # fmt: skip
-_MOST_BARS = 156  # three columns of 52
-# Pixels of the title above bars and of a row of them.
-_HEADING, _BAR_ROW = 38, 15
-
-
-def contact_sheet(images: Sequence[bytes], captions: Sequence[str], columns: int = 10) -> bytes:
-    """Images in a grid, each with its caption; an unreadable one is a marked tile.
-
-    Args:
-        images: encoded image files of any size and mode.
-        captions: one per image; cut to the width of a tile.
-        columns: tiles per row.
-    """
-    from PIL import Image, ImageDraw
-
-    side, gap = WIDTH // columns, 4
-    rows = max(1, -(-len(images) // columns))
-    font = _font(10)
-    sheet = Image.new("RGB", (WIDTH, rows * (side + 12) + gap), _PAPER)
-    draw = ImageDraw.Draw(sheet)
-    for number, (image, caption) in enumerate(zip(images, captions, strict=True)):
-        left, top = number % columns * side + gap // 2, number // columns * (side + 12) + gap
-        tile = _thumbnail(image, side - gap)
-        if tile is None:
-            corners = (left, top, left + side - gap - 1, top + side - gap - 1)
-            draw.rectangle(corners, fill="#f6dcdc", outline=_RED, width=2)
-            draw.line(corners, fill=_RED, width=2)
-            draw.text((left + 5, top + side // 2 - 4), "unreadable", fill=_RED, font=font)
-        else:
-            sheet.paste(tile, (left, top))
-        while caption and draw.textlength(caption, font) > side - gap:
-            caption = caption[:-2] + "…" if len(caption) > 2 else ""
-        draw.text((left, top + side - gap), caption, fill=_INK, font=font)
-    if not images:
-        draw.text((WIDTH // 2 - 30, side // 2), "no images", fill=_INK, font=font)
-    return _saved(sheet)
-
-
-def class_histogram(counts: Mapping[str, int]) -> bytes:
-    """Images per class, in alphabetical order and as many columns as it takes to read every name.
-
-    Beyond 156 classes the largest and the smallest are shown.
-    """
-    names = sorted(counts)
-    title = f"{sum(counts.values()):,} images in {len(names):,} classes"
-    if len(names) > _MOST_BARS:
-        by_size = sorted(names, key=lambda name: (-counts[name], name))
-        names = by_size[: _MOST_BARS // 2] + by_size[-(_MOST_BARS // 2) :]
-        title += f" (the {_MOST_BARS // 2} largest and smallest)"
-    columns = min(3, max(1, -(-len(names) // 30)))
-    rows = max(1, -(-len(names) // columns))
-    # By hand: laying out and drawing two texts per class takes Matplotlib half a second.
-    from PIL import Image, ImageDraw
-
-    picture = Image.new("RGB", (WIDTH, _HEADING + max(rows, 4) * _BAR_ROW + _BAR_ROW), _PAPER)
-    draw = ImageDraw.Draw(picture)
-    draw.text((11, 21), title, fill=_INK, font=_font(18, bold=True), anchor="lm")
-    for column in range(columns):
-        shown = [(name, counts[name]) for name in names[column * rows : (column + 1) * rows]]
-        left, right = WIDTH * column // columns, WIDTH * (column + 1) // columns
-        _draw_bars(draw, shown, max(counts.values(), default=0), (left + 5, right - 10))
-    return _saved(picture)
 
 
 def phase_bars(seconds: Mapping[str, float]) -> bytes:
     """Seconds per phase, in the order given."""
     total = sum(_number(value) for value in seconds.values())
-    return _named_bars(
-        {name: _number(value) for name, value in seconds.items()}, f"{total:,.1f} s in all", _ACCENT, "s"
-    )
+    return _named_bars({name: _number(value) for name, value in seconds.items()}, f"{total:,.1f} s in all", ACCENT, "s")
 
 
 def rejected_by_reason(counts: Mapping[str, int]) -> bytes:
@@ -101,7 +32,7 @@ def rejected_by_reason(counts: Mapping[str, int]) -> bytes:
     ordered = dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
     total = sum(ordered.values())
     title = f"{total:,} rejected images" if total else "No image was rejected"
-    return _named_bars({name: float(count) for name, count in ordered.items()}, title, _RED, "")
+    return _named_bars({name: float(count) for name, count in ordered.items()}, title, RED, "")
 
 
 def reuse_bar(reused: int, computed: int, rejected: int) -> bytes:
@@ -111,9 +42,9 @@ def reuse_bar(reused: int, computed: int, rejected: int) -> bytes:
     _bare(panel)
     left = 0
     for name, count, colour in (
-        ("reused", reused, _GREEN),
-        ("computed", computed, _ACCENT),
-        ("rejected", rejected, _RED),
+        ("reused", reused, GREEN),
+        ("computed", computed, ACCENT),
+        ("rejected", rejected, RED),
     ):
         panel.barh(
             [0], [count], left=left, color=colour, height=0.6, label=f"{name} {count:,} ({count / max(total, 1):.1%})"
@@ -140,21 +71,19 @@ def scree(explained_variance_ratio: ArrayLike, chosen_k: int) -> bytes:
     # One outline with gaps instead of a patch per bar, each of which takes as long.
     if shown:
         bars = np.column_stack([ratios[:shown] * 100, np.zeros(shown)]).ravel()[:-1]
-        panel.stairs(bars, np.column_stack([x - 0.425, x + 0.425]).ravel(), fill=True, color=_BLUE)
+        panel.stairs(bars, np.column_stack([x - 0.425, x + 0.425]).ravel(), fill=True, color=BLUE)
     panel.set(xlabel="component", ylabel="variance explained by each, %", xlim=(0.3, max(shown, 1) + 0.7))
-    panel.yaxis.label.set_color(_BLUE)
+    panel.yaxis.label.set_color(BLUE)
     curve = panel.twinx()
-    curve.plot(
-        np.concatenate([[0.3], x]), np.concatenate([[0.0], together[:shown]]) * 100, color=_ACCENT, linewidth=2.2
-    )
+    curve.plot(np.concatenate([[0.3], x]), np.concatenate([[0.0], together[:shown]]) * 100, color=ACCENT, linewidth=2.2)
     curve.set(ylim=(0, 103), ylabel="together, %")
-    curve.yaxis.label.set_color(_ACCENT)
-    curve.axvline(chosen_k, color=_INK, linestyle="--", linewidth=1.2)
-    curve.plot([chosen_k], [reached * 100], "o", color=_INK, markersize=7)
+    curve.yaxis.label.set_color(ACCENT)
+    curve.axvline(chosen_k, color=INK, linestyle="--", linewidth=1.2)
+    curve.plot([chosen_k], [reached * 100], "o", color=INK, markersize=7)
     side = -8 if chosen_k > shown * 0.7 else 8
     curve.annotate(
         f"k = {chosen_k}: {reached:.1%}", (chosen_k, reached * 100), xytext=(side, -16), textcoords="offset points",
-        ha="right" if side < 0 else "left", fontsize=11, color=_INK,
+        ha="right" if side < 0 else "left", fontsize=11, color=INK,
     )  # fmt: skip
     for axes in (panel, curve):
         axes.spines[["top"]].set_visible(False)
@@ -185,7 +114,7 @@ def scatter_by_class(points: ArrayLike, labels: Sequence[str]) -> bytes:
     rest = ~np.isin(kinds, common)
     if rest.any():
         label = f"{len(found) - len(common)} other kinds"
-        panel.scatter(*plane[rest].T, s=size * 0.7, color=_GREY, alpha=0.45, linewidths=0, label=label)
+        panel.scatter(*plane[rest].T, s=size * 0.7, color=GREY, alpha=0.45, linewidths=0, label=label)
     for kind, colour in zip(common, _FAMILIES, strict=False):
         here = kinds == kind
         panel.scatter(
@@ -212,7 +141,7 @@ def confusion_matrix(matrix: ArrayLike, labels: Sequence[str]) -> bytes:
     share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1) if size else np.zeros((1, 1))
     right = float(np.trace(counts)) / max(float(counts.sum()), 1.0)
     figure, (panel, listing) = _figure(5.6, f"{right:.1%} of {int(counts.sum()):,} images recognised", 2, (1.75, 1))
-    heat = LinearSegmentedColormap.from_list("heat", [_PAPER, "#f9d9a8", _ACCENT, "#7a1f2b"])
+    heat = LinearSegmentedColormap.from_list("heat", [PAPER, "#f9d9a8", ACCENT, "#7a1f2b"])
     panel.imshow(share**0.5, cmap=heat, vmin=0, vmax=1, interpolation="nearest", aspect="equal")
     panel.set(xlabel="recognised as", ylabel="class", xticks=[], yticks=[])
     if 0 < size <= 40:
@@ -220,7 +149,7 @@ def confusion_matrix(matrix: ArrayLike, labels: Sequence[str]) -> bytes:
         panel.set_xticks(range(size), [_short(name, 16) for name in labels], rotation=90, fontsize=small)
         panel.set_yticks(range(size), [_short(name, 16) for name in labels], fontsize=small)
     listing.axis("off")
-    listing.text(0, 1, _confusions(counts, labels), va="top", fontsize=8.5, color=_INK, linespacing=1.5)
+    listing.text(0, 1, _confusions(counts, labels), va="top", fontsize=8.5, color=INK, linespacing=1.5)
     return _png(figure)
 
 
@@ -242,21 +171,6 @@ def _confusions(counts: NDArray[np.float64], labels: Sequence[str]) -> str:
     return "\n".join(lines)
 
 
-def _draw_bars(draw: Any, bars: Sequence[tuple[str, int]], largest: int, sides: tuple[int, int]) -> None:
-    """Rows of name, bar and number, between a left and a right side; the longest bar is that of `largest`."""
-    font = _font(10)
-    names = [_cut(name, 26) for name, _ in bars]
-    start = sides[0] + max((draw.textlength(name, font) for name in names), default=0) + 6
-    room = sides[1] - start - draw.textlength(f" {largest:,}", font)
-    for row, (name, (_, count)) in enumerate(zip(names, bars, strict=True)):
-        top, end = _HEADING + row * _BAR_ROW, start + room * count / max(largest, 1)
-        middle = top + _BAR_ROW / 2
-        draw.text((start - 6, middle), name, fill=_INK, font=font, anchor="rm")
-        if count:
-            draw.rectangle((start, top + 2, max(start + 1, end), top + _BAR_ROW - 3), fill=_BLUE)
-        draw.text((end + 4, middle), f"{count:,}", fill=_INK, font=font, anchor="lm")
-
-
 def _named_bars(values: Mapping[str, float], title: str, colour: str, unit: str) -> bytes:
     """Horizontal bars with their names and values written out."""
     figure, (panel,) = _figure(1.0 + 0.34 * max(len(values), 1), title)
@@ -267,7 +181,7 @@ def _named_bars(values: Mapping[str, float], title: str, colour: str, unit: str)
     panel.set(xlim=(0, max(largest, 1e-9) * 1.14), ylim=(max(len(values), 1) - 0.4, -0.6))
     for row, value in enumerate(values.values()):
         text = f" {value:,.1f} {unit}" if unit else f" {value:,.0f}"
-        panel.text(value, row, text, va="center", fontsize=10, color=_INK)
+        panel.text(value, row, text, va="center", fontsize=10, color=INK)
     return _png(figure)
 
 
@@ -277,13 +191,13 @@ def _figure(
     """A figure of the common width, `height` inches high, and its panels from left to right."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(WIDTH / _DPI, round(height, 2)), dpi=_DPI, facecolor=_PAPER, layout="constrained")
+    figure = Figure(figsize=(WIDTH / _DPI, round(height, 2)), dpi=_DPI, facecolor=PAPER, layout="constrained")
     panels = figure.subplots(1, columns, squeeze=False, gridspec_kw={"width_ratios": widths} if widths else None)[0]
     for panel in panels:
-        panel.set_facecolor(_PAPER)
-        panel.tick_params(colors=_INK, labelsize=9, length=3)
-        panel.spines[:].set_color(_FAINT)
-    figure.suptitle(title, fontsize=13, color=_INK, x=0.012, ha="left", fontweight="bold")
+        panel.set_facecolor(PAPER)
+        panel.tick_params(colors=INK, labelsize=9, length=3)
+        panel.spines[:].set_color(FAINT)
+    figure.suptitle(title, fontsize=13, color=INK, x=0.012, ha="left", fontweight="bold")
     return figure, list(panels)
 
 
@@ -300,45 +214,9 @@ def _png(figure: Any) -> bytes:
     return buffer.getvalue()
 
 
-def _saved(picture: Any) -> bytes:
-    buffer = io.BytesIO()
-    picture.save(buffer, "PNG")
-    return buffer.getvalue()
-
-
-@cache
-def _font(size: int, *, bold: bool = False) -> Any:
-    """The font of the other pictures, which Matplotlib brings along; Pillow's own where it has moved."""
-    from PIL import ImageFont
-
-    package = find_spec("matplotlib")
-    folder = Path(package.origin if package and package.origin else "").parent / "mpl-data" / "fonts" / "ttf"
-    try:
-        return ImageFont.truetype(str(folder / f"DejaVuSans{'-Bold' if bold else ''}.ttf"), size)
-    except OSError:
-        return ImageFont.load_default(size)
-
-
-def _thumbnail(image: bytes, side: int) -> Any:
-    """A square tile, or None when the image cannot be read."""
-    from PIL import Image, ImageOps
-
-    try:
-        with Image.open(io.BytesIO(image)) as opened:
-            opened.draft("RGB", (side * 2, side * 2))
-            return ImageOps.pad(opened.convert("RGB"), (side, side), color="white")
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
-        return None  # what is wrong with it is told by the rejection, not by the picture
-
-
 def _short(name: str, most: int) -> str:
     """The name for Matplotlib, with `$` taken literally."""
-    return _cut(name, most).replace("$", r"\$")
-
-
-def _cut(name: str, most: int) -> str:
-    """The name, cut in the middle when long: endings tell varieties apart."""
-    return name if len(name) <= most else f"{name[: most - 8]}…{name[-7:]}"
+    return shortened(name, most).replace("$", r"\$")
 
 
 def _number(value: float) -> float:

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fruit_assets.pipeline import plots
+from fruit_assets.pipeline import plots, sheets
 from fruit_assets.pipeline.demo_images import render_image
 from fruit_assets.pipeline.fruit_catalogue import VARIETIES
+from fruit_assets.pipeline.picture_style import WIDTH
 
 NAMES = [variety.name for variety in VARIETIES]
 
@@ -16,7 +17,7 @@ NAMES = [variety.name for variety in VARIETIES]
 def _pixels(png: bytes) -> np.ndarray:
     with Image.open(io.BytesIO(png)) as image:
         assert image.format == "PNG"
-        assert image.width == plots.WIDTH
+        assert image.width == WIDTH
         assert 100 < image.height < 1200
         return np.asarray(image.convert("RGB"), dtype=int)
 
@@ -29,12 +30,12 @@ def _share(pixels: np.ndarray, colour: str) -> float:
 
 def test_a_contact_sheet_shows_the_images_and_marks_the_unreadable_one():
     jpeg = render_image(1, 0, 0)
-    pixels = _pixels(plots.contact_sheet([jpeg, b"not an image", jpeg[:500]], ["red", "broken", "a long name " * 9]))
+    pixels = _pixels(sheets.contact_sheet([jpeg, b"not an image", jpeg[:500]], ["red", "broken", "a long name " * 9]))
     assert _share(pixels[:100, :90], "#c8323c") < 0.01
     assert _share(pixels[:100, 90:180], "#f6dcdc") > 0.5
     apple = pixels[30:60, 30:60].mean(axis=(0, 1))
     assert apple[0] > 2 * apple[1]
-    assert (_pixels(plots.contact_sheet([jpeg] * 23, [""] * 23)).shape[0]) > 2 * 90
+    assert (_pixels(sheets.contact_sheet([jpeg] * 23, [""] * 23)).shape[0]) > 2 * 90
 
 
 def test_images_of_every_mode_fit_into_a_contact_sheet():
@@ -43,21 +44,21 @@ def test_images_of_every_mode_fit_into_a_contact_sheet():
         buffer = io.BytesIO()
         Image.new(mode, (7, 300)).save(buffer, "TIFF" if mode in ("CMYK", "I;16") else "PNG")
         images.append(buffer.getvalue())
-    assert _share(_pixels(plots.contact_sheet(images, [""] * 7)), "#f6dcdc") == 0
+    assert _share(_pixels(sheets.contact_sheet(images, [""] * 7)), "#f6dcdc") == 0
 
 
 def test_a_histogram_grows_with_the_classes_and_its_bars_with_the_counts():
-    few, many = plots.class_histogram({"Kiwi": 3, "Lime": 9}), plots.class_histogram(dict.fromkeys(NAMES, 5))
+    few, many = sheets.class_histogram({"Kiwi": 3, "Lime": 9}), sheets.class_histogram(dict.fromkeys(NAMES, 5))
     assert _pixels(many).shape[0] > 3 * _pixels(few).shape[0]
-    more = _share(_pixels(plots.class_histogram({"Kiwi": 9, "Lime": 9})), "#4a86c5")
+    more = _share(_pixels(sheets.class_histogram({"Kiwi": 9, "Lime": 9})), "#4a86c5")
     assert more > 1.3 * _share(_pixels(few), "#4a86c5")
-    assert _pixels(plots.class_histogram({f"class {n}": n for n in range(5000)})).shape[0] < 1000
+    assert _pixels(sheets.class_histogram({f"class {n}": n for n in range(5000)})).shape[0] < 1000
 
 
 def test_every_bar_of_a_histogram_is_as_long_as_its_count_and_stays_in_its_column():
     for names, columns in ((["Kiwi", "Lime"], 1), ([f"class {n:03}" for n in range(120)], 3)):
         counts = dict.fromkeys(names, 100) | {names[-1]: 1000}
-        blue = (_pixels(plots.class_histogram(counts)) == [0x4A, 0x86, 0xC5]).all(axis=2)
+        blue = (_pixels(sheets.class_histogram(counts)) == [0x4A, 0x86, 0xC5]).all(axis=2)
         lengths = {int(part.sum()) for line in blue for part in np.array_split(line, columns)} - {0}
         assert len(lengths) <= 1 + columns  # the names of a column, and so its room, may differ by a pixel
         assert max(lengths) / min(lengths) == pytest.approx(10, rel=0.1)
@@ -110,9 +111,9 @@ def test_a_confusion_matrix_darkens_the_column_that_classes_are_confused_with(cl
 @pytest.mark.parametrize(
     "draw",
     [
-        lambda: plots.contact_sheet([], []),
-        lambda: plots.class_histogram({}),
-        lambda: plots.class_histogram({"$\\alpha$ é 苹果" * 9: 0}),
+        lambda: sheets.contact_sheet([], []),
+        lambda: sheets.class_histogram({}),
+        lambda: sheets.class_histogram({"$\\alpha$ é 苹果" * 9: 0}),
         lambda: plots.phase_bars({}),
         lambda: plots.phase_bars({"read": float("nan"), "write": 0.0}),
         lambda: plots.reuse_bar(0, 0, 0),
