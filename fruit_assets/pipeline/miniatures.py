@@ -1,6 +1,6 @@
 """Pictures in under 1,000 characters: SVG inside Markdown, which Dagster's UI shows in place.
 
-Put here drawings so small that they fit beside a number. The full pictures are `plots`; both tell
+Put here drawings so small that they fit beside a number. The full pictures are `plots` and `sheets`; all tell
 the same stories. Colours are mid-tones, legible on light and on dark.
 """
 
