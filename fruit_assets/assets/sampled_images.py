@@ -21,6 +21,7 @@ from fruit_assets.pipeline.image_listing import digest_of
 from fruit_assets.pipeline.sampling import SamplePlan, choose, content_digest, fetch_sample, read_few, require_enough
 from fruit_assets.spark.progress import reported_progress
 from fruit_assets.spark.resource import SparkResource
+from fruit_assets.storage.arrow_alone import leave_pandas_alone
 from fruit_assets.storage.io_managers import AssetStorage
 from fruit_assets.storage.tables import Writing, stage_again
 from fruit_assets.storage.versions import StagedVersion
@@ -70,6 +71,7 @@ def sampled_images(
         config = config_of_run(context, config, writing.folder)
         if writing.folder.current_or_none() is None:
             spark.prepare()  # there is nothing that could be published again
+        leave_pandas_alone()
         choice = _choice(context, config, images, phases)
         before = writing.folder.newest_with(root=choice.listing.root, listed=choice.digest, unread=0)
         if before is None:

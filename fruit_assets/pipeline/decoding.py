@@ -50,11 +50,8 @@ def decode(content: bytes | None, size: int, into: "np.ndarray | None" = None) -
     if not content:
         raise UnreadableImage("empty file (0 bytes)")
     try:
-        with warnings.catch_warnings():
-            # PIL only warns up to twice its limit; we refuse by the number of pixels below.
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            image = _plain_jpeg(content)
-            return resize(_any_image(content) if image is None else image, size, into)
+        image = _plain_jpeg(content)
+        return resize(_any_image(content) if image is None else image, size, into)
     except UnidentifiedImageError as error:
         raise UnreadableImage("not an image") from error
     except Image.DecompressionBombError as error:
@@ -90,7 +87,11 @@ def _plain_jpeg(content: bytes) -> "np.ndarray | None":
 def _any_image(content: bytes) -> "Image.Image":
     from PIL import Image
 
-    with Image.open(io.BytesIO(content), formats=_FORMATS) as image:
+    with warnings.catch_warnings():
+        # PIL only warns up to twice its limit; we refuse by the number of pixels below.
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        image = Image.open(io.BytesIO(content), formats=_FORMATS)
+    with image:
         if image.width * image.height > MAX_PIXELS:
             raise UnreadableImage(f"too many pixels ({image.width}x{image.height}): a decompression bomb?")
         return _rgb(image)

@@ -10,10 +10,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from importlib import import_module
+from importlib.util import find_spec
 from threading import Event, Lock, Thread
 from typing import TYPE_CHECKING, Any
 
 from fruit_assets.spark.session import LocalSparkOptions, Start
+from fruit_assets.storage.arrow_alone import leave_pandas_alone
 
 if TYPE_CHECKING:
     from pyspark import SparkContext
@@ -41,6 +43,7 @@ class EarlyStart:
         self._pyspark_imported = Event()
         self._awaited = Event()
         Thread(target=self._start, args=(options,), name="spark-start", daemon=True).start()
+        leave_pandas_alone()
 
     def context(self) -> "SparkContext":
         """The context; waits for it, and raises what starting it raised."""
@@ -65,8 +68,7 @@ class EarlyStart:
                 try:
                     start = Start.of(options)
                     import_module("pyspark")
-                    # The first call into the JVM imports this, and pandas with it; now the JVM is not ready anyway.
-                    _import("pyspark.testing.utils")
+                    _import_what_the_first_call_imports()
                 finally:
                     self._pyspark_imported.set()
                 context = start.finish()
@@ -80,8 +82,8 @@ class EarlyStart:
                 wake_workers(context)
 
     def _import_the_rest(self) -> None:
-        # The process may end, and leave nothing to take, at any time.
-        with suppress(IndexError):
+        # The process may end, and leave nothing to take, at any time. Meanwhile the first job is on its way.
+        with suppress(IndexError), _quick_turns():
             while True:
                 _import(self._imports.popleft())
         self._imported.set()
@@ -95,6 +97,26 @@ def _import(name: str) -> None:
     """Import ahead of time; what cannot be imported fails again, and is explained, where it is used."""
     with suppress(Exception):
         import_module(name)
+
+
+def _import_what_the_first_call_imports() -> None:
+    """What pyspark imports with its first call into the JVM, now that the JVM is not ready anyway.
+
+    It is the helpers of its tests, which import pandas to see whether it is there; here they take our word for it.
+    """
+    with suppress(Exception):
+        utils = import_module("pyspark.sql.pandas.utils")
+        require = utils.require_minimum_pandas_version
+        if find_spec("pandas") is not None:
+            utils.require_minimum_pandas_version = _satisfied
+        try:
+            import_module("pyspark.testing.utils")
+        finally:
+            utils.require_minimum_pandas_version = require
+
+
+def _satisfied() -> None:
+    pass
 
 
 def wake_workers(context: "SparkContext") -> None:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from fruit_assets.errors import FruitAssetsError
+from fruit_assets.storage.arrow_alone import leave_pandas_alone
 from fruit_assets.storage.arrow_streams import stream_of, table_of
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ def run_tasks(
 
 def _as_streams(function: "Callable[[Part], Iterable[pa.RecordBatch]]") -> Callable[[Iterable[Part]], Iterator[bytes]]:
     def as_streams(parts: Iterable[Part]) -> Iterator[bytes]:
+        leave_pandas_alone()
         for part in parts:
             yield from map(stream_of, function(part))
 
