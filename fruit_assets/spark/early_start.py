@@ -105,7 +105,7 @@ def _import_what_the_first_call_imports() -> None:
     It is the helpers of its tests, which import pandas to see whether it is there; here they take our word for it.
     """
     with suppress(Exception):
-        utils = import_module("pyspark.sql.pandas.utils")
+        utils: Any = import_module("pyspark.sql.pandas.utils")
         require = utils.require_minimum_pandas_version
         if find_spec("pandas") is not None:
             utils.require_minimum_pandas_version = _satisfied

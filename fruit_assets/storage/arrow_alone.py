@@ -50,12 +50,13 @@ class _Finder:
         with suppress(ValueError):
             sys.meta_path.remove(self)
         spec = find_spec(name)
-        if spec is not None and spec.loader is not None:
-            spec.loader.exec_module = _then_known_to_arrow(spec.loader.exec_module)  # type: ignore[method-assign]
+        loader: Any = spec.loader if spec is not None else None
+        if loader is not None:
+            loader.exec_module = _then_known_to_arrow(loader.exec_module)
         return spec
 
 
-def _then_known_to_arrow(execute: Callable[[ModuleType], Any]) -> Callable[[ModuleType], Any]:
+def _then_known_to_arrow(execute: Callable[[ModuleType], None]) -> Callable[[ModuleType], None]:
     def execute_and_tell(module: ModuleType) -> None:
         execute(module)
         import pyarrow as pa
