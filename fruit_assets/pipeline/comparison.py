@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
-from fruit_assets.pipeline.engines import LoadedEngine, fastest_batch_size, load_engine
+from fruit_assets.pipeline.engines import LoadedEngine, load_engine
 from fruit_assets.pipeline.extractor import ExtractorFiles
 from fruit_assets.pipeline.guard import GuardFigures
 from fruit_assets.pipeline.image_batches import (
@@ -111,8 +111,7 @@ def _comparer(extractor: ExtractorFiles, options: FeaturizationOptions) -> Arrow
         size = extractor.description.input_size
         folder = worker_folder(extractor, options.cache)
         # The reference is not kept: the worker goes on with the other one alone.
-        batch_size = options.batch_size or fastest_batch_size("openvino", "f32")
-        engines = load_engine(folder, size, "openvino", "f32", batch_size), worker_engine(extractor, options)
+        engines = load_engine(folder, size, "openvino", "f32", options.batch_size), worker_engine(extractor, options)
         for batch in batches:
             for start in range(0, batch.num_rows, _CHUNK):
                 yield _compared(batch.slice(start, _CHUNK), engines, size)

@@ -10,7 +10,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fruit_assets.pipeline.engines import LoadedEngine, fastest_batch_size, load_engine
+from fruit_assets.pipeline.engines import LoadedEngine, load_engine
 from fruit_assets.pipeline.extractor import Engine, ExtractorDescription, ExtractorFiles
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ class FeaturizationOptions:
 
 
 @lru_cache(maxsize=2)
-def _loaded(folder: Path, input_size: int, engine: Engine, precision: str, batch_size: int) -> LoadedEngine:
+def _loaded(folder: Path, input_size: int, engine: Engine, precision: str, batch_size: int | None) -> LoadedEngine:
     return load_engine(folder, input_size, engine, precision, batch_size)
 
 
@@ -54,8 +54,7 @@ def worker_engine(extractor: ExtractorFiles, options: FeaturizationOptions) -> L
     """The engine of this worker process: loaded for the first task, kept for all later ones."""
     folder = worker_folder(extractor, options.cache)
     size = extractor.description.input_size
-    batch_size = options.batch_size or fastest_batch_size(options.engine, options.precision)
-    return _loaded(folder, size, options.engine, options.precision, batch_size)
+    return _loaded(folder, size, options.engine, options.precision, options.batch_size)
 
 
 def featurize_batch(batch: "pa.RecordBatch", engine: LoadedEngine, input_size: int) -> "pa.RecordBatch":
