@@ -81,6 +81,8 @@ def local_conf(options: LocalSparkOptions) -> dict[str, str]:
         "spark.ui.showConsoleProgress": "false",  # progress goes to the run's log
         "spark.log.level": "ERROR",
         "spark.python.daemon.module": "fruit_assets.spark.worker_daemon",
+        # Moments are 6.6 MB; what is larger than this, the driver fetches over a connection that it must make first.
+        "spark.task.maxDirectResultSize": "16m",
         "spark.sql.shuffle.partitions": str(2 * cores),
         "spark.sql.warehouse.dir": str(options.cache / "spark-warehouse"),
         **PIPELINE_CONF,
