@@ -19,12 +19,13 @@ from fruit_assets.pipeline.processor import Arithmetic, processor_flags
 
 if TYPE_CHECKING:
     import numpy as np
+    import openvino as ov
 
 # Takes uint8 pixels (n, size, size, 3), gives float32 features (n, 1280).
 Infer = Callable[["np.ndarray"], "np.ndarray"]
 
-# What is fastest on processors with AVX-512: images at once of the whole network, or of its two halves. At f32 one image
-# takes 3.2 ms, and in halves 3.0; at bf16, at best four at once, 1.85 and 1.75. At int8, 1.4 ms, halves gain nothing.
+# Images at once of the whole network, or of its halves, as is fastest with AVX-512. An image takes 3.2 ms at f32, in
+# halves 3.0; 1.85 and 1.75 at bf16, where four at once are best of the whole; at int8, 1.4, halves gain nothing.
 _FASTEST_BATCH_SIZES: dict[str, tuple[int, ...]] = {"f32": (1, 8), "bf16": (1, 16), "int8": (4,)}
 _TENSORFLOW_BATCH_SIZE = 32
 _INTEGERS = frozenset({"i8", "u8"})
@@ -78,12 +79,7 @@ def _load_openvino(folder: Path, input_size: int, precision: str, batch_size: in
     core = ov.Core()
     model = core.read_model(file)
     model.reshape([-1, input_size, input_size, 3])
-    sizes = _FASTEST_BATCH_SIZES[precision] if batch_size is None else (batch_size,)
-    parts = halves(model, *sizes) if len(sizes) == 2 else None
-    if parts is None:
-        sizes = sizes[:1]
-        model.reshape([*sizes, input_size, input_size, 3])
-        parts = (model,)
+    parts, sizes = _parts(model, _FASTEST_BATCH_SIZES[precision] if batch_size is None else (batch_size,))
     compiled = [
         core.compile_model(
             part,
@@ -101,6 +97,14 @@ def _load_openvino(folder: Path, input_size: int, precision: str, batch_size: in
     ]
     stages = [_in_batches(part.create_infer_request(), size) for part, size in zip(compiled, sizes, strict=True)]
     return LoadedEngine(_one_after_the_other(stages, sizes), _arithmetic(compiled))
+
+
+def _parts(model: "ov.Model", sizes: Sequence[int]) -> "tuple[Sequence[ov.Model], Sequence[int]]":
+    """What to compile of a model, and how many images it then takes at once."""
+    if len(sizes) == 2 and (parts := halves(model, *sizes)) is not None:
+        return parts, sizes
+    model.reshape([sizes[0], *list(model.input().partial_shape)[1:]])
+    return [model], sizes[:1]
 
 
 def _one_after_the_other(stages: Sequence[Infer], sizes: Sequence[int]) -> Infer:

@@ -19,7 +19,7 @@ from fruit_assets_tests.benchmarks.exported_extractor import export_extractor
 from fruit_assets_tests.benchmarks.image_set import make_image_set
 from fruit_assets_tests.benchmarks.options import add_precisions, add_repeats, add_source, parser_for, scratch_folder
 from fruit_assets_tests.benchmarks.options import source_of as source_of_options
-from fruit_assets_tests.benchmarks.plain_inference import BATCH_SIZES, SIDE
+from fruit_assets_tests.benchmarks.plain_inference import SIDE
 from fruit_assets_tests.benchmarks.report import Report
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ def measured(images: Path, model: Path, precisions: Sequence[str], repeats: int)
     column = pa.chunked_array([batch.column("content") for batch in batches])
     found["bytes out of Arrow"] = _per_item(lambda value: value.as_py(), list(column), repeats)
     for precision in precisions:
-        engine = load_engine(model, SIDE, "openvino", precision, BATCH_SIZES[precision])
+        engine = load_engine(model, SIDE, "openvino", precision)
         stacked = _stacks(pixels)
         engine(stacked[0])
         found[f"{precision} inference"] = _per_item(engine, stacked, repeats) * len(stacked) / len(contents)

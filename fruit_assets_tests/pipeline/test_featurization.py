@@ -164,7 +164,7 @@ def test_what_an_inference_is_filled_up_with_does_not_show(collection, extractor
     paths = sorted(features)[:11]
     expected = np.stack([features[path] for path in paths])
     pixels = _pixels(collection.images, paths)
-    for engine, batch_size in (("openvino", 1), ("openvino", 3), ("openvino", 64)):
+    for engine, batch_size in (("openvino", None), ("openvino", 1), ("openvino", 3), ("openvino", 64)):
         infer = load_engine(Path(extractor.uri), 224, engine, "f32", batch_size)
         assert np.abs(infer(pixels) - expected).max() < 1e-3, (engine, batch_size)
         assert infer(pixels[:0]).shape == (0, 1280)
