@@ -8,7 +8,7 @@ import sys
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from importlib import import_module
 from importlib.util import find_spec
 from threading import Event, Lock, Thread
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 # Starting Spark is some hundreds of short calls into the JVM. After each of them Python lets another thread that is
 # busy go on for this long; the default is ten times as long.
 _SWITCH_SECONDS = 0.0005
-# A process has one Spark, and one interval.
+# A process has one Spark.
 _starting = Lock()
 
 
@@ -64,7 +64,7 @@ class EarlyStart:
 
     def _start(self, options: LocalSparkOptions) -> None:
         try:
-            with _starting, _quick_turns():
+            with _starting, _quick_turns:
                 try:
                     start = Start.of(options)
                     import_module("pyspark")
@@ -83,7 +83,7 @@ class EarlyStart:
 
     def _import_the_rest(self) -> None:
         # The process may end, and leave nothing to take, at any time. Meanwhile the first job is on its way.
-        with suppress(IndexError), _quick_turns():
+        with suppress(IndexError), _quick_turns:
             while True:
                 _import(self._imports.popleft())
         self._imported.set()
@@ -127,15 +127,30 @@ def wake_workers(context: "SparkContext") -> None:
         context.parallelize(list(range(tasks)), tasks).mapPartitions(_unchanged).collect()
 
 
-@contextmanager
-def _quick_turns() -> Iterator[None]:
-    """Let threads of this process take turns more often."""
-    before = sys.getswitchinterval()
-    sys.setswitchinterval(_SWITCH_SECONDS)
-    try:
-        yield
-    finally:
-        sys.setswitchinterval(before)
+class _QuickTurns:
+    """Lets threads of this process take turns more often, for as long as anybody wants it."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._wanted_by = 0
+        self._before = 0.0
+
+    def __enter__(self) -> None:
+        with self._lock:
+            self._wanted_by += 1
+            if self._wanted_by == 1:
+                self._before = sys.getswitchinterval()
+                sys.setswitchinterval(_SWITCH_SECONDS)
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._wanted_by -= 1
+            if not self._wanted_by:
+                sys.setswitchinterval(self._before)
+
+
+# A process has one interval.
+_quick_turns = _QuickTurns()
 
 
 def _unchanged(rows: Iterable[Any]) -> Iterator[Any]:

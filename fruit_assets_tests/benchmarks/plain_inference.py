@@ -13,9 +13,9 @@ if TYPE_CHECKING:
     import numpy as np
 
 SIDE = 224
-# Images per inference that cost one thread the least. Median milliseconds of processor time per image at 1, 2, 4 and 8
-# images, on a processor with AVX-512: f32 7.7, 7.9, 8.9, 9.6; bf16 4.6, 4.3, 4.2, 4.4.
-BATCH_SIZES = {"f32": 1, "bf16": 4, "int8": 4}
+# Images per inference that cost one thread the least. Median milliseconds per image at 1, 2 and 4 images, on a
+# processor with AVX-512: f32 3.1, 3.3, 3.4; bf16 1.74, 1.77, 1.82; int8 1.39, 1.36, 1.37.
+BATCH_SIZES = {"f32": 1, "bf16": 1, "int8": 4}
 _INT8_MODEL = "extractor-int8.xml"
 
 

@@ -34,6 +34,7 @@ def halves(numbers: pd.Series) -> pd.Series:
     assert pa.array(pd.Series([1.0, float("nan")])).null_count == 1
     return numbers / 2
 
+assert pa.array(pd.Series([1.0, float("nan")])).null_count == 1
 frame = SparkSession.builder.getOrCreate().range(3)
 print(json.dumps([*found, [row[0] for row in frame.select(halves("id")).collect()]]))
 """
@@ -56,6 +57,9 @@ def test_arrow_imports_pandas_when_nothing_is_done_about_it():
     [
         ("pass", False),
         ("import pandas", True),
+        ("import importlib.util; importlib.util.find_spec('pandas')", False),
+        ("import importlib.util; importlib.util.find_spec('pandas'); import pandas", True),
+        ("import pandas, importlib; importlib.reload(pandas)", True),
         ("pa.table({'a': [1]}).to_pandas()", True),
         ("pa.Table.from_pandas(__import__('pandas').DataFrame({'a': [1]}))", True),
     ],
@@ -63,16 +67,49 @@ def test_arrow_imports_pandas_when_nothing_is_done_about_it():
 def test_arrow_knows_pandas_as_soon_as_somebody_uses_it(use, known):
     code = (
         f"{_ALONE} leave_pandas_alone(); leave_pandas_alone(); pa.array([1]); before = 'pandas' in sys.modules; {use}; "
-        "left = sum(type(finder).__module__.endswith('arrow_alone') for finder in sys.meta_path); "
-        "print(before, pa.lib._pandas_api.have_pandas, left)"
+        "finders = sum(type(finder).__module__.endswith('arrow_alone') for finder in sys.meta_path); "
+        "print(before, pa.lib._pandas_api.have_pandas, finders)"
     )
-    assert _printed(code) == f"False {known} {0 if known else 1}"
+    # One finder, which stays: whoever is looking for a module meanwhile would miss another if it went away.
+    assert _printed(code) == f"False {known} 1"
 
 
 def test_a_series_becomes_the_same_array_whether_pandas_came_before_or_after():
     rest = "import pandas as pd; print(pa.array(pd.Series([1.0, float('nan')])).null_count)"
     assert _printed(f"{_ALONE} leave_pandas_alone(); {rest}") == "1"
     assert _printed(f"{_ALONE} import pandas; leave_pandas_alone(); {rest}") == "1"
+
+
+def test_an_import_that_failed_once_is_no_matter_the_next_time():
+    code = (
+        f"{_ALONE} leave_pandas_alone(); sys.modules['pytz'] = sys.modules['numpy'] = None\n"
+        "try:\n    import pandas\nexcept ImportError:\n    pass\n"
+        "else:\n    raise SystemExit('pandas does without')\n"
+        "del sys.modules['pytz'], sys.modules['numpy']; import pandas; print(pa.lib._pandas_api.have_pandas)"
+    )
+    assert _printed(code) == "True"
+
+
+def test_whatever_goes_wrong_while_pandas_is_hidden_it_is_found_afterwards():
+    code = (
+        f"{_ALONE}\ndef interrupted(values):\n    raise KeyboardInterrupt\n"
+        "array, pa.array = pa.array, interrupted\n"
+        "try:\n    leave_pandas_alone()\nexcept KeyboardInterrupt:\n    pass\n"
+        "pa.array = array; import pandas; print(pandas.__name__)"
+    )
+    assert _printed(code) == "pandas"
+
+
+def test_two_threads_may_leave_it_alone_and_import_it_at_the_same_time():
+    code = (
+        f"{_ALONE}\nfrom threading import Barrier, Thread\nstart = Barrier(2); array = pa.array\n"
+        # The other thread begins its import while this one hides pandas from itself.
+        "def slow(values):\n    import time; start.wait(); time.sleep(0.1); return array(values)\n"
+        "def importing():\n    start.wait(); import pandas\n"
+        "pa.array = slow; other = Thread(target=importing); other.start(); leave_pandas_alone(); other.join()\n"
+        "print(pa.lib._pandas_api.have_pandas)"
+    )
+    assert _printed(code) == "True"
 
 
 def test_without_pandas_installed_nothing_changes():
