@@ -82,11 +82,14 @@ class EarlyStart:
                 wake_workers(context)
 
     def _import_the_rest(self) -> None:
-        # The process may end, and leave nothing to take, at any time. Meanwhile the first job is on its way.
-        with suppress(IndexError), _quick_turns:
-            while True:
-                _import(self._imports.popleft())
-        self._imported.set()
+        try:
+            # The process may end, and leave nothing to take, at any time. Meanwhile the first job is on its way.
+            with suppress(IndexError), _quick_turns:
+                while True:
+                    _import(self._imports.popleft())
+        finally:
+            # Also when an import ends this thread, as one that panics in Rust does: others wait for it.
+            self._imported.set()
 
     def _stop_importing(self) -> None:
         self._imports.clear()

@@ -11,8 +11,6 @@ from importlib import import_module
 from importlib.machinery import PathFinder
 from pathlib import Path
 
-from fruit_assets.storage.arrow_alone import leave_pandas_alone
-
 _NEEDED = ("numpy", "pyarrow.parquet", "openvino", "PIL.Image", "simplejpeg")
 # Spark's own archives, which it puts in front of the packages that are installed; of the jar nothing is imported here.
 _ARCHIVES = ("pyspark.zip", "py4j-*-src.zip", "spark-core_*.jar")
@@ -36,8 +34,6 @@ def import_runtime() -> None:
     for name in _NEEDED:
         with suppress(ImportError):
             import_module(name)
-    with suppress(ImportError):
-        leave_pandas_alone()
 
 
 def main() -> None:

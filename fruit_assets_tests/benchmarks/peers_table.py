@@ -92,11 +92,12 @@ def below_the_table(machine: Machine, peers: Mapping[str, str], compared: int) -
     )
     return (
         f"{machine.cpu}, {machine.cores} cores, {machine.memory_gib:.0f} GiB ({flags}); {versions}. Seconds of whole "
-        "processes, start to exit, and images per second of them. Every contender reads the same files, decodes and "
-        "resizes with PIL, and writes `path, label, features` and 80 components as Parquet. The notebook's method and "
-        "plain pyspark run Keras; the others the same exported OpenVINO model, one thread per core. PCA is Spark's in "
-        "the notebook's method, scikit-learn's in the peers. Ours also stores the sample, its digests, what was "
-        "rejected, checks, plots and a recognition report. Memory: all processes together, shared pages counted once. "
+        "processes, start to exit, and images per second of them. Every contender reads the same files, gets the "
+        "pixels that PIL's resize gives, and writes `path, label, features` and 80 components as Parquet. The "
+        "notebook's method and plain pyspark run Keras; the others the same exported OpenVINO model, one thread per "
+        "core, which ours takes apart in two at f32. PCA is Spark's in the notebook's method, scikit-learn's in the "
+        "peers. Ours also stores the sample, its digests, what was rejected, checks, plots and a recognition report. "
+        "Memory: all processes together, shared pages counted once. "
         f"Difference and cosine: against Keras on {compared} of the images."
     )
 

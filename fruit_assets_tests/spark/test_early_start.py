@@ -54,6 +54,8 @@ def imported(monkeypatch):
             raise ModuleNotFoundError(name)
         if name == "broken_module":
             raise AttributeError(name)
+        if name == "panicking":
+            raise BaseException(name)
         if name == "slow":
             time.sleep(0.5)
 
@@ -90,6 +92,20 @@ def test_nobody_goes_on_importing_when_spark_is_there_and_what_is_left_is_import
     early.context()
     assert time.monotonic() - before > waited + 0.2
     assert imported[-1] == ("last", "import-beside-spark")
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_an_import_that_ends_its_thread_keeps_nobody_waiting(spark, tmp_path, monkeypatch, imported):
+    ending: list = []
+    monkeypatch.setattr(early_start.atexit, "register", ending.append)
+    _starting(monkeypatch, spark, 0)
+    early = EarlyStart(LocalSparkOptions(tmp_path), ["slow", "panicking", "last"])
+    early._future.result()
+    assert early.context() is early.context() is spark
+    [stop] = ending
+    stop()
+    assert "panicking" in [name for name, _ in imported]
+    assert sys.getswitchinterval() > early_start._SWITCH_SECONDS
 
 
 def test_a_process_that_ends_meanwhile_waits_for_the_import_it_is_in_and_leaves_the_rest(
