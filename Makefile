@@ -49,7 +49,7 @@ screenshots: setup java test-system ## Renew the README's pictures from a real b
 lock: setup ## Resolve the dependencies again
 	@$(UV) pip compile pyproject.toml --upgrade --all-extras --generate-hashes --no-emit-index-url --universal \
 		--python-version 3.11 -o requirements.lock -q
-	@$(BIN)/python -m fruit_assets.deploy.node_requirements
+	@$(BIN)/python -m fruit_assets.infra.node_requirements
 	@sed -nE '/^(pyarrow|tqdm)==/d; s/^([a-z0-9._-]+==[^\]*[^\ ]) *\\?$$/\1/p' requirements.lock \
 		| $(UV) pip compile $(PEERS_REQUIREMENTS).in --constraints /dev/stdin --upgrade --generate-hashes --no-emit-index-url \
 		--no-annotate --universal --python-version 3.11 --custom-compile-command "make lock" -o $(PEERS_REQUIREMENTS).txt -q

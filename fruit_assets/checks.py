@@ -13,7 +13,7 @@ import dagster as dg
 if TYPE_CHECKING:
     import numpy as np
 
-    from fruit_assets.pipeline.guard import GuardFigures
+    from fruit_assets.features.drift_check import GuardFigures
 
 MAX_REJECTED_SHARE = 0.05
 MIN_VARIANCE_EXPLAINED = 0.5

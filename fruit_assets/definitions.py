@@ -15,10 +15,10 @@ from fruit_assets.assets.pca_components import pca_components, pca_model
 from fruit_assets.assets.raw_images import raw_images
 from fruit_assets.assets.sampled_images import sampled_images
 from fruit_assets.automation import automated, build_schedules, build_sensors
-from fruit_assets.collector import spare_the_collector
-from fruit_assets.deployments import resources_for
 from fruit_assets.jobs import fruit_features_job
+from fruit_assets.resources import resources_for
 from fruit_assets.settings import Settings, load_settings
+from fruit_assets.spark.fast_start.freeze_gc import spare_the_collector
 
 ASSETS: list[dg.AssetsDefinition | dg.SourceAsset] = [
     raw_images,

@@ -133,7 +133,7 @@ def collection(tmp_path_factory: pytest.TempPathFactory) -> Collection:
         labels = {path.parent.name for path in files}
         weights = str(Path(folder).resolve() / "weights" / _WEIGHTS_FILE)
         return Collection(images, weights, real=True, image_count=len(files), label_count=len(labels))
-    from fruit_assets.pipeline.demo_images import render_collection
+    from fruit_assets.demo.collection import render_collection
 
     def render(folder: Path) -> None:
         render_collection(folder, _DEMO_CLASSES, _DEMO_PER_CLASS, 0)
@@ -172,7 +172,7 @@ def _java_home() -> Mapping[str, str]:
 @pytest.fixture(scope="session")
 def spark(make_settings: MakeSettings, tmp_path_factory: pytest.TempPathFactory) -> "SparkSession":
     """The one Spark session of the test process, as the local deployment starts it."""
-    from fruit_assets.deployments import resources_for
+    from fruit_assets.resources import resources_for
 
     resource = resources_for(make_settings(tmp_path_factory.mktemp("spark")))["spark"]
     session: SparkSession = resource.session()
@@ -199,7 +199,7 @@ def _publish(folder: Path, settings: Settings) -> None:
     import dagster as dg
 
     from fruit_assets.definitions import ASSETS
-    from fruit_assets.deployments import resources_for
+    from fruit_assets.resources import resources_for
 
     with dg.DagsterInstance.ephemeral() as instance:
         result = dg.materialize(
@@ -214,9 +214,9 @@ def _publish(folder: Path, settings: Settings) -> None:
 @pytest.fixture(scope="session")
 def int8_extractor(published: PublishedGraph, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the published extractor and its int8 model, calibrated as by default."""
-    from fruit_assets.deployments import resources_for
-    from fruit_assets.pipeline.calibration import resolve_calibration
-    from fruit_assets.pipeline.quantization import Quantization
+    from fruit_assets.extractor.calibration import resolve_calibration
+    from fruit_assets.extractor.quantization import Quantization
+    from fruit_assets.resources import resources_for
 
     folder = tmp_path_factory.mktemp("int8")
     version = resources_for(published.settings)["storage"].folder("feature_extractor").current()

@@ -11,11 +11,11 @@ import pytest
 from dagster._core.events import AssetMaterializationPlannedData
 from PIL import Image
 
-from fruit_assets.assets.repeating import REPEATS_CONFIG, RUN_CONFIG, config_of_run
+from fruit_assets.assets.config_inheritance import REPEATS_CONFIG, RUN_CONFIG, config_of_run
 from fruit_assets.assets.resources import ImageCollection
 from fruit_assets.assets.run_config import SamplingConfig
-from fruit_assets.automation.cleaning import clean_up
 from fruit_assets.automation.collection_sensor import raw_images_sensor
+from fruit_assets.automation.retention import clean_up
 from fruit_assets.definitions import build_defs
 from fruit_assets.errors import InputError
 from fruit_assets.storage.artifacts import stage_files

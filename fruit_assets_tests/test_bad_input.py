@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fruit_assets.assets.repeating import REPEATS_CONFIG
-from fruit_assets.pipeline.pca import PcaModel
+from fruit_assets.analysis.pca import PcaModel
+from fruit_assets.assets.config_inheritance import REPEATS_CONFIG
 from fruit_assets.spark.resource import LocalSpark
 from fruit_assets_tests.assets.conftest import Graph, copy_some, make_graph
 from fruit_assets_tests.conftest import materialised_metadata

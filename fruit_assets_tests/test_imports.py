@@ -83,7 +83,7 @@ def test_what_is_loaded_is_not_collected_again_and_again_or_at_the_end(tmp_path)
 
 
 @pytest.mark.parametrize(
-    "package", ["pipeline.featurization", "pipeline.pca", "pipeline.sampling", "storage", "spark.session"]
+    "package", ["features.featurization", "analysis.pca", "images.sampling", "storage", "spark.session"]
 )
 def test_the_work_itself_is_importable_without_dagster(tmp_path, package):
     code = f"import sys, fruit_assets.{package}; print([m for m in {(*_HEAVY, 'dagster')!r} if m in sys.modules])"

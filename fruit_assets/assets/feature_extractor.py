@@ -1,7 +1,7 @@
 """`feature_extractor`: the network without its top, exported once.
 
 Put here what the asset takes, publishes and says. Building and exporting belong in
-`pipeline/extractor_export.py`, which runs in a process of its own.
+`extractor/export.py`, which runs in a process of its own.
 """
 
 from collections.abc import Iterator
@@ -11,15 +11,15 @@ from typing import Any, cast
 import dagster as dg
 
 from fruit_assets import checks
-from fruit_assets.assets.outcome import Phases, explained_failures, published
-from fruit_assets.assets.repeating import RUN_CONFIG, config_of_run
+from fruit_assets.assets.config_inheritance import RUN_CONFIG, config_of_run
+from fruit_assets.assets.publishing import Phases, explained_failures, published
 from fruit_assets.assets.resources import WeightsSetting
 from fruit_assets.assets.run_config import ExtractorConfig
-from fruit_assets.pipeline.calibration import Calibration, resolve_calibration
-from fruit_assets.pipeline.extractor import DESCRIPTION_FILE, ExtractorDescription, ExtractorSpec
-from fruit_assets.pipeline.extractor_export import Export
-from fruit_assets.pipeline.quantization import Quantization, can_quantize, int8_fingerprint
-from fruit_assets.pipeline.weights import resolve_weights
+from fruit_assets.extractor.calibration import Calibration, resolve_calibration
+from fruit_assets.extractor.export import Export
+from fruit_assets.extractor.quantization import Quantization, can_quantize, int8_fingerprint
+from fruit_assets.extractor.specification import DESCRIPTION_FILE, ExtractorDescription, ExtractorSpec
+from fruit_assets.extractor.weights import resolve_weights
 from fruit_assets.spark.resource import SparkResource
 from fruit_assets.storage.artifacts import stage_files
 from fruit_assets.storage.io_managers import AssetStorage

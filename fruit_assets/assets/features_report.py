@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from fruit_assets import checks
-from fruit_assets.assets import pictures
+from fruit_assets.assets import asset_plots as pictures
 from fruit_assets.assets import precision as precision_of_run
-from fruit_assets.assets.outcome import Phases, published
 from fruit_assets.assets.precision import Precision
+from fruit_assets.assets.publishing import Phases, published
 from fruit_assets.assets.resources import CorePrice
-from fruit_assets.pipeline.extractor import FEATURES
-from fruit_assets.pipeline.reuse import ReusePlan
+from fruit_assets.extractor.specification import FEATURES
+from fruit_assets.features.incremental import ReusePlan
 from fruit_assets.storage.versions import StagedVersion, Version
 
 if TYPE_CHECKING:

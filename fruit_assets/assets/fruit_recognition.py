@@ -1,6 +1,6 @@
 """`fruit_recognition`: evidence that the components serve.
 
-Put here what the asset takes, publishes and says. The classifier belongs in `pipeline/recognition.py`.
+Put here what the asset takes, publishes and says. The classifier belongs in `analysis/recognition.py`.
 """
 
 from collections.abc import Iterator
@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from fruit_assets import checks
-from fruit_assets.assets import pictures
-from fruit_assets.assets.outcome import Phases, explained_failures, published
-from fruit_assets.pipeline.moments import feature_matrix
-from fruit_assets.pipeline.recognition import MAX_IMAGES, Recognition, evaluate
-from fruit_assets.pipeline.sampling import SamplePlan, choose
+from fruit_assets.analysis.moments import feature_matrix
+from fruit_assets.analysis.recognition import MAX_IMAGES, Recognition, evaluate
+from fruit_assets.assets import asset_plots as pictures
+from fruit_assets.assets.publishing import Phases, explained_failures, published
+from fruit_assets.images.sampling import SamplePlan, choose
 from fruit_assets.storage.artifacts import stage_files
 from fruit_assets.storage.io_managers import AssetStorage
 from fruit_assets.storage.tables import read_rows, stage_again

@@ -1,7 +1,7 @@
 """`image_features` and `rejected_images`: what became of every sampled image.
 
 Put here what the two assets take, publish and say. They are one step, because one pass over the images
-decides both. The work belongs in `pipeline/featurization.py` and `pipeline/reuse.py`.
+decides both. The work belongs in `features/featurization.py` and `features/incremental.py`.
 """
 
 from collections.abc import Iterator
@@ -13,16 +13,16 @@ import dagster as dg
 
 from fruit_assets import checks
 from fruit_assets.assets import precision as precision_of_run
+from fruit_assets.assets.config_inheritance import RUN_CONFIG, config_of_run
 from fruit_assets.assets.features_report import ARITHMETICS, FEATURES_NAME, REJECTED_NAME, FeaturesOutcome, results_of
-from fruit_assets.assets.outcome import Phases, explained_failures
-from fruit_assets.assets.repeating import RUN_CONFIG, config_of_run
+from fruit_assets.assets.publishing import Phases, explained_failures
 from fruit_assets.assets.resources import SPARK_POOL, CorePrice
 from fruit_assets.assets.run_config import FeaturesConfig
 from fruit_assets.assets.schemas import table_metadata
-from fruit_assets.pipeline.extractor import ExtractorFiles
-from fruit_assets.pipeline.featurization import featurize, fingerprint_of
-from fruit_assets.pipeline.image_batches import FeaturizationOptions
-from fruit_assets.pipeline.reuse import ReusePlan, plan_reuse
+from fruit_assets.extractor.specification import ExtractorFiles
+from fruit_assets.features.featurization import featurize, fingerprint_of
+from fruit_assets.features.incremental import ReusePlan, plan_reuse
+from fruit_assets.features.inference_worker import FeaturizationOptions
 from fruit_assets.spark.progress import reported_progress
 from fruit_assets.spark.resource import SparkResource
 from fruit_assets.storage.io_managers import AssetStorage

@@ -1,7 +1,7 @@
 """`pca_model` and `pca_components`: the reduction, and the result the company wants.
 
 Put here what the two assets take, publish and say. They are two steps, so that a model that is not
-sound never projects a row. The mathematics belongs in `pipeline/pca.py`.
+sound never projects a row. The mathematics belongs in `analysis/pca.py`.
 """
 
 import hashlib
@@ -11,14 +11,14 @@ from typing import Any
 import dagster as dg
 
 from fruit_assets import checks
-from fruit_assets.assets import pictures
-from fruit_assets.assets.outcome import Phases, explained_failures, published
-from fruit_assets.assets.repeating import RUN_CONFIG, config_of_run
+from fruit_assets.analysis.moments import compute_moments
+from fruit_assets.analysis.pca import PcaModel, fit, project
+from fruit_assets.assets import asset_plots as pictures
+from fruit_assets.assets.config_inheritance import RUN_CONFIG, config_of_run
+from fruit_assets.assets.publishing import Phases, explained_failures, published
 from fruit_assets.assets.resources import SPARK_POOL
 from fruit_assets.assets.run_config import PcaConfig
 from fruit_assets.assets.schemas import table_metadata
-from fruit_assets.pipeline.moments import compute_moments
-from fruit_assets.pipeline.pca import PcaModel, fit, project
 from fruit_assets.spark.progress import reported_progress
 from fruit_assets.spark.resource import SparkResource
 from fruit_assets.storage.artifacts import stage_files

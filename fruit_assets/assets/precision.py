@@ -1,7 +1,7 @@
 """Which precision a run uses, and what is said about it.
 
 Put here how `auto` is settled, when the guard looks, and the metadata and checks that follow. The figures
-belong in `pipeline/guard.py`, the job in `pipeline/comparison.py`.
+belong in `features/drift_check.py`, the job in `features/comparison.py`.
 """
 
 from collections.abc import Callable
@@ -11,12 +11,12 @@ from typing import Any
 import dagster as dg
 
 from fruit_assets import checks
-from fruit_assets.pipeline.comparison import compare
-from fruit_assets.pipeline.extractor import ExtractorDescription, ExtractorFiles
-from fruit_assets.pipeline.guard import Choice, GuardFigures, choose_precision
-from fruit_assets.pipeline.image_batches import FeaturizationOptions
-from fruit_assets.pipeline.processor import precision_told
-from fruit_assets.pipeline.reuse import ReusePlan
+from fruit_assets.extractor.processor import precision_told
+from fruit_assets.extractor.specification import ExtractorDescription, ExtractorFiles
+from fruit_assets.features.comparison import compare
+from fruit_assets.features.drift_check import Choice, GuardFigures, choose_precision
+from fruit_assets.features.incremental import ReusePlan
+from fruit_assets.features.inference_worker import FeaturizationOptions
 from fruit_assets.spark.resource import SparkResource
 from fruit_assets.storage.versions import AssetFolder, Version
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import dagster as dg
 
-from fruit_assets.assets.outcome import explained_failures
+from fruit_assets.assets.publishing import explained_failures
 from fruit_assets.assets.resources import ImageCollection
-from fruit_assets.pipeline.image_listing import ImageListing
+from fruit_assets.images.listing import ImageListing
 
 RAW_IMAGES = "raw_images"
 

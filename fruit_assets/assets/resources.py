@@ -10,7 +10,7 @@ import dagster as dg
 
 from fruit_assets.assets.run_config import check_run_config
 from fruit_assets.errors import InputError
-from fruit_assets.pipeline.image_listing import ImageListing, list_images
+from fruit_assets.images.listing import ImageListing, list_images
 
 # Steps in this pool wait for each other across runs: one local Spark, or one EMR cluster, at a time.
 SPARK_POOL = "spark"
@@ -35,7 +35,7 @@ class ImageCollection(dg.ConfigurableResource[Any]):
         return list_images(self.uri)
 
     def _render_when_missing(self, log: dg.DagsterLogManager) -> None:
-        from fruit_assets.pipeline.demo_images import is_missing, render_collection
+        from fruit_assets.demo.collection import is_missing, render_collection
 
         root = Path(self.uri)
         if is_missing(root):

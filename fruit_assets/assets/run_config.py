@@ -11,7 +11,7 @@ import dagster as dg
 from pydantic import Field, ValidationError, model_validator
 
 from fruit_assets.errors import InputError
-from fruit_assets.pipeline.extractor import INPUT_SIZES
+from fruit_assets.extractor.specification import INPUT_SIZES
 
 
 class Engine(Enum):

@@ -1,6 +1,6 @@
 """`sampled_images`: a reproducible, stratified sample with the bytes in it.
 
-Put here what the asset takes, publishes and says. The choice itself belongs in `pipeline/sampling.py`.
+Put here what the asset takes, publishes and says. The choice itself belongs in `images/sampling.py`.
 """
 
 from collections.abc import Iterator
@@ -10,18 +10,18 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from fruit_assets import checks
-from fruit_assets.assets import pictures
-from fruit_assets.assets.outcome import Phases, explained_failures, published
+from fruit_assets.assets import asset_plots as pictures
+from fruit_assets.assets.config_inheritance import RUN_CONFIG, config_of_run
+from fruit_assets.assets.publishing import Phases, explained_failures, published
 from fruit_assets.assets.raw_images import RAW_IMAGES, observation_of
-from fruit_assets.assets.repeating import RUN_CONFIG, config_of_run
 from fruit_assets.assets.resources import SPARK_POOL, ImageCollection
 from fruit_assets.assets.run_config import SamplingConfig
 from fruit_assets.assets.schemas import table_metadata
-from fruit_assets.pipeline.image_listing import digest_of
-from fruit_assets.pipeline.sampling import SamplePlan, choose, content_digest, fetch_sample, read_few, require_enough
+from fruit_assets.images.listing import digest_of
+from fruit_assets.images.sampling import SamplePlan, choose, content_digest, fetch_sample, read_few, require_enough
+from fruit_assets.spark.fast_start.defer_pandas import leave_pandas_alone
 from fruit_assets.spark.progress import reported_progress
 from fruit_assets.spark.resource import SparkResource
-from fruit_assets.storage.arrow_alone import leave_pandas_alone
 from fruit_assets.storage.io_managers import AssetStorage
 from fruit_assets.storage.tables import Writing, stage_again
 from fruit_assets.storage.versions import StagedVersion
@@ -29,7 +29,7 @@ from fruit_assets.storage.versions import StagedVersion
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from fruit_assets.pipeline.image_listing import ImageListing
+    from fruit_assets.images.listing import ImageListing
 
 NAME = "sampled_images"
 _SHOWN = 40

@@ -8,11 +8,11 @@ from collections.abc import Sequence
 
 import dagster as dg
 
-from fruit_assets.automation.cleaning import build_cleaning_sensors
 from fruit_assets.automation.collection_sensor import raw_images_sensor
 from fruit_assets.automation.conditions import HOURLY, when_changed
 from fruit_assets.automation.freshness import FRESHNESS
-from fruit_assets.automation.refreshing import build_refresh_schedule, build_refresh_sensor
+from fruit_assets.automation.retention import build_cleaning_sensors
+from fruit_assets.automation.triggers import build_refresh_schedule, build_refresh_sensor
 from fruit_assets.settings import Settings
 
 Asset = dg.AssetsDefinition | dg.SourceAsset
@@ -47,7 +47,7 @@ def build_sensors(assets: Sequence[Asset], settings: Settings) -> list[dg.Sensor
 def _of_deployment(settings: Settings) -> list[dg.SensorDefinition]:
     if settings.deployment != "emr" or settings.staging is None:
         return []
-    from fruit_assets.emr.sweeper import build_sweeper
+    from fruit_assets.emr.orphan_sensor import build_sweeper
 
     return [build_sweeper(settings.staging, settings.aws_region, settings.emr_cluster)]
 

@@ -1,6 +1,6 @@
 """The sensor that watches the image collection: new, removed and rewritten images, by listing alone.
 
-Put here how a change is noticed and what is said about it. Listing belongs in `pipeline/image_listing.py`,
+Put here how a change is noticed and what is said about it. Listing belongs in `images/listing.py`,
 what follows from a change in `conditions.py`.
 """
 
@@ -11,7 +11,7 @@ import dagster as dg
 
 from fruit_assets.assets.raw_images import observation_of
 from fruit_assets.assets.resources import ImageCollection
-from fruit_assets.pipeline.image_listing import ImageListing, list_images
+from fruit_assets.images.listing import ImageListing, list_images
 
 SECONDS_BETWEEN_LISTINGS = 300
 

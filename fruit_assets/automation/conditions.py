@@ -1,7 +1,7 @@
 """When the graph refreshes itself: something changed, the budget allows it, and nothing is running.
 
 Put here the condition, made of Dagster's own parts so that the daemon can evaluate it. Who evaluates
-it, and the switch, belong in `refreshing.py`.
+it, and the switch, belong in `triggers.py`.
 """
 
 from collections.abc import Sequence

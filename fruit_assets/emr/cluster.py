@@ -12,10 +12,10 @@ import uuid
 from collections.abc import Iterator
 from typing import Any
 
-from fruit_assets.emr.calls import AwsRefusedError, LostAnswerError, call, pause
+from fruit_assets.emr.aws import AwsRefusedError, LostAnswerError, call, pause
 from fruit_assets.emr.cluster_spec import SPEC_TAG, ClusterSpec
 from fruit_assets.emr.ec2 import ALIVE, ClusterFacts, EmrOnEc2
-from fruit_assets.emr.objects import Objects
+from fruit_assets.emr.staging import Objects
 from fruit_assets.errors import PermanentError, TransientError
 
 # Two projects in one account have a staging bucket each: neither may use or end the other's clusters.

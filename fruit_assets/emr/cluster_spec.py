@@ -12,7 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from fruit_assets.emr.objects import Objects
+from fruit_assets.emr.staging import Objects
 from fruit_assets.errors import PermanentError
 
 SPEC_TAG = "dagster-emr-spec"

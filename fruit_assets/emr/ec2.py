@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any
 
-from fruit_assets.emr.calls import AwsRefusedError, LostAnswerError, call, client, pause
+from fruit_assets.emr.aws import AwsRefusedError, LostAnswerError, call, client, pause
 from fruit_assets.emr.compute import StepStatus, Submission, Trouble
 from fruit_assets.emr.cost import RunningInstance
 from fruit_assets.emr.logs import bootstrap_errors, step_log_tails

@@ -7,8 +7,8 @@ import gzip
 import time
 import zlib
 
-from fruit_assets.emr.calls import pause
-from fruit_assets.emr.objects import Objects
+from fruit_assets.emr.aws import pause
+from fruit_assets.emr.staging import Objects
 from fruit_assets.errors import FruitAssetsError
 
 TAIL_LINES = 60

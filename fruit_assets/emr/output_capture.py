@@ -9,7 +9,7 @@ import sys
 import time
 from threading import Thread
 
-from fruit_assets.emr.objects import Objects
+from fruit_assets.emr.staging import Objects
 from fruit_assets.emr.streams import output_name
 from fruit_assets.errors import FruitAssetsError
 

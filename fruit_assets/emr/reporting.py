@@ -17,9 +17,9 @@ from dagster._core.execution.plan.objects import StepFailureData, UserFailureDat
 
 from fruit_assets.emr.compute import Compute, StepStatus
 from fruit_assets.emr.cost import Cost, RunningInstance, Spent, cost_between, load_prices, spent_together
-from fruit_assets.emr.objects import Objects
-from fruit_assets.emr.requests import Attempt
-from fruit_assets.emr.watching import Watch
+from fruit_assets.emr.monitor import Watch
+from fruit_assets.emr.staging import Objects
+from fruit_assets.emr.step_request import Attempt
 from fruit_assets.errors import FruitAssetsError
 
 _TAIL = 4000  # characters of a log shown in a failure

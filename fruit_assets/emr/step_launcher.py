@@ -19,9 +19,9 @@ from fruit_assets.emr.cluster import Clusters
 from fruit_assets.emr.cluster_spec import deployed_spec
 from fruit_assets.emr.compute import Compute
 from fruit_assets.emr.cost import load_prices
-from fruit_assets.emr.flight import Flight
-from fruit_assets.emr.objects import Objects
-from fruit_assets.emr.requests import checked_environment
+from fruit_assets.emr.staging import Objects
+from fruit_assets.emr.step_attempt import Flight
+from fruit_assets.emr.step_request import checked_environment
 from fruit_assets.errors import FruitAssetsError, PermanentError
 
 

@@ -1,7 +1,7 @@
 """Numbered objects from the cluster: events and output, written once, read once, in order.
 
 Put here how both sides count. What is in an event is `messages.py`; what the step does with its
-output is `remote_step.py`.
+output is `step_runner.py`.
 """
 
 import time
@@ -12,7 +12,7 @@ from threading import Thread
 from dagster._core.events.log import EventLogEntry
 
 from fruit_assets.emr.messages import Batch, DamagedMessageError, End, decode_batch, encode_batch
-from fruit_assets.emr.objects import Objects
+from fruit_assets.emr.staging import Objects
 from fruit_assets.errors import TransientError
 
 # A burst of events becomes one object; a single event does not wait longer than this.

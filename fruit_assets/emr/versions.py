@@ -1,7 +1,7 @@
 """Versions on both sides of a step: what the orchestrator has, what the cluster must have.
 
 Put here what is compared and the sentences that name both sides. The very first check, of Python
-itself, is in `remote_main.py`: an older Python could not even read this file.
+itself, is in `bootstrap_main.py`: an older Python could not even read this file.
 """
 
 import importlib.util

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 from pydantic import Field, PrivateAttr
 
-from fruit_assets.spark.early_start import EarlyStart
+from fruit_assets.spark.fast_start.background_spark import EarlyStart
 from fruit_assets.spark.session import PIPELINE_CONF, LocalSparkOptions, S3Access
 
 if TYPE_CHECKING:

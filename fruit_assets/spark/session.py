@@ -1,7 +1,7 @@
 """The local Spark: its settings, and how it starts.
 
 Put here what a Spark on one machine needs. On a cluster `spark-submit` and the EMR configurations have
-decided all of this already; S3 access is prepared in `s3a_jars.py`, when it starts in `early_start.py`.
+decided all of this already; S3 access is prepared in `s3a_jars.py`, when it starts in `background_spark.py`.
 """
 
 import atexit
@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fruit_assets.errors import FruitAssetsError, PermanentError
-from fruit_assets.spark.class_data import ClassData, class_data
-from fruit_assets.spark.driver_jvm import DriverJvm, start_driver_jvm
+from fruit_assets.spark.fast_start.cds_archive import ClassData, class_data
+from fruit_assets.spark.fast_start.driver_jvm import DriverJvm, start_driver_jvm
 from fruit_assets.spark.java import require_java
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def local_conf(options: LocalSparkOptions) -> dict[str, str]:
         "spark.ui.enabled": "false",
         "spark.ui.showConsoleProgress": "false",  # progress goes to the run's log
         "spark.log.level": "ERROR",
-        "spark.python.daemon.module": "fruit_assets.spark.worker_daemon",
+        "spark.python.daemon.module": "fruit_assets.spark.fast_start.worker_daemon",
         # Moments are 6.6 MB; what is larger than this, the driver fetches over a connection that it must make first.
         "spark.task.maxDirectResultSize": "16m",
         "spark.sql.shuffle.partitions": str(2 * cores),

@@ -1,6 +1,6 @@
 """Tables of a version: Parquet files that Spark's workers write and anyone reads.
 
-Put here how rows get into and out of the files a manifest lists; what workers write is in `worker_writing.py`.
+Put here how rows get into and out of the files a manifest lists; what workers write is in `spark/writing.py`.
 Publishing them belongs in `versions.py`; what the rows mean belongs to the pipeline.
 """
 

@@ -1,7 +1,7 @@
 """Versions of one asset: staged in full, published by one pointer, removed late.
 
 Put here the protocol: manifests, `CURRENT`, retention. A version is either listed by a manifest or
-not there. How rows get into files belongs in `tables.py` and `worker_writing.py`, how
+not there. How rows get into files belongs in `tables.py` and `spark/writing.py`, how
 small files are kept in `artifacts.py`.
 """
 

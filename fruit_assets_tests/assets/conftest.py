@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 
 from fruit_assets.definitions import ASSETS
-from fruit_assets.deployments import resources_for
+from fruit_assets.resources import resources_for
 from fruit_assets.settings import Settings
 from fruit_assets.storage import read_current
 from fruit_assets.storage.versions import Version

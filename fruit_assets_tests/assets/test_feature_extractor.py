@@ -2,7 +2,7 @@
 
 import pytest
 
-from fruit_assets.pipeline import weights
+from fruit_assets.extractor import weights
 from fruit_assets_tests.conftest import materialised_metadata
 
 

@@ -3,7 +3,7 @@
 import pyarrow as pa
 
 from fruit_assets.assets import fruit_recognition as module
-from fruit_assets.pipeline.sampling import SamplePlan, choose
+from fruit_assets.images.sampling import SamplePlan, choose
 from fruit_assets.storage.stores import LocalStore
 from fruit_assets.storage.tables import Writing, stage_table
 from fruit_assets.storage.versions import AssetFolder, Version

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from fruit_assets.pipeline.moments import feature_matrix
+from fruit_assets.analysis.moments import feature_matrix
 from fruit_assets_tests.assets.conftest import Graph
 from fruit_assets_tests.conftest import materialised_metadata
-from fruit_assets_tests.pipeline import odd_images
+from fruit_assets_tests.images import odd_images
 
 pytestmark = pytest.mark.long
 

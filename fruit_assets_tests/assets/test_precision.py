@@ -5,8 +5,9 @@ from dataclasses import replace
 
 import pytest
 
-from fruit_assets.pipeline import comparison, quantization
-from fruit_assets.pipeline.processor import processor_flags, runs_natively
+from fruit_assets.extractor import quantization
+from fruit_assets.extractor.processor import processor_flags, runs_natively
+from fruit_assets.features import comparison
 from fruit_assets_tests.assets.conftest import Graph
 from fruit_assets_tests.conftest import materialised_metadata
 
@@ -29,7 +30,7 @@ def int8_graph(graph: Graph, int8_extractor) -> Graph:
 
 
 def resources_folder(graph: Graph):
-    from fruit_assets.deployments import resources_for
+    from fruit_assets.resources import resources_for
 
     return resources_for(graph.settings)["storage"].folder("feature_extractor")
 

@@ -1,82 +1,28 @@
-"""Tests of how steps end: a failed blocking check publishes nothing, a warning stops nothing."""
+"""How an asset ends: its last line in the log."""
 
-from dataclasses import replace
+import dagster as dg
 
-import numpy as np
-import pytest
-
-from fruit_assets.assets import image_features as image_features_module
-from fruit_assets.assets import pca_components as pca_module
-from fruit_assets_tests.assets.conftest import Graph
+from fruit_assets.assets.publishing import summary
+from fruit_assets.storage.artifacts import stage_files
+from fruit_assets.storage.io_managers import AssetStorage
+from fruit_assets.storage.tables import Writing
 
 
-@pytest.fixture
-def before(graph) -> dict[str, str]:
-    graph.run()
-    return _versions(graph)
+def _result(folder, metadata):
+    staged = stage_files({"a": b"x" * 500_000}, Writing(AssetStorage(uri=str(folder)).folder("pca_model"), "run"))
+    return dg.MaterializeResult(asset_key="pca_model", value=staged, metadata=metadata)
 
 
-def _versions(graph: Graph) -> dict[str, str]:
-    names = ("sampled_images", "image_features", "rejected_images", "pca_model", "pca_components", "fruit_recognition")
-    return {name: graph.current(name).manifest.version for name in names}
+def _check(name, passed):
+    return dg.AssetCheckResult(asset_key="pca_model", check_name=name, passed=passed)
 
 
-def _checks(result, asset: str) -> dict[str, bool]:
-    return {
-        check.check_name: check.passed
-        for check in result.get_asset_check_evaluations()
-        if check.asset_key.path == [asset]
-    }
+def test_the_last_line_says_how_much_how_long_and_how_sound(tmp_path):
+    result = _result(tmp_path, {"samples": 7, "seconds/moments": 1.26, "seconds/spark_start": 3.0})
+    said = summary(result, [_check("finite_values", True), _check("orthonormal_components", True)])
+    assert said == "Published pca_model: 1 files, 0.5 MB; moments 1.3 s, spark start 3.0 s; 2 checks passed."
 
 
-def _ran(result) -> set[str]:
-    return {event.step_key for event in result.all_events if event.is_step_success}
-
-
-def test_a_row_that_gets_lost_keeps_features_and_everything_after_them_from_being_published(graph, before, monkeypatch):
-    def loses_a_file(*arguments):
-        features, figures = whole(*arguments)
-        # Of 12 images on two cores, every task has six at most.
-        kept = tuple(file for file in features.manifest.files[1:])
-        lost = features.manifest.row_count - sum(file.rows for file in kept)
-        assert lost == 6
-        return replace(features, manifest=replace(features.manifest, files=kept, row_count=12 - lost)), figures
-
-    whole = image_features_module.featurize
-    monkeypatch.setattr(image_features_module, "featurize", loses_a_file)
-    result = graph.run(config={"image_features": {"reuse": False}}, success=False)
-    assert (
-        "Not published, the previous version stays. rows_reconcile: 12 rows expected, 6 featurised + 0 rejected"
-        in graph.failure(result)
-    )
-    assert not _checks(result, "image_features")["rows_reconcile"]
-    assert not _ran(result) & {"image_features", "pca_model", "pca_components", "fruit_recognition"}
-    after = _versions(graph)
-    assert after.pop("sampled_images") != before.pop("sampled_images")
-    assert after == before
-    assert graph.table("image_features").num_rows == 12
-
-
-def test_a_model_that_is_not_sound_never_projects_a_row(graph, before, monkeypatch):
-    def broken(*arguments, **options):
-        model = fit(*arguments, **options)
-        return replace(model, components=np.where(model.components > 0, np.nan, model.components))
-
-    fit = pca_module.fit
-    monkeypatch.setattr(pca_module, "fit", broken)
-    assets = ("pca_model", "pca_components", "fruit_recognition")
-    result = graph.run(*assets, config={"pca_model": {"n_components": 2}}, success=False)
-    checks = _checks(result, "pca_model")
-    assert not checks["orthonormal_components"]
-    assert not checks["finite_values"]
-    assert _ran(result) == set()
-    assert _versions(graph) == before
-
-
-def test_warnings_are_recorded_and_everything_is_published(graph):
-    (graph.images / "broken").mkdir()
-    (graph.images / "broken" / "1.jpg").write_bytes(b"")
-    result = graph.run(config={"pca_model": {"n_components": 1}})
-    failed = {check.check_name for check in result.get_asset_check_evaluations() if not check.passed}
-    assert {"class_coverage", "few_rejected"} <= failed
-    assert set(_versions(graph).values()) == {f"{result.run_id}-0"}
+def test_a_failed_warning_is_named_in_the_last_line(tmp_path):
+    said = summary(_result(tmp_path, {}), [_check("finite_values", True), _check("variance_explained", False)])
+    assert said == "Published pca_model: 1 files, 0.5 MB; look at variance_explained."

@@ -10,11 +10,11 @@ MODEL_FILE = "extractor.xml"
 
 def export_extractor(weights: str, input_size: int, folder: Path, *, int8: bool = False) -> Path:
     """Export the extractor into `folder`, if wanted with its int8 model beside it; returns the path of the first."""
-    from fruit_assets.pipeline.calibration import resolve_calibration
-    from fruit_assets.pipeline.extractor import ExtractorSpec
-    from fruit_assets.pipeline.extractor_export import Export
-    from fruit_assets.pipeline.quantization import Quantization
-    from fruit_assets.pipeline.weights import resolve_weights
+    from fruit_assets.extractor.calibration import resolve_calibration
+    from fruit_assets.extractor.export import Export
+    from fruit_assets.extractor.quantization import Quantization
+    from fruit_assets.extractor.specification import ExtractorSpec
+    from fruit_assets.extractor.weights import resolve_weights
 
     folder.mkdir(parents=True, exist_ok=True)
     files = Export(ExtractorSpec(resolve_weights(weights), input_size)).files()

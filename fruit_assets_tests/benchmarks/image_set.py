@@ -83,6 +83,6 @@ def _spread(files: Sequence[Path], count: int) -> list[Path]:
 
 
 def _demo(folder: Path) -> Path:
-    from fruit_assets.pipeline.demo_images import render_collection
+    from fruit_assets.demo.collection import render_collection
 
     return render_collection(folder, _DEMO_CLASSES, _DEMO_PER_CLASS, 0).root

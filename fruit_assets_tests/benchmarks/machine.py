@@ -62,7 +62,7 @@ class Machine:
 def this_machine() -> Machine:
     import psutil
 
-    from fruit_assets.pipeline.processor import processor_flags
+    from fruit_assets.extractor.processor import processor_flags
 
     return Machine(
         cpu=_cpu(),

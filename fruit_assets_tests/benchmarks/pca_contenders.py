@@ -28,16 +28,16 @@ SEPARATE_EXECUTOR = "local-cluster[1,2,2048]"
 
 def fit_ours(session: "SparkSession", folder: Path) -> list[float]:
     """Our moments and fit; the share of the variance along the leading components."""
-    from fruit_assets.pipeline.moments import compute_moments
-    from fruit_assets.pipeline.pca import fit
+    from fruit_assets.analysis.moments import compute_moments
+    from fruit_assets.analysis.pca import fit
 
     model = fit(compute_moments(opened_rows(folder), session.sparkContext), COMPONENTS, None, standardize=False)
     return [float(share) for share in model.explained_variance_ratio[:COMPONENTS]]
 
 
 def read_ours(session: "SparkSession", folder: Path) -> None:
-    from fruit_assets.storage.worker_reading import Reading, map_in_workers
-    from fruit_assets.storage.worker_tasks import gathered
+    from fruit_assets.spark.reading import Reading, map_in_workers
+    from fruit_assets.spark.tasks import gathered
 
     reading = Reading(["features"], rows_per_task=32768, rows_per_batch=2048)
     gathered(map_in_workers(opened_rows(folder), session.sparkContext, reading, _counted))
@@ -99,7 +99,7 @@ def main(arguments: Sequence[str]) -> int:
 def _session(given: argparse.Namespace) -> "SparkSession":
     from pyspark.sql import SparkSession
 
-    from fruit_assets.spark.early_start import wake_workers
+    from fruit_assets.spark.fast_start.background_spark import wake_workers
     from fruit_assets.spark.session import LocalSparkOptions, start_local_context
 
     conf = {"spark.executor.memory": "1g"} if given.separate_executor else {}

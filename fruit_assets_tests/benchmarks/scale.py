@@ -63,7 +63,7 @@ def _origin(given: argparse.Namespace, scratch: Path) -> Source:
     """The given collection, or as many demo images as are wanted: no two of these are alike."""
     if given.collection:
         return source(given.collection, given.weights, scratch)
-    from fruit_assets.pipeline.demo_images import render_collection
+    from fruit_assets.demo.collection import render_collection
 
     print(f"  rendering {given.images} demo images", flush=True)
     classes = min(_DEMO_CLASSES, given.images)

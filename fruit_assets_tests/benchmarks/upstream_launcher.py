@@ -25,7 +25,7 @@ from rich.console import Console
 from rich.table import Table
 
 import fruit_assets
-from fruit_assets.emr.objects import Objects
+from fruit_assets.emr.staging import Objects
 from fruit_assets_tests.emr.conftest import BUCKET, HERE, TinyLocation, tiny_location_on
 from fruit_assets_tests.emr_simulator import EmrSimulator, StepCall
 from fruit_assets_tests.emr_simulator.runners import SparkSubmit

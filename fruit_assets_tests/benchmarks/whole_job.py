@@ -19,7 +19,7 @@ _CONFIGURATION = PROJECT / "dagster.yaml"
 _FINISH_CLASS_DATA = """
 import sys, time
 from pathlib import Path
-from fruit_assets.spark.archiving import make_archive
+from fruit_assets.spark.fast_start.cds_build import make_archive
 from fruit_assets.spark.session import LocalSparkOptions, class_data_for
 missing = class_data_for(LocalSparkOptions(Path(sys.argv[1])))
 for _ in range(600):

@@ -74,9 +74,9 @@ def measured(images: Path, model: Path, precisions: Sequence[str], repeats: int)
     """Microseconds per image of every part, in this process, on one thread; medians over the repeats."""
     import pyarrow as pa
 
-    from fruit_assets.pipeline.decoding import decode
-    from fruit_assets.pipeline.engines import load_engine
-    from fruit_assets.pipeline.image_batches import featurize_batch
+    from fruit_assets.extractor.engines import load_engine
+    from fruit_assets.features.inference_worker import featurize_batch
+    from fruit_assets.images.decoding import decode
 
     contents = [file.read_bytes() for file in sorted(images.rglob("*.jpg"))]
     found = _decoding(contents, repeats)
@@ -100,7 +100,7 @@ def _decoding(contents: Sequence[bytes], repeats: int) -> dict[str, float]:
     import simplejpeg
     from PIL import Image
 
-    from fruit_assets.pipeline.resizing import resize
+    from fruit_assets.images.resizing import resize
 
     arrays = [simplejpeg.decode_jpeg(content, "RGB", strict=True) for content in contents]
     images = [Image.fromarray(array) for array in arrays]

@@ -8,9 +8,9 @@ import botocore.session
 import pytest
 from botocore.validate import ParamValidator
 
-from fruit_assets.deploy.bootstrap_files import deployment_facts
-from fruit_assets.deploy.node_requirements import BOOTSTRAP
 from fruit_assets.emr.cluster_spec import load_spec
+from fruit_assets.infra.bootstrap_files import deployment_facts
+from fruit_assets.infra.node_requirements import BOOTSTRAP
 from fruit_assets.spark.session import PIPELINE_CONF
 
 PYTHON = "/opt/fruit_assets/bin/python"

@@ -17,12 +17,12 @@ from typing import TYPE_CHECKING
 import boto3
 import pytest
 
-from fruit_assets.deploy.bootstrap_files import bootstrap_uri, upload_bootstrap
-from fruit_assets.deploy.node_requirements import BOOTSTRAP
-from fruit_assets.deploy.wheelhouse import build_wheelhouse, requirements_digest
 from fruit_assets.emr.packaging import build_package
+from fruit_assets.infra.bootstrap_files import bootstrap_uri, upload_bootstrap
+from fruit_assets.infra.node_requirements import BOOTSTRAP
+from fruit_assets.infra.wheelhouse import build_wheelhouse, requirements_digest
 from fruit_assets.settings import load_settings
-from fruit_assets_tests.deploy.account import REGION, empty_account, moto_server
+from fruit_assets_tests.infra.account import REGION, empty_account, moto_server
 
 if TYPE_CHECKING:
     from fruit_assets_tests.conftest import Collection, PublishedGraph
@@ -103,8 +103,8 @@ def test_the_environment_featurises_an_image_as_this_machine_does(
 ) -> None:
     import numpy as np
 
-    from fruit_assets.pipeline.decoding import decode
-    from fruit_assets.pipeline.engines import load_engine
+    from fruit_assets.extractor.engines import load_engine
+    from fruit_assets.images.decoding import decode
 
     shipped = tmp_path / "code.zip"
     shipped.write_bytes(build_package(["fruit_assets"]).content)
@@ -114,8 +114,8 @@ def test_the_environment_featurises_an_image_as_this_machine_does(
         "import sys; sys.path.insert(0, sys.argv[1])\n"
         "from pathlib import Path\n"
         "import numpy as np\n"
-        "from fruit_assets.pipeline.decoding import decode\n"
-        "from fruit_assets.pipeline.engines import load_engine\n"
+        "from fruit_assets.images.decoding import decode\n"
+        "from fruit_assets.extractor.engines import load_engine\n"
         "infer = load_engine(Path(sys.argv[2]), 224, 'openvino', 'f32', 1)\n"
         "np.save(sys.argv[4], infer(decode(Path(sys.argv[3]).read_bytes(), 224)[None]))",
         *map(str, (shipped, model, image, tmp_path / "features.npy")),

@@ -10,8 +10,8 @@ import click
 import pytest
 
 from fruit_assets.cli import main
-from fruit_assets.deploy.node_requirements import BOOTSTRAP
-from fruit_assets_tests.deploy.account import template
+from fruit_assets.infra.node_requirements import BOOTSTRAP
+from fruit_assets_tests.infra.account import template
 
 README = (BOOTSTRAP / "README.md").read_text()
 COMMANDS = sorted(set(re.findall(r"`(fruit-assets [a-z][^`]*)`", README)))

@@ -7,7 +7,8 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from fruit_assets.deploy.node_requirements import (
+from fruit_assets.errors import PermanentError
+from fruit_assets.infra.node_requirements import (
     BOOTSTRAP,
     EXCLUDED,
     FILES,
@@ -16,13 +17,12 @@ from fruit_assets.deploy.node_requirements import (
     node_packages,
     read_lock,
 )
-from fruit_assets.errors import PermanentError
 
 
 @pytest.mark.parametrize("name", FILES)
 def test_the_file_is_what_the_lock_gives(name: str) -> None:
     expected = generate(LOCK.read_text())[name]
-    assert (BOOTSTRAP / name).read_text() == expected, "run: python -m fruit_assets.deploy.node_requirements"
+    assert (BOOTSTRAP / name).read_text() == expected, "run: python -m fruit_assets.infra.node_requirements"
 
 
 @pytest.mark.parametrize("name", FILES)

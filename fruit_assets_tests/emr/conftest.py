@@ -16,7 +16,7 @@ import dagster as dg
 import pytest
 from dagster._core.definitions.reconstruct import ReconstructableJob
 
-from fruit_assets.emr.objects import Objects
+from fruit_assets.emr.staging import Objects
 from fruit_assets_tests.emr_simulator import EmrSimulator
 
 HERE = Path(__file__).parent

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from fruit_assets.emr import cluster as cluster_module
-from fruit_assets.emr.calls import AwsRefusedError
+from fruit_assets.emr.aws import AwsRefusedError
 from fruit_assets.emr.cluster import OWNER_TAG, Clusters
 from fruit_assets.emr.cluster_spec import SPEC_TAG, ClusterSpec, deployed_spec
 from fruit_assets.emr.ec2 import EmrOnEc2
-from fruit_assets.emr.objects import Objects
+from fruit_assets.emr.staging import Objects
 from fruit_assets.errors import PermanentError
 from fruit_assets_tests.emr.conftest import start_cluster
 from fruit_assets_tests.emr_simulator import EmrSimulator

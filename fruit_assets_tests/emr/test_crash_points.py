@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from fruit_assets.emr.objects import Objects
+from fruit_assets.emr.staging import Objects
 from fruit_assets_tests.emr.conftest import BUCKET, TinyLocation, eventually, tiny_location_on
 from fruit_assets_tests.emr_simulator import EmrSimulator
 

@@ -6,7 +6,7 @@ import pytest
 
 from fruit_assets.emr.compute import Submission
 from fruit_assets.emr.ec2 import MAX_STEP_CHARACTERS, EmrOnEc2
-from fruit_assets.emr.objects import Objects
+from fruit_assets.emr.staging import Objects
 from fruit_assets.errors import PermanentError
 from fruit_assets_tests.emr.conftest import BUCKET, start_cluster
 from fruit_assets_tests.emr_simulator import EmrSimulator

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fruit_assets.pipeline.moments import feature_matrix
+from fruit_assets.analysis.moments import feature_matrix
 from fruit_assets.storage import read_current
 from fruit_assets_tests.conftest import Collection, PublishedGraph
 from fruit_assets_tests.emr.conftest import start_cluster

@@ -6,7 +6,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from fruit_assets.emr.objects import Objects
+from fruit_assets.emr.staging import Objects
 from fruit_assets_tests.emr.conftest import TinyLocation, tiny_location_on
 from fruit_assets_tests.emr_simulator import EmrSimulator
 

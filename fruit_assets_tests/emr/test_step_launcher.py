@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 
-from fruit_assets.emr import flight, sending
-from fruit_assets.emr.objects import Objects
+from fruit_assets.emr import step_attempt as flight
+from fruit_assets.emr import submission as sending
+from fruit_assets.emr.staging import Objects
 from fruit_assets_tests.emr.conftest import (
     BUCKET,
     Outcome,
@@ -137,9 +138,9 @@ def test_a_step_that_is_killed_after_publishing_fails_with_what_emr_says(tiny: T
 def test_a_step_that_dies_mute_is_explained_by_emrs_own_logs(
     tiny: TinyLocation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    broken = tiny.folder / "remote_main.py"
+    broken = tiny.folder / "bootstrap_main.py"
     broken.write_text("import sys\nsys.exit('there is no room on this node')\n")
-    monkeypatch.setattr(sending, "__file__", str(tiny.folder / "sending.py"))
+    monkeypatch.setattr(sending, "__file__", str(tiny.folder / "submission.py"))
     outcome = tiny.run()
     # Spark's Python runner sends the stderr of a client-mode driver to the step's stdout.
     assert "there is no room on this node" in outcome.failure.user_failure_data.metadata["emr/stdout"].value
@@ -149,7 +150,7 @@ def test_a_step_that_dies_mute_is_explained_by_emrs_own_logs(
 def test_a_completed_step_without_a_success_event_is_a_failure(
     tiny: TinyLocation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("fruit_assets.emr.watching.DRAIN_SECONDS", {"COMPLETED": 1.0})
+    monkeypatch.setattr("fruit_assets.emr.monitor.DRAIN_SECONDS", {"COMPLETED": 1.0})
     outcome = tiny.run("exit-zero")
     assert tiny.states == ["COMPLETED"]
     assert "no success event arrived" in outcome.failure.error.to_string()

@@ -7,7 +7,7 @@ from dagster._core.events.log import EventLogEntry
 
 from fruit_assets.emr import streams
 from fruit_assets.emr.messages import DamagedMessageError, End, encode_batch
-from fruit_assets.emr.objects import Objects
+from fruit_assets.emr.staging import Objects
 from fruit_assets.emr.streams import EventReader, EventWriter, OutputReader, event_name, output_name
 from fruit_assets_tests.emr.conftest import eventually
 from fruit_assets_tests.emr_simulator import EmrSimulator

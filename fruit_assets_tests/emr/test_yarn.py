@@ -9,7 +9,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from fruit_assets.emr.objects import Objects
+from fruit_assets.emr.staging import Objects
 from fruit_assets_tests.emr.conftest import HERE, TinyLocation
 from fruit_assets_tests.emr_simulator import EmrSimulator
 from fruit_assets_tests.emr_simulator.yarn import MiniYarn

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 from fruit_assets.spark import session as session_module
-from fruit_assets.spark import worker_daemon
+from fruit_assets.spark.fast_start import worker_daemon
 from fruit_assets.spark.progress import reported_progress
 from fruit_assets.spark.resource import LocalSpark
 from fruit_assets.spark.session import LocalSparkOptions, local_conf

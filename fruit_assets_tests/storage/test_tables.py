@@ -9,11 +9,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from fruit_assets.errors import StorageError
+from fruit_assets.spark.writing import RowWriter, Target, stage_written, told_files
 from fruit_assets.storage import read_current, tables
 from fruit_assets.storage.stores import LocalStore, open_store
 from fruit_assets.storage.tables import Writing, read_rows, stage_again, stage_table
 from fruit_assets.storage.versions import AssetFolder, StagedVersion
-from fruit_assets.storage.worker_writing import RowWriter, Target, stage_written, told_files
 from fruit_assets_tests.storage.conftest import AWKWARD
 
 _ROWS = [{"path": f"a=b/é {n}#.jpg", "label": "a=b", "features": [float(n), float(n) / 3]} for n in range(50)]

@@ -1,0 +1,1 @@
+"""Analysis of features: moments, PCA, a recognition baseline, and similarity search."""

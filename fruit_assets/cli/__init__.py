@@ -1,0 +1,51 @@
+"""The `fruit-assets` command: the list of sub-commands, loaded when they are called.
+
+Put here names and one-line summaries only. What a command does lives in
+`fruit_assets/cli/`, so that `fruit-assets --help` imports nothing heavy.
+"""
+
+from importlib import import_module
+
+import click
+
+from fruit_assets.errors import FruitAssetsError
+
+# name -> (module under fruit_assets.cli, attribute, summary shown by --help)
+COMMANDS: dict[str, tuple[str, str, str]] = {
+    "demo-images": ("demo_images", "demo_images", "Render a collection of synthetic fruit photographs."),
+    "fetch-images": ("fetch_images", "fetch_images", "Download the Fruits-360 photographs."),
+    "summary": ("summary", "summary", "Say what is published: rows, place, speed, quality."),
+    "cluster": ("cluster", "cluster", "Start, inspect and stop the EMR cluster."),
+    "doctor": ("doctor", "doctor", "Check this machine and the AWS account, line by line."),
+    "deploy": ("deploy", "deploy", "Create or update the AWS side: bucket, roles, bootstrap files."),
+    "destroy": ("destroy", "destroy", "Remove what deploy created."),
+    "similar": ("similar", "similar", "Find the published images nearest to one image."),
+}
+
+
+class _LazyGroup(click.Group):
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module, attribute, _ = COMMANDS[cmd_name]
+        command: click.Command = getattr(import_module(f"fruit_assets.cli.{module}"), attribute)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, summary) for name, (_, _, summary) in COMMANDS.items()])
+
+    def invoke(self, ctx: click.Context) -> object:
+        try:
+            return super().invoke(ctx)
+        except FruitAssetsError as error:
+            raise click.ClickException(str(error)) from error
+
+
+@click.group(cls=_LazyGroup)
+@click.version_option(package_name="fruit_assets")
+def main() -> None:
+    """Image features at scale, with lineage. Settings come from FRUIT_ASSETS_* variables or .env."""

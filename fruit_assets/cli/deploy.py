@@ -1,0 +1,198 @@
+"""`fruit-assets deploy`: from an AWS account to a place where clusters can start.
+
+Put here the questions asked and the order of the work. The work itself lives in `fruit_assets/infra/`.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.syntax import Syntax
+from rich.table import Table
+
+from fruit_assets.errors import PermanentError, SettingsError
+from fruit_assets.infra.bootstrap_files import (
+    bootstrap_uri,
+    deployment_facts,
+    upload_bootstrap,
+    write_facts,
+)
+from fruit_assets.infra.dotenv_file import read_dotenv, update_dotenv
+from fruit_assets.infra.identity import Identity, who_am_i
+from fruit_assets.infra.node_requirements import ARCHITECTURES, BOOTSTRAP
+from fruit_assets.infra.stack import TEMPLATE, Plan, Stack
+from fruit_assets.infra.wheelhouse import build_wheelhouse
+from fruit_assets.settings import load_settings
+
+# Command line option -> template parameter. Options left out keep the deployed value.
+_PARAMETERS = {
+    "network": "Network",
+    "encryption": "Encryption",
+    "images_bucket": "ImagesBucket",
+    "orchestrator_role": "OrchestratorRole",
+    "budget": "MonthlyBudget",
+    "budget_email": "BudgetEmail",
+}
+
+
+@click.command()
+@click.option("--project", default="fruit-assets", show_default=True, help="Name of the stack, and start of all names.")
+@click.option(
+    "--network",
+    type=click.Choice(["private", "public", "none"]),
+    help="private (default): own VPC with NAT, about 47 USD a month. public: own VPC, no NAT. none: your own subnets.",
+)
+@click.option(
+    "--encryption",
+    type=click.Choice(["s3", "kms"]),
+    help="s3 (default): keys managed by S3; node disks as the account has them. kms: a key of your own, for disks too.",
+)
+@click.option("--images-bucket", help="Another bucket of this account that holds the images; it is only read.")
+@click.option("--orchestrator-role", help="IAM role that runs Dagster; gets the orchestrator policy.")
+@click.option("--budget", type=click.IntRange(min=1), help="USD per month before an e-mail goes out (default 50).")
+@click.option("--budget-email", help="Who gets that e-mail. Without it there is no alarm.")
+@click.option(
+    "--arch",
+    "architectures",
+    multiple=True,
+    type=click.Choice(ARCHITECTURES),
+    default=ARCHITECTURES,
+    show_default=True,
+    help="Node architectures to upload wheels for; aarch64 is Graviton.",
+)
+@click.option(
+    "--tensorflow", is_flag=True, help="Upload TensorFlow too, for `engine: tensorflow`: 300 MB more per node."
+)
+@click.option("--no-wheels", is_flag=True, help="Upload no wheels; nodes then need `--index` and a way to an index.")
+@click.option("--env-file", type=click.Path(path_type=Path, dir_okay=False), default=Path(".env"), show_default=True)
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def deploy(
+    project: str,
+    architectures: tuple[str, ...],
+    tensorflow: bool,
+    no_wheels: bool,
+    env_file: Path,
+    yes: bool,
+    **options: str | int | None,
+) -> None:
+    """Create or update the AWS side: bucket, roles, network, bootstrap files.
+
+    Shows what would change and asks. Safe to run again: what is in place stays as it is. Account and region are
+    those of the usual AWS settings (AWS_PROFILE, AWS_DEFAULT_REGION). At the end the FRUIT_ASSETS_* settings are
+    written to .env.
+    """
+    console = Console()
+    if not TEMPLATE.exists():
+        raise PermanentError(f"{TEMPLATE} is missing: run this from a clone of the project, installed with -e.")
+    caller = who_am_i()
+    console.print(f"Account [bold]{caller.account}[/], region [bold]{caller.region}[/], as {caller.arn}")
+
+    stack = Stack(project, caller.region)
+    given = {_PARAMETERS[name]: str(value) for name, value in options.items() if value is not None}
+    if not _change_stack(console, stack, {"Project": project, **given}, yes):
+        raise click.Abort
+    outputs = stack.outputs()
+
+    wheels = {} if no_wheels else _wheels(console, architectures, tensorflow)
+    with _progress(console) as progress:
+        task = progress.add_task("Uploading", total=None)
+        new, old = upload_bootstrap(
+            outputs["StagingUri"],
+            wheels,
+            lambda done, total: progress.update(task, completed=done, total=total),
+            caller.region,
+        )
+    console.print(f"Bootstrap files: {new} uploaded, {old} already in {bootstrap_uri(outputs['StagingUri'])}")
+    write_facts(outputs["StagingUri"], deployment_facts(outputs, project=project, region=caller.region), caller.region)
+    _write_settings(console, env_file, outputs)
+    _say_what_is_next(console, outputs, caller)
+
+
+def _change_stack(console: Console, stack: Stack, parameters: dict[str, str], yes: bool) -> bool:
+    """Show the plan, ask, apply. False when the answer is no."""
+    with console.status("Asking CloudFormation what would change"):
+        plan = stack.plan(parameters)
+    if plan.change_set is None:
+        console.print(f"Stack [bold]{stack.name}[/]: nothing to change")
+        return True
+    _show(console, stack.name, plan)
+    standing = standing_cost({**stack.parameters(), **parameters})
+    console.print(f"Costs while no cluster runs: about {standing} USD a month, and 0.023 for each GB stored.")
+    if not yes and not click.confirm("Make these changes?", default=False):
+        stack.drop(plan)
+        console.print("Nothing was changed.")
+        return False
+    with console.status("Changing") as status:
+        stack.apply(plan, lambda line: status.update(f"Changing: {line}"))
+    console.print(f"Stack [bold]{stack.name}[/]: {stack.status()}")
+    return True
+
+
+def standing_cost(parameters: Mapping[str, str]) -> int:
+    """USD per month of what costs by the hour or month, us-east-1, list prices of November 2026.
+
+    A NAT gateway at 0.045 and an endpoint in two zones at 0.01 each an hour, a key at 1 a month.
+    """
+    network = round(730 * (0.045 + 2 * 0.01)) if parameters.get("Network", "private") == "private" else 0
+    return network + (1 if parameters.get("Encryption") == "kms" else 0)
+
+
+def _show(console: Console, name: str, plan: Plan) -> None:
+    table = Table("", "Resource", "Kind", "", title=f"{'New stack' if plan.is_new else 'Stack'} {name}", box=None)
+    signs = {"Add": "[green]+[/]", "Modify": "[yellow]~[/]", "Remove": "[red]-[/]", "Import": "[cyan]>[/]"}
+    for change in plan.changes:
+        note = "[red]replaced: a new one takes its place[/]" if change.replaced else ""
+        table.add_row(signs.get(change.action, change.action), change.resource, change.kind, note)
+    console.print(table)
+    if plan.template_diff:
+        console.print(Syntax(plan.template_diff, "diff", background_color="default"))
+
+
+def _wheels(console: Console, architectures: tuple[str, ...], tensorflow: bool) -> dict[str, Path]:
+    name = "requirements-node-tensorflow.txt" if tensorflow else "requirements-node.txt"
+    with console.status("Fetching wheels") as status:
+        found = {
+            architecture: build_wheelhouse(BOOTSTRAP / name, architecture, _cache(), status.update)
+            for architecture in architectures
+        }
+    for architecture, folder in found.items():
+        size = sum(wheel.stat().st_size for wheel in folder.glob("*.whl")) / 1e6
+        console.print(f"Wheels for {architecture}: {size:.0f} MB")
+    return found
+
+
+def _cache() -> Path:
+    try:
+        return load_settings().cache
+    except SettingsError:
+        # This command exists to make the settings right, so it must not need them to be right already.
+        return Path.home() / ".cache" / "fruit_assets"
+
+
+def _progress(console: Console) -> Progress:
+    return Progress(
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), console=console, transient=True
+    )
+
+
+def _write_settings(console: Console, env_file: Path, outputs: dict[str, str]) -> None:
+    values = {
+        "FRUIT_ASSETS_DEPLOYMENT": "emr",
+        "FRUIT_ASSETS_STORAGE": outputs["StorageUri"],
+        "FRUIT_ASSETS_STAGING": outputs["StagingUri"],
+    }
+    # Images that lie in S3 already are somebody's choice; a local folder cannot be reached from a cluster.
+    if not read_dotenv(env_file).get("FRUIT_ASSETS_IMAGES", "").startswith("s3://"):
+        values["FRUIT_ASSETS_IMAGES"] = outputs["ImagesUri"]
+    changed = update_dotenv(env_file, values)
+    console.print(f"{env_file}: {', '.join(changed) + ' written' if changed else 'nothing to change'}")
+
+
+def _say_what_is_next(console: Console, outputs: dict[str, str], caller: Identity) -> None:
+    console.print("\nNext:")
+    console.print(f"  1. Images:   aws s3 sync <folder> {outputs['ImagesUri']}/", soft_wrap=True)
+    console.print(f"  2. Policy:   {outputs['OrchestratorPolicyArn']} to whoever runs Dagster", soft_wrap=True)
+    console.print(f"  3. Check:    AWS_DEFAULT_REGION={caller.region} fruit-assets doctor", soft_wrap=True)
+    console.print("  4. Run:      dagster job execute -m fruit_assets -j fruit_features_job", soft_wrap=True)

@@ -1,0 +1,1 @@
+"""Demo images, rendered or downloaded, for people without a collection."""

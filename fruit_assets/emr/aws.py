@@ -1,0 +1,173 @@
+"""Calls to AWS: clients, retries with jitter, and errors a person can act on.
+
+Put here what every call shares. What is asked of S3 lives in `staging.py`, of EMR in `ec2.py`.
+"""
+
+import random
+import re
+import time
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from dagster._core.errors import raise_execution_interrupts
+
+from fruit_assets.errors import PermanentError, TransientError
+
+T = TypeVar("T")
+
+_THROTTLED = {
+    "ThrottlingException", "Throttling", "ThrottledException", "TooManyRequestsException", "RequestLimitExceeded",
+    "SlowDown", "RequestThrottled", "RequestThrottledException", "BandwidthLimitExceeded", "PriorRequestNotComplete",
+}  # fmt: skip
+_UNWELL = {"InternalError", "InternalFailure", "InternalServerException", "InternalServerError", "ServiceUnavailable"}
+_EXPIRED = {"ExpiredToken", "ExpiredTokenException", "RequestExpired", "TokenRefreshRequired"}
+_UNKNOWN_IDENTITY = {
+    "InvalidClientTokenId", "UnrecognizedClientException", "InvalidAccessKeyId", "SignatureDoesNotMatch",
+}  # fmt: skip
+_DENIED = {"AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "AllAccessDisabled"}
+_SECRET = re.compile(r"(?i)\b((?:ASIA|AKIA)[A-Z0-9]{12,}|(?:aws_)?(?:secret|session)\w*\s*[=:]\s*\S+)")
+
+
+class AwsRefusedError(PermanentError):
+    """AWS understood the call and refused it; `code` is AWS's error code."""
+
+    def __init__(self, message: str, code: str) -> None:
+        self.code = code
+        super().__init__(message)
+
+
+class LostAnswerError(TransientError):
+    """The connection broke after the call may have been carried out."""
+
+
+def client(service: str, region: str | None) -> Any:
+    """A boto3 client that never retries by itself: `call` retries, and knows which calls may be repeated.
+
+    Credentials, endpoint and, when `region` is None, the region come from boto3's own chain.
+    """
+    import boto3
+    from botocore.config import Config
+    from botocore.exceptions import BotoCoreError
+
+    # One connection per concurrent use is enough; short timeouts keep a dead connection from stalling a step.
+    config = Config(retries={"total_max_attempts": 1}, connect_timeout=10, read_timeout=60, max_pool_connections=20)
+    try:
+        session: Any = boto3.session.Session()  # the stubs know services by literal names only
+        return session.client(service, region_name=region, config=config)
+    except BotoCoreError as error:
+        raise PermanentError(f"{service}: {error} Set AWS_DEFAULT_REGION, or the launcher's region.") from error
+
+
+def pause(seconds: float) -> None:
+    """Wait; a terminated run ends the waiting."""
+    with raise_execution_interrupts():
+        time.sleep(seconds)
+
+
+def call(
+    function: Callable[..., T],
+    *,
+    repeatable: bool = True,
+    patience: float = 60.0,
+    **arguments: Any,
+) -> T:
+    """Call AWS; retry what is worth retrying, with full jitter and growing pauses.
+
+    Args:
+        function: a bound client method.
+        repeatable: False for calls that create something: then a broken connection raises `LostAnswerError`.
+        patience: seconds spent on retries before giving up.
+        arguments: passed to the function.
+
+    Raises:
+        AwsRefusedError: AWS refused for good; the message says what to do.
+        TransientError: still failing after `patience` seconds.
+    """
+    deadline = time.monotonic() + patience
+    attempt = 0
+    while True:
+        try:
+            return function(**arguments)
+        except Exception as error:  # boto3 raises per-client classes; anything that is not AWS's is re-raised at once
+            translated = translate(error, _operation(function), repeatable=repeatable)
+            if translated is None:
+                raise
+            if isinstance(translated, PermanentError | LostAnswerError) or time.monotonic() >= deadline:
+                raise translated from error
+        attempt += 1
+        # The floor keeps a token bucket that refills every two seconds from being hit in a burst.
+        pause(min(20.0, random.uniform(0.1, 0.5) * 2**attempt))  # noqa: S311
+
+
+def translate(error: Exception, operation: str, *, repeatable: bool = True) -> PermanentError | TransientError | None:
+    """The failure in our terms, or None when it did not come from AWS."""
+    from botocore.exceptions import (
+        BotoCoreError,
+        ClientError,
+        ConnectionClosedError,
+        FlexibleChecksumError,
+        HTTPClientError,
+        IncompleteReadError,
+        NoCredentialsError,
+        NoRegionError,
+        ParamValidationError,
+        ReadTimeoutError,
+        TokenRetrievalError,
+        UnauthorizedSSOTokenError,
+    )
+
+    if isinstance(error, ClientError):
+        return _from_answer(error, operation)
+    if isinstance(error, NoCredentialsError | TokenRetrievalError | UnauthorizedSSOTokenError):
+        return AwsRefusedError(f"{operation}: {error} Sign in again (aws sso login, aws configure).", "NoCredentials")
+    if isinstance(error, NoRegionError | ParamValidationError):
+        return PermanentError(f"{operation}: {error}")
+    if isinstance(error, HTTPClientError | ConnectionError):
+        lost = isinstance(error, ReadTimeoutError | ConnectionClosedError | ConnectionError)
+        if lost and not repeatable:
+            return LostAnswerError(f"{operation}: the connection broke before AWS answered ({error}).")
+        return TransientError(f"{operation}: AWS cannot be reached ({error}).")
+    if isinstance(error, IncompleteReadError | FlexibleChecksumError):
+        return TransientError(f"{operation}: the answer broke off or arrived damaged ({error}).")
+    if isinstance(error, BotoCoreError):
+        return PermanentError(f"{operation}: {error}")
+    return None
+
+
+def masked(text: str) -> str:
+    """The text without anything that looks like a credential."""
+    return _SECRET.sub("***", text)
+
+
+def _from_answer(error: Any, operation: str) -> PermanentError | TransientError:
+    code = error.response.get("Error", {}).get("Code", "Unknown")
+    said = masked(error.response.get("Error", {}).get("Message", "") or "no message")
+    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    if code in _THROTTLED or status == 429:
+        return TransientError(f"{operation}: AWS throttled the call ({code}: {said}).")
+    if code in _UNWELL or status >= 500:
+        return TransientError(f"{operation}: AWS had a failure of its own ({code}: {said}).")
+    if code in _EXPIRED:
+        return AwsRefusedError(
+            f"{operation}: the AWS session token has expired. Sign in again (aws sso login, or new temporary "
+            f"credentials) and run again. AWS said: {said}",
+            code,
+        )
+    if code in _UNKNOWN_IDENTITY:
+        return AwsRefusedError(f"{operation}: AWS does not know these credentials ({code}: {said}). Check AWS_*.", code)
+    if code in _DENIED or status == 403:
+        return AwsRefusedError(
+            f"{operation}: access denied ({said}). Allow this operation to the role in use, and check the account.",
+            code,
+        )
+    if code in ("PermanentRedirect", "AuthorizationHeaderMalformed", "IllegalLocationConstraintException"):
+        return AwsRefusedError(f"{operation}: wrong region ({said}). Set the region the bucket or cluster is in.", code)
+    return AwsRefusedError(f"{operation}: AWS refused ({code}: {said}).", code)
+
+
+def _operation(function: Callable[..., object]) -> str:
+    owner = getattr(function, "__self__", None)
+    service = getattr(getattr(owner, "meta", None), "service_model", None)
+    name = getattr(function, "__name__", "call")
+    words = "".join(part.capitalize() for part in name.split("_"))
+    return f"{service.service_name.upper()} {words}" if service is not None else words

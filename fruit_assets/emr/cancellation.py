@@ -1,0 +1,75 @@
+"""Ending a step on EMR: ask, then kill, and see that it has ended.
+
+Put here the escalation. Why a step is cancelled is decided by whoever watches it.
+"""
+
+import contextlib
+import time
+
+from dagster._core.errors import DagsterExecutionInterruptedError
+
+from fruit_assets.emr.aws import pause
+from fruit_assets.emr.compute import Compute
+from fruit_assets.emr.heartbeat import CANCEL
+from fruit_assets.emr.staging import Objects
+from fruit_assets.emr.status_cache import MIN_INTERVAL, StepBoard
+from fruit_assets.errors import FruitAssetsError, TransientError
+
+
+class CancelFailedError(TransientError):
+    """The step may still be running; the message has the command that ends it by hand."""
+
+
+def cancel_step(
+    compute: Compute, staging: Objects, attempt: Objects, step_id: str, reason: str, patience: float
+) -> str:
+    """Cancel a step and wait until EMR says it has ended; returns its last state.
+
+    The marker in the bucket reaches the step even where EMR's signal does not. A second Ctrl-C
+    shortens the waiting, never the escalation.
+
+    Args:
+        compute: where it runs.
+        staging: for the shared account of the cluster's steps.
+        attempt: the objects of the attempt.
+        step_id: which step.
+        reason: told to the remote side.
+        patience: seconds to wait after each of the two requests.
+
+    Raises:
+        CancelFailedError: EMR does not confirm the end; says how to cancel by hand.
+    """
+    board = StepBoard(compute, staging, MIN_INTERVAL)
+    problems = []
+    try:
+        attempt.put(CANCEL, reason.encode())
+    except FruitAssetsError as error:
+        problems.append(str(error))
+    for force in (False, True):
+        try:
+            compute.cancel(step_id, force=force)
+        except (FruitAssetsError, DagsterExecutionInterruptedError) as error:
+            problems.append(str(error) or "interrupted")
+        try:
+            state = _final_state(board, step_id, patience)
+        except (FruitAssetsError, DagsterExecutionInterruptedError) as error:
+            problems.append(str(error) or "interrupted")
+            continue
+        if state is not None:
+            return state
+    raise CancelFailedError(
+        f"Step {step_id} on {compute.target_id} could not be cancelled and may still run. "
+        f"{' '.join(dict.fromkeys(problems))} Cancel it by hand: {compute.cancel_command(step_id)}"
+    )
+
+
+def _final_state(board: StepBoard, step_id: str, patience: float) -> str | None:
+    deadline = time.monotonic() + patience
+    while time.monotonic() < deadline:
+        status = None
+        with contextlib.suppress(TransientError):  # a throttled question is asked again, it is no reason to kill
+            status = board.status(step_id)
+        if status is not None and status.is_final:
+            return status.state
+        pause(0.5)
+    return None

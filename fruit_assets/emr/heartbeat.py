@@ -1,0 +1,109 @@
+"""The lifeline between orchestrator and step: a heartbeat one way, and a word to stop.
+
+Put here both ends: `Heartbeat` beats while the orchestrator lives, `Watchdog` ends a step whose
+orchestrator has gone or has said so. What is done with the EMR step is `cancellation.py`.
+"""
+
+import contextlib
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from fruit_assets.emr.staging import Objects
+from fruit_assets.errors import FruitAssetsError
+
+HEARTBEAT = "heartbeat"
+CANCEL = "cancel"
+# Missed beats before a step is an orphan: fewer would end steps over a lost connection.
+MISSED_BEATS = 6
+# Seconds between asking a step to stop and ending its process.
+GRACE_SECONDS = 15.0
+# EMR counts a cluster as idle while a driver prepares without YARN; this file says that somebody is at work.
+_BUSY_FILE = Path("/emr/metricscollector/isbusy")
+
+
+class Heartbeat:
+    """Beats from the orchestrator until stopped. The first beat is written before the constructor returns."""
+
+    def __init__(self, objects: Objects, seconds: float) -> None:
+        self._objects = objects
+        self._seconds = seconds
+        self._stopped = threading.Event()
+        objects.put(HEARTBEAT, b"")
+        self._thread = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._stopped.set()
+
+    def _beat(self) -> None:
+        while not self._stopped.wait(self._seconds):
+            # A beat that cannot be sent is a missed beat, and the next one may get through.
+            with contextlib.suppress(FruitAssetsError):
+                self._objects.put(HEARTBEAT, b"")
+
+
+class Watchdog:
+    """Watches from the cluster, and stops this process once nobody wants its result.
+
+    Args:
+        objects: the attempt's.
+        heartbeat_seconds: how often the orchestrator beats.
+        last_words: called before the process is ended by force.
+    """
+
+    def __init__(self, objects: Objects, heartbeat_seconds: float, last_words: Callable[[str], None]) -> None:
+        self._objects = objects
+        self._limit = MISSED_BEATS * heartbeat_seconds
+        self._pause = min(5.0, heartbeat_seconds)
+        self._last_words = last_words
+        self._parent = os.getppid()
+        self._closed = threading.Event()
+        self.reason: str | None = None
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        self._thread = threading.Thread(target=self._watch, name="watchdog", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        self._closed.set()
+
+    def why_not_to_run(self) -> str | None:
+        """Why the step should stop, or not start at all; None while somebody waits for it."""
+        if os.getppid() != self._parent:
+            return "spark-submit has ended."
+        cancel = self._objects.get(CANCEL)
+        if cancel is not None:
+            return f"The orchestrator asked to stop: {cancel.body.decode(errors='replace')[:500]}"
+        age = self._objects.age(HEARTBEAT)
+        if age is None or age > self._limit:
+            since = "ever" if age is None else f"for {age:.0f} s"
+            return f"No sign of life from the orchestrator {since}; the limit is {self._limit:.0f} s."
+        return None
+
+    def _watch(self) -> None:
+        unreachable_since: float | None = None
+        while not self._closed.wait(self._pause):
+            with contextlib.suppress(OSError):
+                if _BUSY_FILE.parent.is_dir():
+                    _BUSY_FILE.touch()
+            try:
+                reason = self.why_not_to_run()
+                unreachable_since = None
+            except FruitAssetsError as error:
+                unreachable_since = unreachable_since or time.monotonic()
+                # Without the bucket no result can reach anybody, however long the step goes on.
+                unreachable = time.monotonic() - unreachable_since > self._limit
+                reason = f"The staging bucket cannot be reached: {error}" if unreachable else None
+            if reason is not None:
+                self.reason = self.reason or reason
+                signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+                self._end_by_force()
+                return
+
+    def _end_by_force(self) -> None:
+        if not self._closed.wait(GRACE_SECONDS):
+            self._last_words(self.reason or "stopped")
+            os._exit(143)

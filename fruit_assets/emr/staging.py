@@ -1,0 +1,153 @@
+"""Objects in the staging bucket: read, write, list, and conditional writes that only one writer wins.
+
+Put here what is asked of S3. What the objects mean (requests, events, locks) lives with their owners.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from functools import cached_property, partial
+from typing import Any, TypeVar
+
+from fruit_assets.emr.aws import AwsRefusedError, call, client
+from fruit_assets.errors import PermanentError
+
+T = TypeVar("T")
+
+MAX_BYTES = 64 * 2**20  # far above anything of ours; keeps a forged object from filling the memory
+
+_ABSENT = ("NoSuchKey", "404", "NotFound")
+_LOST_RACE = ("PreconditionFailed", "ConditionalRequestConflict", "412", "409")
+
+
+@dataclass(frozen=True)
+class StoredObject:
+    """One object as read: `age` is in seconds by S3's own clock, at S3's resolution of one second."""
+
+    body: bytes
+    etag: str
+    age: float
+
+
+class Objects:
+    """The objects under one `s3://bucket/prefix`. Names are relative to it. Thread-safe.
+
+    Args:
+        uri: `s3://bucket/prefix`; the prefix may be empty.
+        region: region of the bucket; None leaves it to boto3.
+        encryption: `ServerSideEncryption` and `SSEKMSKeyId` asked of S3 on every write; empty leaves it to the bucket.
+    """
+
+    def __init__(self, uri: str, region: str | None = None, encryption: Mapping[str, str] | None = None) -> None:
+        self.uri = uri.rstrip("/")
+        self.bucket, _, prefix = self.uri.removeprefix("s3://").partition("/")
+        if not uri.startswith("s3://") or not self.bucket:
+            raise PermanentError(f"{uri!r} is not an S3 place: use s3://bucket/prefix.")
+        self._prefix = f"{prefix}/" if prefix else ""
+        self._region = region
+        self._encryption = dict(encryption or {})
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name != "_s3"}
+
+    def at(self, name: str) -> "Objects":
+        """The objects one level down."""
+        below = Objects(f"{self.uri}/{name}", self._region, self._encryption)
+        below.__dict__["_s3"] = self._s3
+        return below
+
+    def uri_of(self, name: str) -> str:
+        return f"{self.uri}/{name}"
+
+    def put(self, name: str, body: bytes) -> str:
+        """Write an object; returns its ETag."""
+        return str(self._call("put_object", name, Body=body, **self._encryption)["ETag"])
+
+    def put_if(self, name: str, body: bytes, *, etag: str | None) -> str | None:
+        """Write only when nothing is there (`etag` None) or `etag` is still current. None: another writer won.
+
+        The body must be unique to the writer: when a first answer was lost and the repeated write is
+        refused, the stored body tells whether the winner was this very call.
+        """
+        condition = {"IfNoneMatch": "*"} if etag is None else {"IfMatch": etag}
+        try:
+            return str(self._call("put_object", name, Body=body, **condition, **self._encryption)["ETag"])
+        except AwsRefusedError as refusal:
+            # IfMatch on an object that was deleted meanwhile answers "not found": the race is lost all the same.
+            if refusal.code not in _LOST_RACE and (etag is None or refusal.code not in _ABSENT):
+                raise
+            winner = self.get(name)
+            return winner.etag if winner is not None and winner.body == body else None
+
+    def get(self, name: str) -> StoredObject | None:
+        """Read an object; None when there is none.
+
+        Raises:
+            PermanentError: it is larger than anything of ours.
+        """
+        try:
+            return self._explained(partial(call, self._get_object, Bucket=self.bucket, Key=self._prefix + name))
+        except AwsRefusedError as refusal:
+            if refusal.code in _ABSENT:
+                return None
+            raise
+
+    def age(self, name: str) -> float | None:
+        """Seconds since the object was last written, by S3's clock; None when there is none."""
+        try:
+            return _age(self._call("head_object", name))
+        except AwsRefusedError as refusal:
+            if refusal.code in _ABSENT:
+                return None
+            raise
+
+    def names(self, below: str = "") -> Iterator[str]:
+        """Names of the objects whose name begins with `below`, in key order."""
+        token: dict[str, Any] = {}
+        while True:
+            page = self._listing(below, token)
+            yield from (entry["Key"][len(self._prefix) :] for entry in page.get("Contents", []))
+            if not page.get("IsTruncated"):
+                return
+            token = {"ContinuationToken": page["NextContinuationToken"]}
+
+    def delete(self, name: str) -> None:
+        self._call("delete_object", name)
+
+    @cached_property
+    def _s3(self) -> Any:
+        return client("s3", self._region)
+
+    def _get_object(self, **place: str) -> StoredObject:
+        """In one piece, so that a connection that breaks in the middle of the body is tried again too."""
+        answer = self._s3.get_object(**place)
+        size = answer["ContentLength"]
+        if size > MAX_BYTES:
+            answer["Body"].close()
+            raise PermanentError(f"s3://{self.bucket}/{place['Key']} has {size:,} bytes; the limit is {MAX_BYTES:,}.")
+        return StoredObject(answer["Body"].read(), answer.get("ETag", ""), _age(answer))
+
+    def _listing(self, below: str, token: dict[str, Any]) -> dict[str, Any]:
+        listing = partial(call, self._s3.list_objects_v2, Bucket=self.bucket, Prefix=self._prefix + below, **token)
+        return self._explained(listing)
+
+    def _call(self, method: str, name: str, **arguments: Any) -> dict[str, Any]:
+        function = getattr(self._s3, method)
+        return self._explained(partial(call, function, Bucket=self.bucket, Key=self._prefix + name, **arguments))
+
+    def _explained(self, attempt: Callable[[], T]) -> T:
+        try:
+            return attempt()
+        except AwsRefusedError as refusal:
+            if refusal.code == "NoSuchBucket":
+                hint = f"{self.uri}: the bucket {self.bucket!r} does not exist. Create it, or correct the setting."
+                raise AwsRefusedError(hint, refusal.code) from refusal
+            if refusal.code in (*_ABSENT, *_LOST_RACE):
+                raise
+            raise AwsRefusedError(f"{self.uri}: {refusal}", refusal.code) from refusal
+
+
+def _age(answer: dict[str, Any]) -> float:
+    """Age by the server's own two clock readings, so that the clocks of two machines never meet."""
+    now = parsedate_to_datetime(answer["ResponseMetadata"]["HTTPHeaders"]["date"])
+    return max(0.0, float((now - answer["LastModified"]).total_seconds()))

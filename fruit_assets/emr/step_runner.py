@@ -1,0 +1,99 @@
+"""The step on the cluster: run it, send its events and output, stop when nobody waits for it.
+
+Put here what happens between the request and the exit code, once first-party code can be imported.
+What comes before is `bootstrap_main.py`.
+"""
+
+import json
+import sys
+import traceback
+import uuid
+from collections.abc import Mapping
+from typing import Any
+
+from dagster._core.errors import DagsterExecutionInterruptedError
+from dagster._core.events import DagsterEvent, DagsterEventType
+from dagster._core.execution.plan.external_step import external_instance_from_step_run_ref, run_step_from_ref
+
+from fruit_assets.emr.heartbeat import Watchdog
+from fruit_assets.emr.messages import End, Outcome
+from fruit_assets.emr.output_capture import OutputCapture
+from fruit_assets.emr.staging import Objects
+from fruit_assets.emr.step_request import unpack_request, unpack_upstream
+from fruit_assets.emr.streams import EventWriter
+from fruit_assets.errors import FruitAssetsError, PermanentError
+
+INTERRUPTED = "Interrupted on the cluster: the step was cancelled."
+_OUTCOMES: dict[DagsterEventType, Outcome] = {
+    DagsterEventType.STEP_SUCCESS: "succeeded",
+    DagsterEventType.STEP_FAILURE: "failed",
+    DagsterEventType.STEP_UP_FOR_RETRY: "retry",
+    DagsterEventType.STEP_SKIPPED: "succeeded",
+}
+
+
+def run(request: Mapping[str, Any], attempt_uri: str) -> int:
+    """Run the requested step; returns the exit code, 0 only after its success event is on its way."""
+    objects = Objects(attempt_uri, encryption=request["encryption"])
+    claim = json.dumps({"claimed_by": uuid.uuid4().hex}).encode()
+    if objects.put_if("started", claim, etag=None) is None:
+        # YARN or EMR started the same attempt twice; the first start goes on and is being watched.
+        sys.stderr.write(f"{attempt_uri} is being run already, so this start does nothing.\n")
+        return 4
+    captures = [OutputCapture(objects, "stdout", 1), OutputCapture(objects, "stderr", 2)]
+    writer = EventWriter(objects)
+
+    def close_with(end: End) -> None:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        writer.close(end)
+
+    watchdog = Watchdog(objects, float(request["heartbeat_seconds"]), lambda reason: close_with(End("stopped", reason)))
+    try:
+        end = _run_watched(request, writer, watchdog)
+    finally:
+        watchdog.close()
+    close_with(end)
+    for capture in captures:
+        capture.close()
+    return 0 if end.outcome == "succeeded" else 1
+
+
+def _run_watched(request: Mapping[str, Any], writer: EventWriter, watchdog: Watchdog) -> End:
+    try:
+        reason = watchdog.why_not_to_run()
+        if reason is not None:
+            return End("stopped", f"Not started. {reason}")
+        outcome = _run_step(request, writer)
+    except (KeyboardInterrupt, DagsterExecutionInterruptedError):
+        return End("stopped", watchdog.reason or INTERRUPTED)
+    except FruitAssetsError as error:
+        return End("crashed", f"{error}\n{traceback.format_exc()}", isinstance(error, PermanentError))
+    except Exception:  # outside the step's own error handling: the last word is the only way to tell anybody
+        return End("crashed", traceback.format_exc())
+    if watchdog.reason is not None and outcome != "succeeded":
+        return End("stopped", watchdog.reason)
+    if outcome == "stopped":
+        return End("stopped", INTERRUPTED)
+    if outcome is None:
+        return End("crashed", "The step ended without saying whether it succeeded.")
+    return End(outcome)
+
+
+def _run_step(request: Mapping[str, Any], writer: EventWriter) -> Outcome | None:
+    reference = unpack_request(request)
+    instance = external_instance_from_step_run_ref(reference, event_listener_fn=writer.put)
+    for entry in unpack_upstream(request):
+        instance.event_log_storage.store_event(entry)
+    outcome: Outcome | None = None
+    for event in run_step_from_ref(reference, instance):
+        if event.is_step_event and event.step_key == reference.step_key:
+            outcome = "stopped" if _is_interrupted(event) else _OUTCOMES.get(event.event_type, outcome)
+    return outcome
+
+
+def _is_interrupted(event: DagsterEvent) -> bool:
+    """A retry policy turns even an interrupt into a retry, which nobody asked for."""
+    error = event.step_retry_data.error if event.event_type == DagsterEventType.STEP_UP_FOR_RETRY else None
+    cause = error.cause if error else None
+    return cause is not None and cause.cls_name in ("DagsterExecutionInterruptedError", "KeyboardInterrupt")

@@ -1,0 +1,178 @@
+"""Running an exported extractor in this process, with either engine.
+
+Put here how a model is loaded for one thread, and the proof of what it runs at. What an extractor is
+belongs in `specification.py`; who loads it when, in `featurization.py`.
+"""
+
+import os
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fruit_assets.errors import PermanentError
+from fruit_assets.extractor.processor import Arithmetic, processor_flags
+from fruit_assets.extractor.specification import FEATURES, INT8_MODEL, KERAS_MODEL, MODEL, Engine
+from fruit_assets.extractor.split_model import halves
+
+if TYPE_CHECKING:
+    import numpy as np
+    import openvino as ov
+
+# Takes uint8 pixels (n, size, size, 3), gives float32 features (n, 1280).
+Infer = Callable[["np.ndarray"], "np.ndarray"]
+
+# Images at once of the whole network, or of its first half and at most of its second, as is fastest with AVX-512. At
+# f32 an image takes 3.6 ms on each of two busy cores, and in halves 3.2; at bf16 and int8 halves gain nothing.
+_FASTEST_BATCH_SIZES: dict[str, tuple[int, ...]] = {"f32": (1, 16), "bf16": (1,), "int8": (4,)}
+_TENSORFLOW_BATCH_SIZE = 32
+_INTEGERS = frozenset({"i8", "u8"})
+# The instruction set in OpenVINO's names of its kernels.
+_KERNELS = re.compile(r"avx512_amx|avx512|avx2|sse41|sve\d*|neon|asimd|acl")
+
+
+@dataclass(frozen=True)
+class LoadedEngine:
+    """An extractor ready to run on one thread of this process.
+
+    Attributes:
+        infer: uint8 pixels (n, size, size, 3) to float32 features (n, 1280).
+        arithmetic: what it really runs at, as the engine tells it.
+    """
+
+    infer: Infer
+    arithmetic: Arithmetic
+
+    def __call__(self, pixels: "np.ndarray") -> "np.ndarray":
+        return self.infer(pixels)
+
+
+def load_engine(
+    folder: Path, input_size: int, engine: Engine, precision: str, batch_size: int | None = None
+) -> LoadedEngine:
+    """Load an exported extractor for one thread of one process.
+
+    Args:
+        folder: local folder of the exported files.
+        input_size: height and width of the pixels it will be given.
+        engine: `openvino`, or `tensorflow` as the reference.
+        precision: `f32`, `bf16` or `int8`; the reference runs at `f32` only.
+        batch_size: images per inference; None is what costs one thread the least, which may not be the same for
+            all of the network.
+
+    Raises:
+        PermanentError: `int8` is asked for and was not exported.
+    """
+    if engine == "tensorflow":
+        return _load_tensorflow(folder, batch_size or _TENSORFLOW_BATCH_SIZE)
+    return _load_openvino(folder, input_size, precision, batch_size)
+
+
+def _load_openvino(folder: Path, input_size: int, precision: str, batch_size: int | None) -> LoadedEngine:
+    import openvino as ov
+
+    file = folder / (INT8_MODEL if precision == "int8" else MODEL)
+    if not file.is_file():
+        raise PermanentError(f"{file} is not there: this extractor was exported without {precision}.")
+    core = ov.Core()
+    model = core.read_model(file)
+    model.reshape([-1, input_size, input_size, 3])
+    parts, sizes = _parts(model, _FASTEST_BATCH_SIZES[precision] if batch_size is None else (batch_size,))
+    compiled = [
+        core.compile_model(
+            part,
+            "CPU",
+            {
+                # What is not quantised in an int8 model stays f32: the same rounding on every processor.
+                "INFERENCE_PRECISION_HINT": "bf16" if precision == "bf16" else "f32",
+                "INFERENCE_NUM_THREADS": 1,
+                "NUM_STREAMS": 1,
+                # Pinned, the processes of all tasks would land on the same core.
+                "ENABLE_CPU_PINNING": False,
+            },
+        )
+        for part in parts
+    ]
+    stages = [_in_batches(part.create_infer_request(), size) for part, size in zip(compiled, sizes, strict=True)]
+    return LoadedEngine(_one_after_the_other(stages, sizes), _arithmetic(compiled))
+
+
+def _parts(model: "ov.Model", sizes: Sequence[int]) -> "tuple[Sequence[ov.Model], Sequence[int]]":
+    """What to compile of a model, and how many images each of it then takes at once."""
+    if len(sizes) == 2 and (parts := halves(model, sizes[0])) is not None:
+        return parts, sizes
+    model.reshape([sizes[0], *list(model.input().partial_shape)[1:]])
+    return [model], sizes[:1]
+
+
+def _one_after_the_other(stages: Sequence[Infer], sizes: Sequence[int]) -> Infer:
+    """As many images as the last stage takes at once go through all of them, and then the next."""
+    import numpy as np
+
+    if len(stages) == 1:
+        return stages[0]
+
+    def infer(pixels: "np.ndarray") -> "np.ndarray":
+        features = np.empty((len(pixels), FEATURES), np.float32)
+        for start in range(0, len(pixels), sizes[-1]):
+            part = pixels[start : start + sizes[-1]]
+            for stage in stages:
+                part = stage(part)
+            features[start : start + sizes[-1]] = part
+        return features
+
+    return infer
+
+
+def _in_batches(request: Any, batch_size: int) -> Infer:
+    import numpy as np
+
+    # The shape of one image's output.
+    shape = [dimension.get_length() for dimension in list(request.model_outputs[0].partial_shape)[1:]]
+    takes_fewer = request.model_inputs[0].partial_shape[0].is_dynamic
+
+    def infer(inputs: "np.ndarray") -> "np.ndarray":
+        outputs = np.empty((len(inputs), *shape), np.float32)
+        for start in range(0, len(inputs), batch_size):
+            part = inputs[start : start + batch_size]
+            if (missing := batch_size - len(part)) > 0 and not takes_fewer:
+                part = np.concatenate([part, np.zeros((missing, *part.shape[1:]), part.dtype)])
+            request.infer(np.ascontiguousarray(part), share_inputs=True)
+            outputs[start : start + batch_size] = request.get_output_tensor().data[: batch_size - missing]
+        return outputs
+
+    return infer
+
+
+def _arithmetic(compiled: Iterable[Any]) -> Arithmetic:
+    """What the convolutions of compiled models run at: a hint is not a promise."""
+    precisions, kernels = set(), set()
+    for node in chain.from_iterable(model.get_runtime_model().get_ops() for model in compiled):
+        told = node.get_rt_info()
+        if told["layerType"].astype(str) == "Convolution":
+            precision = told["runtimePrecision"].astype(str)
+            precisions.add("int8" if precision in _INTEGERS else precision)
+            # Such as brgconv_avx512_1x1_f32, jit_avx512_amx_I8, acl_f16.
+            found = _KERNELS.search(told["primitiveType"].astype(str))
+            kernels.add(found[0] if found else "unknown")
+    return Arithmetic("+".join(sorted(precisions)), "+".join(sorted(kernels)), processor_flags())
+
+
+def _load_tensorflow(folder: Path, batch_size: int) -> LoadedEngine:
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    import keras
+    import numpy as np
+    import tensorflow as tf
+
+    tf.config.threading.set_intra_op_parallelism_threads(1)
+    tf.config.threading.set_inter_op_parallelism_threads(1)
+    model: Any = keras.saving.load_model(folder / KERAS_MODEL, compile=False, safe_mode=True)
+
+    def infer(pixels: "np.ndarray") -> "np.ndarray":
+        starts = range(0, len(pixels), batch_size)
+        parts = [np.asarray(model(pixels[start : start + batch_size], training=False)) for start in starts]
+        return np.concatenate(parts).astype(np.float32) if parts else np.empty((0, FEATURES), np.float32)
+
+    return LoadedEngine(infer, Arithmetic("f32", "tensorflow", processor_flags()))

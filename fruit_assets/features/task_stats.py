@@ -1,0 +1,106 @@
+"""What the tasks of a featurization tell of their images, and the figures of the run that follow.
+
+Put here counting and adding up. What is counted happens in `inference_worker.py`.
+"""
+
+from dataclasses import dataclass
+from itertools import chain
+from typing import TYPE_CHECKING, Any
+
+from fruit_assets.features.incremental import ReusePlan
+from fruit_assets.spark.writing import files_schema
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+@dataclass(frozen=True)
+class FeaturizationFigures:
+    """What a finished featurization did.
+
+    Attributes:
+        computed: images that went through the network.
+        broken: how many of these have a feature that is NaN or infinite.
+        rejected: `path, label, sha256, reason` of every image that could not be read.
+        decode_seconds: summed over workers.
+        inference_seconds: summed over workers.
+        arithmetics: what the tasks really ran at, as text; one, unless processors differ.
+    """
+
+    computed: int
+    broken: int
+    rejected: "pa.Table"
+    decode_seconds: float
+    inference_seconds: float
+    arithmetics: tuple[str, ...]
+
+
+class TaskReport:
+    """What a task tells of its images; grows batch by batch."""
+
+    def __init__(self) -> None:
+        self._sums = {"inputs": 0, "broken": 0, "decode_us": 0, "inference_us": 0}
+        self._rejected: list[dict[str, Any]] = []
+        self._arithmetics: set[str] = set()
+        self._widths: set[int] = set()
+
+    def add(self, done: "pa.RecordBatch") -> None:
+        """Count what `featurize_batch` made."""
+        import pyarrow.compute as pc
+
+        self._sums["inputs"] += done.num_rows
+        self._sums["broken"] += pc.sum(pc.invert(done["finite"])).as_py() or 0
+        for name in ("decode_us", "inference_us"):
+            self._sums[name] += pc.sum(done[name]).as_py() or 0
+        if done["reason"].null_count < done.num_rows:
+            reasons = done.select(["path", "label", "sha256", "reason"])
+            self._rejected += reasons.filter(done["reason"].is_valid()).to_pylist()
+        self._widths.update(widths_of(done["features"]))
+        self._arithmetics.update(done["arithmetic"].unique().to_pylist())
+
+    def batch(self, files: list[dict[str, Any]]) -> "pa.RecordBatch":
+        """The one row that a task tells, with the files that it wrote."""
+        import pyarrow as pa
+
+        numbers = [pa.field(name, pa.int64()) for name in self._sums]
+        rejected = pa.field("rejected", pa.list_(pa.struct(list(_rejected_schema()))))
+        widths = pa.field("widths", pa.list_(pa.int64()))
+        schema = files_schema(*numbers, widths, rejected, pa.field("arithmetics", pa.list_(pa.string())))
+        told = {
+            "files": [files],
+            **{name: [value] for name, value in self._sums.items()},
+            "widths": [sorted(self._widths)],
+            "rejected": [self._rejected],
+            "arithmetics": [sorted(self._arithmetics)],
+        }
+        return pa.RecordBatch.from_pydict(told, schema)
+
+
+def widths_of(features: "pa.Array") -> list[int]:
+    """How many features the rows have; one number, unless something is wrong."""
+    import pyarrow.compute as pc
+
+    widths: list[int] = pc.list_value_length(features).drop_null().unique().to_pylist()
+    return widths
+
+
+def _rejected_schema() -> "pa.Schema":
+    import pyarrow as pa
+
+    return pa.schema([(name, pa.string()) for name in ("path", "label", "sha256", "reason")])
+
+
+def figures_of(told: "pa.Table", plan: ReusePlan) -> FeaturizationFigures:
+    """The figures of a run, of the reports of all its tasks."""
+    import pyarrow as pa
+
+    rejected = pa.Table.from_pylist(list(chain.from_iterable(told["rejected"].to_pylist())), _rejected_schema())
+    sums = {name: sum(told[name].to_pylist()) for name in ("inputs", "broken", "decode_us", "inference_us")}
+    return FeaturizationFigures(
+        computed=sums["inputs"] - rejected.num_rows,
+        broken=sums["broken"] - rejected.num_rows,
+        rejected=plan.with_duplicates(rejected),
+        decode_seconds=sums["decode_us"] / 1e6,
+        inference_seconds=sums["inference_us"] / 1e6,
+        arithmetics=tuple(sorted(set(chain.from_iterable(told["arithmetics"].to_pylist())))),
+    )

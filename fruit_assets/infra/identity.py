@@ -1,0 +1,42 @@
+"""Who we are to AWS: account, region and principal.
+
+Put here the one call that tells. What the principal may do is checked in `emr_checks`.
+"""
+
+from dataclasses import dataclass
+
+from fruit_assets.emr.aws import call, client
+from fruit_assets.errors import PermanentError
+
+
+@dataclass(frozen=True)
+class Identity:
+    """The caller: `arn` is that of a user or of an assumed role's session."""
+
+    account: str
+    arn: str
+    region: str
+
+    @property
+    def role_or_user_arn(self) -> str:
+        """The ARN that IAM policies are attached to: a session's role instead of the session."""
+        service, _, rest = self.arn.partition(":assumed-role/")
+        if not rest:
+            return self.arn
+        return f"{service.replace(':sts:', ':iam:')}:role/{rest.split('/')[0]}"
+
+
+def who_am_i() -> Identity:
+    """Ask AWS for the account and principal of the credentials in use.
+
+    Raises:
+        PermanentError: no region, no credentials, or credentials that AWS does not know.
+    """
+    import boto3
+
+    region = boto3.session.Session().region_name
+    if not region:
+        raise PermanentError("No AWS region is chosen: set AWS_DEFAULT_REGION, such as eu-west-1.")
+    # A short patience: these commands are watched by a person.
+    answer = call(client("sts", region).get_caller_identity, patience=5)
+    return Identity(account=answer["Account"], arn=answer["Arn"], region=region)

@@ -1,0 +1,125 @@
+"""Taking away what `deploy` made: what is in the way, what EMR left behind, and, if told twice, the data.
+
+Put here the deletions that CloudFormation cannot do. Asking is the command's part.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from fruit_assets.emr.aws import AwsRefusedError, call, client
+
+_ALIVE = ["STARTING", "BOOTSTRAPPING", "RUNNING", "WAITING", "TERMINATING"]
+_DELETE_AT_ONCE = 1000
+
+
+@dataclass(frozen=True)
+class BucketContent:
+    """What lies in a bucket, overwritten and deleted versions included."""
+
+    versions: int
+    bytes: int
+
+
+def living_clusters(project: str, region: str) -> list[str]:
+    """`id name state` of every cluster with this project's tag that still runs."""
+    emr = client("emr", region)
+    found = []
+    for cluster in _pages(emr.list_clusters, "Clusters", "Marker", "Marker", ClusterStates=_ALIVE):
+        described = call(emr.describe_cluster, ClusterId=cluster["Id"])["Cluster"]
+        tags = {tag["Key"]: tag.get("Value") for tag in described.get("Tags", [])}
+        if tags.get("project") == project:
+            found.append(f"{cluster['Id']} {cluster['Name']} {cluster['Status']['State']}")
+    return found
+
+
+def remove_emr_security_groups(vpc: str, region: str) -> list[str]:
+    """Delete the security groups that EMR made in our network; they refer to each other and block its removal.
+
+    Returns:
+        Names of the deleted groups.
+    """
+    ec2 = client("ec2", region)
+    groups = call(ec2.describe_security_groups, Filters=[{"Name": "vpc-id", "Values": [vpc]}])["SecurityGroups"]
+    ours = [group for group in groups if group["GroupName"].startswith("ElasticMapReduce-")]
+    for group in ours:
+        for revoke, rules in (
+            (ec2.revoke_security_group_ingress, group["IpPermissions"]),
+            (ec2.revoke_security_group_egress, group["IpPermissionsEgress"]),
+        ):
+            if rules:
+                call(revoke, GroupId=group["GroupId"], IpPermissions=rules)
+    for group in ours:
+        call(ec2.delete_security_group, GroupId=group["GroupId"])
+    return [group["GroupName"] for group in ours]
+
+
+def bucket_content(bucket: str, region: str) -> BucketContent | None:
+    """How much lies in the bucket; None where there is no such bucket."""
+    versions = size = 0
+    try:
+        for version in _versions(client("s3", region), bucket):
+            versions += 1
+            size += version.get("Size", 0)
+    except AwsRefusedError as error:
+        if error.code in ("NoSuchBucket", "404"):
+            return None
+        raise
+    return BucketContent(versions, size)
+
+
+def delete_bucket(bucket: str, region: str, report: Callable[[int], None] = lambda _: None) -> int:
+    """Delete every version of every object, then the bucket. There is no way back.
+
+    Returns:
+        Number of versions deleted.
+    """
+    s3 = client("s3", region)
+    deleted = 0
+    batch: list[dict[str, str]] = []
+    for version in list(_versions(s3, bucket)):
+        batch.append({"Key": version["Key"], "VersionId": version["VersionId"]})
+        if len(batch) == _DELETE_AT_ONCE:
+            deleted += _delete(s3, bucket, batch)
+            batch = []
+            report(deleted)
+    deleted += _delete(s3, bucket, batch)
+    for upload in _pages(s3.list_multipart_uploads, "Uploads", "KeyMarker", "NextKeyMarker", Bucket=bucket):
+        call(s3.abort_multipart_upload, Bucket=bucket, Key=upload["Key"], UploadId=upload["UploadId"])
+    call(s3.delete_bucket, Bucket=bucket)
+    return deleted
+
+
+def retire_key(key_arn: str, region: str) -> None:
+    """Schedule the deletion of the key in 30 days; until then it can be called back."""
+    call(client("kms", region).schedule_key_deletion, KeyId=key_arn, PendingWindowInDays=30)
+
+
+def _delete(s3: Any, bucket: str, batch: list[dict[str, str]]) -> int:
+    if batch:
+        call(s3.delete_objects, Bucket=bucket, Delete={"Objects": batch, "Quiet": True})
+    return len(batch)
+
+
+def _versions(s3: Any, bucket: str) -> Iterator[dict[str, Any]]:
+    """Every version and every delete marker."""
+    markers: dict[str, Any] = {}
+    while True:
+        page = call(s3.list_object_versions, Bucket=bucket, **markers)
+        yield from page.get("Versions", [])
+        yield from page.get("DeleteMarkers", [])
+        if not page.get("IsTruncated"):
+            return
+        markers = {"KeyMarker": page["NextKeyMarker"], "VersionIdMarker": page["NextVersionIdMarker"]}
+
+
+def _pages(
+    method: Callable[..., dict[str, Any]], items: str, ask: str, answer: str, **arguments: Any
+) -> Iterator[dict[str, Any]]:
+    token: dict[str, Any] = {}
+    while True:
+        page = call(method, **arguments, **token)
+        yield from page.get(items, [])
+        if not page.get(answer) or page.get("IsTruncated") is False:
+            return
+        token = {ask: page[answer]}

@@ -1,0 +1,1 @@
+"""Start-up of a local Spark made shorter. Everything here can be left out without changing a result."""

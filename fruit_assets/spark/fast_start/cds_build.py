@@ -1,0 +1,98 @@
+"""Making the archive of the classes that Spark loads, in a process of its own.
+
+Run as `python -m fruit_assets.spark.fast_start.cds_build FOLDER KEY JAVA_OPTIONS`. Put here how an archive is recorded
+and kept; when one is used, and when one is missing, is decided in `cds_archive.py`.
+"""
+
+import fcntl
+import os
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from fruit_assets.spark.fast_start.cds_archive import ClassData, archive_name
+from fruit_assets.spark.fast_start.cds_warmup import rehearse
+from fruit_assets.spark.fast_start.driver_jvm import keep_command
+from fruit_assets.spark.session import LocalSparkOptions, start_local_context
+
+_KEPT = 3
+_MEMORY = "1g"
+_NICE = 19
+
+
+def make_archive(missing: ClassData) -> bool:
+    """Start a Spark of its own that does a little of everything, and keep the classes it loaded.
+
+    Two processes make one archive, and readers see a whole one or none. Tells whether it is there.
+    """
+    with _alone(missing) as alone:
+        if alone and not missing.is_made:
+            part = missing.folder / f".{missing.key}.part"
+            part.unlink(missing_ok=True)
+            try:
+                _record(part, missing)
+                _publish(part, missing)
+            finally:
+                part.unlink(missing_ok=True)
+    return missing.is_made
+
+
+@contextmanager
+def _alone(missing: ClassData) -> Iterator[bool]:
+    """Whether no other process is making this archive; the lock goes with the process."""
+    missing.folder.mkdir(parents=True, exist_ok=True)
+    with missing.lock.open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+        else:
+            yield True
+
+
+def _record(part: Path, missing: ClassData) -> None:
+    from pyspark import SparkContext
+
+    recording = f"{missing.java_options} -XX:ArchiveClassesAtExit={part} -Xlog:disable"
+    with tempfile.TemporaryDirectory(prefix="class-data-") as folder:
+        conf = {"spark.driver.extraJavaOptions": recording}
+        context = start_local_context(LocalSparkOptions(Path(folder), "local[2]", driver_memory=_MEMORY, conf=conf))
+        gateway = SparkContext._gateway
+        assert gateway is not None  # noqa: S101  Spark is there
+        keep_command(gateway.proc.pid, recording, _MEMORY, missing.launch)
+        rehearse(context, Path(folder))
+        context.stop()
+        # The JVM ends when its standard input does, and writes the archive then.
+        gateway.proc.stdin.close()
+        gateway.proc.wait()
+
+
+def _publish(part: Path, missing: ClassData) -> None:
+    with part.open("rb") as file:
+        # The name will vouch for what is on the disk.
+        os.fsync(file.fileno())
+    part.replace(missing.folder / archive_name(missing.key, part))
+    others = sorted(missing.folder.glob("*.jsa"), key=lambda path: path.stat().st_mtime, reverse=True)
+    for old in others[_KEPT:]:
+        old.unlink(missing_ok=True)
+
+
+def _give_way() -> None:
+    """Leave the cores to whoever wants them: the next run must not be slower for it."""
+    os.nice(_NICE)
+    # Linux shares the cores between sessions first, and this process has one of its own.
+    with suppress(OSError):
+        Path("/proc/self/autogroup").write_text(str(_NICE))
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Make the archive that folder and key name, for a JVM with the options of the third argument."""
+    folder, key, java_options = arguments
+    _give_way()
+    return 0 if make_archive(ClassData(Path(folder), key, Path(os.devnull), java_options)) else 1
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))

@@ -1,0 +1,84 @@
+"""Tasks on Spark's workers: a function, called once for each of some parts.
+
+Put here how work gets to the workers and what they tell gets back, as Arrow streams. Spark's frames are not used for
+it: starting their side of the JVM costs every run half a second and more. What tasks read and write is in
+`spark/reading.py` and `spark/writing.py`.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from fruit_assets.errors import FruitAssetsError
+from fruit_assets.spark.arrow_streams import stream_of, table_of
+from fruit_assets.spark.fast_start.defer_pandas import leave_pandas_alone
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from pyspark import RDD, SparkContext
+
+Part = TypeVar("Part")
+# From the record batches of one task to those that it yields.
+ArrowFunction = Callable[[Iterable[Any]], Iterable[Any]]
+# Of what Spark says of a task that failed: what Python said, and what it says of its own frames.
+_TRACEBACK = re.compile(r"Traceback \(most recent call last\):.*?(?=\n\s*\tat |\Z)", re.DOTALL)
+_JAVA_FRAME = re.compile(r"\t(at |\.\.\. \d+ more)")
+_REPEATED_FROM = "\nDriver stacktrace:"
+_LONGEST = 4000
+
+
+class TaskError(FruitAssetsError):
+    """A task failed, as often as Spark tries, or Spark could not run it; the message holds what was said."""
+
+
+def run_tasks(
+    context: "SparkContext", parts: Sequence[Part], function: "Callable[[Part], Iterable[pa.RecordBatch]]"
+) -> "RDD[bytes]":
+    """A lazy run of `function` for every part, each in a task of its own.
+
+    Args:
+        context: the Spark context.
+        parts: what the tasks get, in the order in which they start. Of one task it must stay well below 128 MiB,
+            beyond which Spark sends nothing to an executor.
+        function: from a part to record batches.
+
+    Returns:
+        An Arrow stream for every record batch that the function yields.
+    """
+    return context.parallelize(list(parts), max(1, len(parts))).mapPartitions(_as_streams(function))
+
+
+def _as_streams(function: "Callable[[Part], Iterable[pa.RecordBatch]]") -> Callable[[Iterable[Part]], Iterator[bytes]]:
+    def as_streams(parts: Iterable[Part]) -> Iterator[bytes]:
+        leave_pandas_alone()
+        for part in parts:
+            yield from map(stream_of, function(part))
+
+    return as_streams
+
+
+def gathered(run: "RDD[bytes]") -> "pa.Table":
+    """Run, and give what all tasks yield, in the order of their parts.
+
+    Raises:
+        TaskError: a task failed, or could not be run.
+    """
+    try:
+        streams = run.collect()
+    # py4j's error, what pyspark makes of it where frames are in use as well, or pickle's.
+    except Exception as error:
+        raise TaskError(_told_by(str(error))) from error
+    return table_of(streams)
+
+
+def _told_by(message: str) -> str:
+    """What a person needs of an error of the JVM's: Python's words where there are any, and no Java frames."""
+    once = message.partition(_REPEATED_FROM)[0]
+    if found := _TRACEBACK.search(once):
+        return f"A task on the workers failed. {_within_limit(found[0].rstrip())}"
+    text = "\n".join(line for line in once.splitlines() if not _JAVA_FRAME.match(line))
+    return f"Spark could not run the tasks. {_within_limit(text.strip())}"
+
+
+def _within_limit(text: str) -> str:
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST // 2]}\n...\n{text[-_LONGEST // 2 :]}"

@@ -1,0 +1,202 @@
+"""Tests of the main job as people start it: `dagster job execute` in a process of its own."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+
+from fruit_assets.analysis.moments import feature_matrix
+from fruit_assets.images.listing import list_images
+from fruit_assets.storage import read_current
+from fruit_assets.storage.stores import open_store
+from fruit_assets_tests.assets.conftest import copy_some
+from fruit_assets_tests.conftest import Collection, PublishedGraph
+
+pytestmark = pytest.mark.long
+
+_JOB = [
+    str(Path(sys.executable).parent / "dagster"),
+    "job",
+    "execute",
+    "-m",
+    "fruit_assets",
+    "-j",
+    "fruit_features_job",
+]
+_TABLES = ("sampled_images", "image_features", "rejected_images", "pca_components")
+_EVERYTHING = {"ops": {"sampled_images": {"config": {"fraction": 1.0}}}}
+
+
+@pytest.fixture
+def environment(published: PublishedGraph, collection: Collection, tmp_path: Path) -> dict[str, str]:
+    """Settings of a project whose storage holds what the shared run published; no DAGSTER_HOME."""
+    shutil.copytree(published.storage, tmp_path / "assets")
+    return {
+        **os.environ,
+        "FRUIT_ASSETS_IMAGES": str(collection.images),
+        "FRUIT_ASSETS_WEIGHTS": collection.weights,
+        "FRUIT_ASSETS_STORAGE": str(tmp_path / "assets"),
+        "FRUIT_ASSETS_DRIVER_MEMORY": "1g",
+    }
+
+
+def _command(tmp_path: Path, config: dict | None) -> list[str]:
+    if config is None:
+        return _JOB
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(config))
+    return [*_JOB, "-c", str(tmp_path / "config.yaml")]
+
+
+def _execute(tmp_path: Path, environment: dict[str, str], config: dict | None = None) -> tuple[int, str]:
+    done = subprocess.run(
+        _command(tmp_path, config), env=environment, cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    return done.returncode, done.stdout + done.stderr
+
+
+def _state(storage: Path) -> dict[str, object]:
+    pointers = {path.parent.name: path.read_bytes() for path in storage.glob("*/CURRENT")}
+    return {**pointers, **{name: read_current(f"{storage}/{name}") for name in _TABLES}}
+
+
+def test_the_job_runs_on_the_whole_collection_and_a_second_time_infers_nothing(environment, collection, tmp_path):
+    storage = tmp_path / "assets"
+    shutil.rmtree(storage / "image_features")
+    shutil.rmtree(storage / "pca_components")
+    code, text = _execute(tmp_path, environment, _EVERYTHING)
+    assert code == 0, text[-3000:]
+    assert "RUN_SUCCESS" in text
+    assert f"{collection.image_count} images to infer at f32, 0 to take over" in text
+    rows = {name: read_current(f"{storage}/{name}") for name in _TABLES}
+    assert rows["image_features"].num_rows == rows["pca_components"].num_rows == collection.image_count
+    assert rows["rejected_images"].num_rows == 0
+    assert len(set(rows["pca_components"]["label"].to_pylist())) == collection.label_count
+    assert {len(row) for row in rows["pca_components"]["pca_features"].to_pylist()} == {80}
+
+    code, text = _execute(tmp_path, environment, _EVERYTHING)
+    assert code == 0, text[-3000:]
+    assert f"0 images to infer at f32, {collection.image_count} to take over" in text
+    assert read_current(f"{storage}/image_features").equals(rows["image_features"])
+    assert read_current(f"{storage}/pca_components").equals(rows["pca_components"])
+    left = {path.name for path in tmp_path.iterdir()} - {"assets", "config.yaml"}
+    assert not left, "a run leaves nothing beside its assets"
+
+
+def _cache_with_the_jars_of_this_machine(tmp_path: Path) -> Path:
+    """A cache of the test's own: every run of the tests exports another extractor, and none should stay."""
+    jars = Path.home() / ".cache" / "fruit_assets" / "jars"
+    jars.mkdir(parents=True, exist_ok=True)
+    (tmp_path / "cache").mkdir()
+    (tmp_path / "cache" / "jars").symlink_to(jars)
+    return tmp_path / "cache"
+
+
+def test_the_job_runs_from_s3_to_s3_with_the_same_rows_as_between_folders(
+    bucket, environment, published, collection, maven_jars, tmp_path
+):
+    copy_some(collection, tmp_path / "images", classes=3, per_class=3)
+    for folder, prefix in (
+        (tmp_path / "images", "fruit é/images"),
+        (tmp_path / "assets" / "feature_extractor", "assets/feature_extractor"),
+    ):
+        store = open_store(f"s3://{bucket}/{prefix}")
+        for path in folder.rglob("*"):
+            if path.is_file():
+                store.put(path.relative_to(folder).as_posix(), path.read_bytes())
+    environment |= {
+        "FRUIT_ASSETS_IMAGES": f"s3://{bucket}/fruit é/images",
+        "FRUIT_ASSETS_STORAGE": f"s3://{bucket}/assets",
+        "FRUIT_ASSETS_CACHE": str(_cache_with_the_jars_of_this_machine(tmp_path)),
+    }
+    config = {"ops": {**_EVERYTHING["ops"], "pca_model": {"config": {"n_components": 3}}}}
+    code, text = _execute(tmp_path, environment, config)
+    assert code == 0, text[-3000:]
+    features = read_current(f"s3://{bucket}/assets/image_features")
+    here = list_images(str(tmp_path / "images")).table
+    assert sorted(features["path"].to_pylist()) == here["path"].to_pylist()
+    known = read_current(f"{published.storage}/image_features")
+    expected = dict(zip(known["sha256"].to_pylist(), feature_matrix(known["features"]), strict=True))
+    for digest, row in zip(features["sha256"].to_pylist(), feature_matrix(features["features"]), strict=True):
+        assert np.abs(row - expected[digest]).max() < 1e-4
+    assert read_current(f"s3://{bucket}/assets/pca_components").num_rows == 9
+    names = {item.key.rpartition("/")[2] for item in open_store(f"s3://{bucket}/assets").list()}
+    assert {"CURRENT", "MANIFEST.json", "extractor.xml", "recognition.json", "mean.npy"} <= names
+
+
+def test_a_job_killed_in_the_middle_of_writing_leaves_what_was_published(environment, tmp_path):
+    before = _state(tmp_path / "assets")
+    config = {"ops": {**_EVERYTHING["ops"], "image_features": {"config": {"reuse": False}}}}
+    versions = tmp_path / "assets" / "image_features" / "versions"
+    known = set(versions.iterdir())
+    with (tmp_path / "log").open("wb") as log:
+        process = subprocess.Popen(
+            _command(tmp_path, config), env=environment, cwd=tmp_path, stdout=log, stderr=log, start_new_session=True
+        )
+    try:
+        while not any(list(new.glob("*.parquet")) for new in set(versions.iterdir()) - known):
+            assert process.poll() is None, (tmp_path / "log").read_text()[-3000:]
+            time.sleep(0.01)
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+    after = _state(tmp_path / "assets")
+    unchanged = {name for name in before if before[name] == after[name]}
+    assert unchanged >= {"image_features", "rejected_images", "pca_model", "pca_components", "fruit_recognition"}
+    manifest = json.loads((tmp_path / "assets" / "image_features" / "CURRENT").read_text())
+    assert read_current(f"{tmp_path}/assets/image_features").num_rows == manifest["row_count"]
+
+
+def test_without_java_the_job_names_the_fix_and_publishes_nothing(environment, tmp_path):
+    before = _state(tmp_path / "assets")
+    environment = {name: value for name, value in environment.items() if name != "JAVA_HOME"}
+    environment["PATH"] = str(Path(sys.executable).parent)
+    other = {"ops": {"sampled_images": {"config": {"fraction": 0.9, "seed": 1}}}}
+    code, text = _execute(tmp_path, environment, other)
+    assert code != 0
+    assert "Spark needs Java 17 or newer, and there is none on this machine. Install a Java 17" in text
+    after = _state(tmp_path / "assets")
+    del before["feature_extractor"], after["feature_extractor"]  # it needs no Java
+    assert after == before
+    # What is there already can be published again without Java.
+    code, text = _execute(tmp_path, environment, _EVERYTHING)
+    assert code == 0, text[-3000:]
+
+
+def test_wrong_settings_are_all_listed_before_anything_starts(environment, tmp_path):
+    environment |= {
+        "FRUIT_ASSETS_DEPLOYMENT": "cloud",
+        "FRUIT_ASSETS_KEEP_VERSIONS": "none",
+        "FRUIT_ASSETS_IMAGE": "typo",
+    }
+    code, text = _execute(tmp_path, environment, _EVERYTHING)
+    assert code != 0
+    assert "3 setting(s) need attention" in text
+    for problem in (
+        "FRUIT_ASSETS_DEPLOYMENT is 'cloud'",
+        "FRUIT_ASSETS_KEEP_VERSIONS is 'none'",
+        "FRUIT_ASSETS_IMAGE is not a",
+    ):
+        assert problem in text
+
+
+def test_wrong_run_config_is_listed_in_full_before_anything_starts(environment, tmp_path):
+    before = _state(tmp_path / "assets")
+    config = {
+        "ops": {
+            "sampled_images": {"config": {"fraction": 2.0, "min_per_class": 5, "max_per_class": 3}},
+            "image_features": {"config": {"batch_size": 0}},
+        }
+    }
+    code, text = _execute(tmp_path, environment, config)
+    assert code != 0
+    assert "ops.sampled_images.config.fraction: Input should be less than or equal to 1 (it is 2.0)" in text
+    assert "ops.image_features.config.batch_size: Input should be greater than or equal to 1 (it is 0)" in text
+    assert _state(tmp_path / "assets") == before

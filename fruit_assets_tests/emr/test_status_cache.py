@@ -1,0 +1,80 @@
+"""However many wait, EMR is asked once per interval; and nobody's step is forgotten."""
+
+import itertools
+import threading
+import time
+
+import pytest
+
+from fruit_assets.emr.compute import StepStatus
+from fruit_assets.emr.ec2 import EmrOnEc2
+from fruit_assets.emr.staging import Objects
+from fruit_assets.emr.status_cache import StepBoard
+from fruit_assets_tests.emr.conftest import eventually, start_cluster
+from fruit_assets_tests.emr_simulator import EmrSimulator
+
+
+def add_steps(emr: EmrSimulator, cluster_id: str, count: int, command: list[str]) -> list[str]:
+    steps = [
+        {
+            "Name": f"n{n}",
+            "ActionOnFailure": "CONTINUE",
+            "HadoopJarStep": {"Jar": "command-runner.jar", "Args": command},
+        }
+        for n in range(count)
+    ]
+    return list(emr.client("emr").add_job_flow_steps(JobFlowId=cluster_id, Steps=steps)["StepIds"])
+
+
+def test_twenty_waiting_processes_ask_emr_at_most_once_in_two_seconds(emr: EmrSimulator, staging: Objects) -> None:
+    cluster_id = start_cluster(emr, steps_at_once=20)
+    step_ids = add_steps(emr, cluster_id, 20, ["sleep", "8"])
+    seen: dict[str, str] = {}
+
+    def wait(step_id: str) -> None:
+        # Everything of its own, as in a process of its own: they share the bucket and nothing else.
+        board = StepBoard(EmrOnEc2(cluster_id), Objects(staging.uri), 2.0)
+        deadline = time.monotonic() + 180
+        while time.monotonic() < deadline and seen.get(step_id) != "COMPLETED":
+            status = board.status(step_id)
+            seen[step_id] = status.state if status else "unknown"
+            time.sleep(0.5)
+
+    threads = [threading.Thread(target=wait, args=(step_id,)) for step_id in step_ids]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    calls = [
+        call.at
+        for name in ("ListSteps", "DescribeStep")
+        for call in emr.calls(name)
+        if call.params["ClusterId"] == cluster_id
+    ]
+    gaps = [(later - earlier).total_seconds() for earlier, later in itertools.pairwise(calls)]
+    assert set(seen.values()) == {"COMPLETED"}
+    assert len(calls) >= 3
+    assert min(gaps) >= 2.0
+
+
+def test_a_step_older_than_the_newest_fifty_is_still_seen(emr: EmrSimulator, staging: Objects) -> None:
+    cluster_id = start_cluster(emr)
+    (oldest,) = add_steps(emr, cluster_id, 1, ["true"])
+    add_steps(emr, cluster_id, 60, ["true"])
+    board = StepBoard(EmrOnEc2(cluster_id), staging, 2.0)
+    eventually(lambda: board.status(oldest) is not None)
+
+
+def test_an_unreadable_board_is_written_anew(emr: EmrSimulator, staging: Objects) -> None:
+    cluster_id = start_cluster(emr)
+    (step_id,) = add_steps(emr, cluster_id, 1, ["true"])
+    staging.put(f"clusters/{cluster_id}/steps.json", b"not json")
+    board = StepBoard(EmrOnEc2(cluster_id), staging, 2.0)
+    eventually(lambda: board.status(step_id))
+
+
+@pytest.mark.parametrize(
+    ("state", "is_final"), [("COMPLETED", True), ("CANCEL_PENDING", False), ("HIBERNATING", False)]
+)
+def test_only_the_four_last_states_are_final(state: str, is_final: bool) -> None:
+    assert StepStatus("s-1", state).is_final is is_final

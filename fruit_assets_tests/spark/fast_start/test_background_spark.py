@@ -1,0 +1,141 @@
+"""Tests of the Spark that starts in the background: who waits for it, what it has ready."""
+
+import json
+import subprocess
+import sys
+import time
+from threading import current_thread
+from types import SimpleNamespace
+
+import pytest
+
+from fruit_assets.errors import PermanentError
+from fruit_assets.spark.fast_start import background_spark as early_start
+from fruit_assets.spark.fast_start.background_spark import EarlyStart
+from fruit_assets.spark.session import LocalSparkOptions
+
+# In a process of its own: which processes fork workers when Spark has just started, and after a job of frames.
+_SPARK = """
+import json, sys, time
+from contextlib import suppress
+from pathlib import Path
+import psutil
+from pyspark.sql import SparkSession
+from fruit_assets.spark.fast_start.background_spark import EarlyStart
+from fruit_assets.spark.session import LocalSparkOptions
+
+def forked_from():
+    found = {}
+    for process in psutil.Process().children(recursive=True):
+        # Spark's scripts start processes that end, or become others, while they are looked at.
+        with suppress(psutil.Error, AttributeError):
+            if "pyspark.worker" in process.cmdline() and process.parent().name() == "java":
+                found[process.pid] = len(process.children())
+    return found
+
+early = EarlyStart(LocalSparkOptions(Path(sys.argv[1]), "local[2]", driver_memory="512m"))
+while not any(forked_from().values()):
+    time.sleep(0.05)
+before = forked_from()
+early.context()
+SparkSession.builder.getOrCreate().range(4).mapInArrow(lambda batches: batches, "id bigint").toArrow()
+print(json.dumps([before, forked_from(), sys.getswitchinterval()]), flush=True)
+"""
+
+
+@pytest.fixture
+def imported(monkeypatch):
+    """Names in the order in which they are imported, with the thread that does; `slow` takes its time."""
+    names: list[tuple[str, str]] = []
+
+    def importing(name):
+        names.append((name, current_thread().name))
+        if name in ("no_such_module", "pyspark.testing.utils"):  # nothing that is imported early has to be there
+            raise ModuleNotFoundError(name)
+        if name == "broken_module":
+            raise AttributeError(name)
+        if name == "panicking":
+            raise BaseException(name)
+        if name == "slow":
+            time.sleep(0.5)
+
+    monkeypatch.setattr(early_start, "import_module", importing)
+    return names
+
+
+def _starting(monkeypatch, spark, seconds):
+    start = SimpleNamespace(finish=lambda: time.sleep(seconds) or spark)
+    monkeypatch.setattr(early_start.Start, "of", lambda options: start)
+
+
+def test_whoever_waits_for_spark_imports_meanwhile_and_a_missing_module_is_no_matter(
+    spark, tmp_path, monkeypatch, imported
+):
+    _starting(monkeypatch, spark, 1)
+    early = EarlyStart(LocalSparkOptions(tmp_path), ["no_such_module", "broken_module", "wanted_later"])
+    assert early.context() is early.context() is spark
+    here = current_thread().name
+    assert imported[-3:] == [("no_such_module", here), ("broken_module", here), ("wanted_later", here)]
+    assert ("pyspark", "spark-start") in imported
+
+
+def test_nobody_goes_on_importing_when_spark_is_there_and_what_is_left_is_imported_beside_its_first_job(
+    spark, tmp_path, monkeypatch, imported
+):
+    _starting(monkeypatch, spark, 0.2)
+    early = EarlyStart(LocalSparkOptions(tmp_path), ["slow", "slow", "last"])
+    before = time.monotonic()
+    early.context()
+    waited = time.monotonic() - before
+    assert [name for name, thread in imported if thread == current_thread().name] == ["slow"]
+    # Later calls are those of later steps, which import for themselves.
+    early.context()
+    assert time.monotonic() - before > waited + 0.2
+    assert imported[-1] == ("last", "import-beside-spark")
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_an_import_that_ends_its_thread_keeps_nobody_waiting(spark, tmp_path, monkeypatch, imported):
+    ending: list = []
+    monkeypatch.setattr(early_start.atexit, "register", ending.append)
+    _starting(monkeypatch, spark, 0)
+    early = EarlyStart(LocalSparkOptions(tmp_path), ["slow", "panicking", "last"])
+    early._future.result()
+    assert early.context() is early.context() is spark
+    [stop] = ending
+    stop()
+    assert "panicking" in [name for name, _ in imported]
+    assert sys.getswitchinterval() > early_start._SWITCH_SECONDS
+
+
+def test_a_process_that_ends_meanwhile_waits_for_the_import_it_is_in_and_leaves_the_rest(
+    spark, tmp_path, monkeypatch, imported
+):
+    ending: list = []
+    monkeypatch.setattr(early_start.atexit, "register", ending.append)
+    _starting(monkeypatch, spark, 0)
+    early = EarlyStart(LocalSparkOptions(tmp_path), ["slow", "slow", "slow"])
+    early.context()
+    for stop in ending:
+        stop()
+    count = len(imported)
+    early.context()
+    assert len(imported) == count
+    assert [name for name, _ in imported].count("slow") < 3
+
+
+def test_a_session_that_cannot_start_says_why_where_it_is_asked_for(tmp_path):
+    early = EarlyStart(LocalSparkOptions(tmp_path, java_home=str(tmp_path / "no jdk")))
+    for _ in range(2):
+        with pytest.raises(PermanentError, match=r"JAVA_HOME is .*no jdk"):
+            early.context()
+
+
+def test_workers_start_before_they_are_asked_for_and_frames_take_them(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-c", _SPARK, str(tmp_path)], capture_output=True, text=True, timeout=300, check=True
+    )
+    before, after, interval = json.loads(done.stdout.splitlines()[-1])
+    assert len(before) == 1, "a process that workers are forked from"
+    assert after.keys() == before.keys(), "another one for frames"
+    assert interval == 0.005
