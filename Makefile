@@ -7,6 +7,9 @@ UV := $(BIN)/uv
 # Installed dependencies, named by what they were installed from.
 INSTALLED := $(VENV)/.installed-$(shell cat requirements.lock pyproject.toml 2>/dev/null | sha256sum | cut -c1-16)
 
+# What developers need beside the package: test and lint tools, the docs site, and what builds the package in place.
+GROUPS := --group test --group lint --group docs --group build
+
 # The peers of `make bench-peers`: an environment of their own, because they do not share all our versions.
 PEERS := .venv-peers
 PEERS_REQUIREMENTS := fruit_assets_tests/benchmarks/requirements-peers
@@ -47,7 +50,7 @@ screenshots: setup java test-system ## Renew the README's pictures from a real b
 	@UPDATE_SCREENSHOTS=docs $(BIN)/pytest fruit_assets_tests/browser
 
 lock: setup ## Resolve the dependencies again
-	@$(UV) pip compile pyproject.toml --upgrade --all-extras --generate-hashes --no-emit-index-url --universal \
+	@$(UV) pip compile pyproject.toml --upgrade --all-extras $(GROUPS) --generate-hashes --no-emit-index-url --universal \
 		--python-version 3.11 -o requirements.lock -q
 	@$(BIN)/python -m fruit_assets.infra.node_requirements
 	@sed -nE '/^(pyarrow|tqdm)==/d; s/^([a-z0-9._-]+==[^\]*[^\ ]) *\\?$$/\1/p' requirements.lock \

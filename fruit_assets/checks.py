@@ -13,7 +13,7 @@ import dagster as dg
 if TYPE_CHECKING:
     import numpy as np
 
-    from fruit_assets.features.drift_check import GuardFigures
+    from fruit_assets.features.drift_check import DriftFigures
 
 MAX_REJECTED_SHARE = 0.05
 MIN_VARIANCE_EXPLAINED = 0.5
@@ -126,7 +126,7 @@ def few_rejected(sampled: int, rejected: int) -> dg.AssetCheckResult:
     return result("image_features", "few_rejected", share <= MAX_REJECTED_SHARE, text, {"rejected_share": share})
 
 
-def close_to_f32(precision: str, guard: "GuardFigures | None") -> dg.AssetCheckResult:
+def close_to_f32(precision: str, guard: "DriftFigures | None") -> dg.AssetCheckResult:
     """Features at a lower precision should serve as those at f32 do, on these very images."""
     if guard is None:
         return result("image_features", "close_to_f32", True, f"Computed at {precision}.", {"precision": precision})

@@ -18,7 +18,7 @@ from fruit_assets.automation import automated, build_schedules, build_sensors
 from fruit_assets.jobs import fruit_features_job
 from fruit_assets.resources import resources_for
 from fruit_assets.settings import Settings, load_settings
-from fruit_assets.spark.fast_start.freeze_gc import spare_the_collector
+from fruit_assets.spark.fast_start.freeze_gc import freeze_gc
 
 ASSETS: list[dg.AssetsDefinition | dg.SourceAsset] = [
     raw_images,
@@ -58,4 +58,4 @@ def build_defs(settings: Settings | None = None, resources: dict[str, Any] | Non
 
 
 defs = build_defs()
-spare_the_collector()
+freeze_gc()

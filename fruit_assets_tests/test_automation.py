@@ -11,7 +11,7 @@ import pytest
 from dagster._core.events import AssetMaterializationPlannedData
 from PIL import Image
 
-from fruit_assets.assets.config_inheritance import REPEATS_CONFIG, RUN_CONFIG, config_of_run
+from fruit_assets.assets.config_inheritance import INHERIT_CONFIG_TAG, RUN_CONFIG, config_of_run
 from fruit_assets.assets.resources import ImageCollection
 from fruit_assets.assets.run_config import SamplingConfig
 from fruit_assets.automation.collection_sensor import raw_images_sensor
@@ -20,7 +20,7 @@ from fruit_assets.definitions import build_defs
 from fruit_assets.errors import InputError
 from fruit_assets.storage.artifacts import stage_files
 from fruit_assets.storage.io_managers import AssetStorage
-from fruit_assets.storage.tables import Writing
+from fruit_assets.storage.tables import VersionWriter
 
 MADE = (
     "sampled_images", "feature_extractor", "image_features", "rejected_images",
@@ -242,17 +242,17 @@ def test_the_code_version_of_an_asset_refreshes_it_and_what_lies_below(clock):
 
 def test_a_run_that_starts_by_itself_repeats_the_published_run_config(tmp_path):
     folder = AssetStorage(uri=str(tmp_path)).folder("sampled_images")
-    staged = stage_files({"a": b"1"}, Writing(folder, "run"))
+    staged = stage_files({"a": b"1"}, VersionWriter(folder, "run"))
     folder.publish(staged.with_facts(**{RUN_CONFIG: SamplingConfig(fraction=0.5, seed=7).model_dump(mode="json")}))
-    assert _config_in_run(folder, {REPEATS_CONFIG: "true"}) == SamplingConfig(fraction=0.5, seed=7)
+    assert _config_in_run(folder, {INHERIT_CONFIG_TAG: "true"}) == SamplingConfig(fraction=0.5, seed=7)
     assert _config_in_run(folder, {}) == SamplingConfig()
 
 
 def test_a_published_run_config_that_is_not_valid_any_more_is_named(tmp_path):
     folder = AssetStorage(uri=str(tmp_path)).folder("sampled_images")
-    folder.publish(stage_files({"a": b"1"}, Writing(folder, "run")).with_facts(**{RUN_CONFIG: {"fraction": 40}}))
+    folder.publish(stage_files({"a": b"1"}, VersionWriter(folder, "run")).with_facts(**{RUN_CONFIG: {"fraction": 40}}))
     with pytest.raises(InputError, match=r"'fraction': 40.*not valid any more"):
-        _config_in_run(folder, {REPEATS_CONFIG: "true"})
+        _config_in_run(folder, {INHERIT_CONFIG_TAG: "true"})
 
 
 def _config_in_run(folder, tags):
@@ -272,16 +272,16 @@ def test_the_schedule_and_the_sensor_start_runs_that_repeat(make_settings, tmp_p
     with dg.DagsterInstance.ephemeral() as instance:
         context = dg.build_schedule_context(instance, repository_def=repository)
         (request,) = schedule.evaluate_tick(context).run_requests
-    assert request.tags[REPEATS_CONFIG] == "true"
-    assert repository.get_sensor_def("refresh_on_change").run_tags[REPEATS_CONFIG] == "true"
+    assert request.tags[INHERIT_CONFIG_TAG] == "true"
+    assert repository.get_sensor_def("refresh_on_change").run_tags[INHERIT_CONFIG_TAG] == "true"
 
 
 def test_leftovers_of_a_dead_run_go_after_a_day_and_fresh_ones_stay(tmp_path):
     storage = AssetStorage(uri=str(tmp_path))
     folder = storage.folder("image_features")
-    folder.publish(stage_files({"a": b"1"}, Writing(folder, "published")))
+    folder.publish(stage_files({"a": b"1"}, VersionWriter(folder, "published")))
     for run in ("dead", "writing"):
-        stage_files({"a": b"1"}, Writing(folder, run))
+        stage_files({"a": b"1"}, VersionWriter(folder, run))
     _age(tmp_path / "image_features" / "versions" / "dead-0", timedelta(days=2))
     assert clean_up(storage, ["image_features"]) == "Removed files: 2 of image_features."
     assert {path.name for path in (tmp_path / "image_features" / "versions").iterdir()} == {"published-0", "writing-0"}
@@ -299,7 +299,7 @@ def test_a_run_that_ended_is_cleaned_up_after(make_settings, tmp_path, ending):
     defs = build_defs(make_settings(tmp_path))
     sensor = defs.get_repository_def().get_sensor_def(f"clean_up_after_{ending}")
     storage = AssetStorage(uri=str(tmp_path / "assets"))
-    stage_files({"a": b"1"}, Writing(storage.folder("pca_model"), "dead"))
+    stage_files({"a": b"1"}, VersionWriter(storage.folder("pca_model"), "dead"))
     _age(tmp_path / "assets" / "pca_model" / "versions" / "dead-0", timedelta(days=2))
     with dg.DagsterInstance.ephemeral() as instance:
         run = instance.create_run_for_job(defs.resolve_job_def("fruit_features_job"))

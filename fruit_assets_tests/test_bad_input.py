@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from fruit_assets.analysis.pca import PcaModel
-from fruit_assets.assets.config_inheritance import REPEATS_CONFIG
+from fruit_assets.assets.config_inheritance import INHERIT_CONFIG_TAG
 from fruit_assets.spark.resource import LocalSpark
 from fruit_assets_tests.assets.conftest import Graph, copy_some, make_graph
 from fruit_assets_tests.conftest import materialised_metadata
@@ -120,7 +120,7 @@ def test_a_share_of_variance_chooses_the_number_of_components(graph):
     assert 1 < metadata["n_components"] < 12
     assert {len(row) for row in graph.table("pca_components")["pca_features"].to_pylist()} == {metadata["n_components"]}
     # And a run that starts by itself repeats that choice.
-    repeated = graph.run("pca_model", tags={REPEATS_CONFIG: "true"})
+    repeated = graph.run("pca_model", tags={INHERIT_CONFIG_TAG: "true"})
     assert materialised_metadata(repeated, "pca_model")["n_components"] == metadata["n_components"]
 
 

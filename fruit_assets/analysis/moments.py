@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 from fruit_assets.errors import InputError
 from fruit_assets.spark.arrow_streams import stream_of, table_of
-from fruit_assets.spark.reading import Reading, map_in_workers
-from fruit_assets.spark.tasks import gathered
+from fruit_assets.spark.reading import ScanOptions, map_batches
+from fruit_assets.spark.tasks import collect
 
 if TYPE_CHECKING:
     import numpy as np
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 # How many moments one task merges, and how many at most reach the driver (53 MB).
 _FAN_IN = 8
 # A scatter matrix costs the same for 10 rows as for 1,000, and every task sends one. 2,048 rows are 10 MB.
-_READING = Reading(["features"], rows_per_task=32768, rows_per_batch=2048)
+_READING = ScanOptions(["features"], rows_per_task=32768, rows_per_batch=2048)
 
 
 @dataclass(frozen=True)
@@ -84,10 +84,10 @@ def compute_moments(features: "Version", context: "SparkContext") -> Moments:
     Raises:
         InputError: there are no rows.
     """
-    partials = map_in_workers(features, context, _READING, _partial_moments)
+    partials = map_batches(features, context, _READING, _partial_moments)
     while (tasks := partials.getNumPartitions()) > _FAN_IN:
         partials = _merged_to(partials, math.ceil(tasks / _FAN_IN))
-    merged = _merge_all(Moments.of_rows(gathered(partials)))
+    merged = _merge_all(Moments.of_rows(collect(partials)))
     if merged is None:
         raise InputError("There are no features to compute components of: every sampled image was rejected.")
     return merged

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 from fruit_assets.analysis.moments import Moments, feature_matrix
 from fruit_assets.errors import InputError
-from fruit_assets.spark.reading import Reading, map_in_workers
-from fruit_assets.spark.tasks import ArrowFunction, gathered
-from fruit_assets.spark.writing import RowWriter, Target, files_schema, stage_written, told_files
+from fruit_assets.spark.reading import ScanOptions, map_batches
+from fruit_assets.spark.tasks import ArrowFunction, collect
+from fruit_assets.spark.writing import RowWriter, WriteTarget, data_files_from, files_schema, stage_written
 from fruit_assets.storage.artifacts import array_bytes, read_array
-from fruit_assets.storage.tables import Writing
+from fruit_assets.storage.tables import VersionWriter
 from fruit_assets.storage.versions import StagedVersion
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from fruit_assets.storage.versions import Version
 
 COMPONENTS_SCHEMA = "path string, label string, pca_features array<float>"
-_READING = Reading(["path", "label", "features"], rows_per_task=8192, rows_per_batch=2048)
+_READING = ScanOptions(["path", "label", "features"], rows_per_task=8192, rows_per_batch=2048)
 _SCORES_PER_GROUP = 65536
 _ARRAYS = ("mean", "scale", "components", "explained_variance")
 
@@ -119,21 +119,21 @@ def fit(moments: Moments, n_components: int | None, variance: float | None, *, s
     return PcaModel(moments.mean, scale, np.ascontiguousarray(components), explained, rows)
 
 
-def project(features: "Version", context: "SparkContext", model: PcaModel, writing: Writing) -> StagedVersion:
+def project(features: "Version", context: "SparkContext", model: PcaModel, writing: VersionWriter) -> StagedVersion:
     """Project the rows of a version `path, label, features, ...`; the workers stage `path, label, pca_features`.
 
     The fact `measures` tells the `shortest` and `longest` row, and how many are `broken` (NaN or infinite).
     """
-    target = Target.of(writing, _SCORES_PER_GROUP)
+    target = WriteTarget.of(writing, _SCORES_PER_GROUP)
     projector = _projector(context.broadcast(model), target)
-    told = gathered(map_in_workers(features, context, _READING, projector))
+    told = collect(map_batches(features, context, _READING, projector))
     widths = [width for width in told["width"].to_pylist() if width is not None]
     measures = {
         "shortest": min(widths, default=None),
         "longest": max(widths, default=None),
         "broken": sum(told["broken"].to_pylist()),
     }
-    return stage_written(writing, told_files(told), COMPONENTS_SCHEMA, {"measures": measures})
+    return stage_written(writing, data_files_from(told), COMPONENTS_SCHEMA, {"measures": measures})
 
 
 def _scales(moments: Moments) -> "np.ndarray":
@@ -168,7 +168,7 @@ def _with_fixed_signs(components: "np.ndarray") -> "np.ndarray":
     return fixed
 
 
-def _projector(shared: Any, target: Target) -> ArrowFunction:
+def _projector(shared: Any, target: WriteTarget) -> ArrowFunction:
     def project_rows(batches: Iterable["pa.RecordBatch"]) -> Iterator["pa.RecordBatch"]:
         import numpy as np
         import pyarrow as pa

@@ -59,8 +59,8 @@ class SimilarImages:
         """
         current = components.current()
         fingerprint, _, precision = str(current.manifest.facts.get("features_fingerprint", "")).rpartition("-")
-        extractor = extractors.newest_with(**{"int8" if precision == "int8" else "fingerprint": fingerprint})
-        model = models.newest_with(data_version=current.manifest.facts.get("pca_model"))
+        extractor = extractors.find_latest(**{"int8" if precision == "int8" else "fingerprint": fingerprint})
+        model = models.find_latest(data_version=current.manifest.facts.get("pca_model"))
         if extractor is None or model is None:
             gone = "feature_extractor" if extractor is None else "pca_model"
             raise StorageError(f"The {gone} that made the published components is not kept any more. {_AGAIN}")

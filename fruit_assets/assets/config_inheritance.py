@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from fruit_assets.errors import InputError
 from fruit_assets.storage.versions import AssetFolder
 
-REPEATS_CONFIG = "fruit_assets/repeats_config"
+INHERIT_CONFIG_TAG = "fruit_assets/repeats_config"
 # Key of the run config among the facts of a version.
 RUN_CONFIG = "run_config"
 
@@ -20,12 +20,12 @@ ConfigT = TypeVar("ConfigT", bound=dg.Config)
 
 
 def config_of_run(context: dg.AssetExecutionContext, given: ConfigT, folder: AssetFolder) -> ConfigT:
-    """`given`, or in a run tagged `REPEATS_CONFIG` the config that the published version was made with.
+    """`given`, or in a run tagged `INHERIT_CONFIG_TAG` the config that the published version was made with.
 
     Raises:
         InputError: the published version's config is not valid any more.
     """
-    if context.run.tags.get(REPEATS_CONFIG) != "true":
+    if context.run.tags.get(INHERIT_CONFIG_TAG) != "true":
         return given
     current = folder.current_or_none()
     published = current.manifest.facts.get(RUN_CONFIG) if current else None

@@ -12,7 +12,7 @@ import dagster as dg
 
 from fruit_assets import checks
 from fruit_assets.assets.config_inheritance import RUN_CONFIG, config_of_run
-from fruit_assets.assets.publishing import Phases, explained_failures, published
+from fruit_assets.assets.publishing import PhaseTimer, publish_results, translate_errors
 from fruit_assets.assets.resources import WeightsSetting
 from fruit_assets.assets.run_config import ExtractorConfig
 from fruit_assets.extractor.calibration import Calibration, resolve_calibration
@@ -23,7 +23,7 @@ from fruit_assets.extractor.weights import resolve_weights
 from fruit_assets.spark.resource import SparkResource
 from fruit_assets.storage.artifacts import stage_files
 from fruit_assets.storage.io_managers import AssetStorage
-from fruit_assets.storage.tables import Writing, stage_again
+from fruit_assets.storage.tables import VersionWriter, republish
 from fruit_assets.storage.versions import StagedVersion, Version
 
 NAME = "feature_extractor"
@@ -56,8 +56,8 @@ def feature_extractor(
     features = infer(pixels)[0]   # uint8 (n, 224, 224, 3) -> float32 (n, 1280)
     ```
     """
-    with explained_failures():
-        phases = Phases()
+    with translate_errors():
+        phases = PhaseTimer()
         config = config_of_run(context, config, storage.folder(NAME))
         with phases("weights"):
             source = resolve_weights(weights.value, config.input_size)
@@ -74,7 +74,7 @@ def feature_extractor(
         description = replace(description, weights=asdict(source))
         if not exported:
             context.log.info(f"Extractor {spec.fingerprint} was exported before: nothing to build.")
-        yield from published(
+        yield from publish_results(
             [
                 dg.MaterializeResult(
                     asset_key=NAME,
@@ -100,24 +100,24 @@ def _calibration(context: dg.AssetExecutionContext, config: ExtractorConfig) -> 
 
 
 def _staged(
-    spec: ExtractorSpec, calibration: Calibration | None, writing: Writing, spark: SparkResource
+    spec: ExtractorSpec, calibration: Calibration | None, writing: VersionWriter, spark: SparkResource
 ) -> tuple[StagedVersion, bool]:
     """The extractor as a staged version, and whether anything had to be exported."""
     facts = {"fingerprint": spec.fingerprint}
     if calibration is not None:
         facts["int8"] = int8_fingerprint(spec.fingerprint, calibration)
-    if (before := writing.folder.newest_with(**facts)) is not None:
-        return stage_again(before, writing), False
+    if (before := writing.folder.find_latest(**facts)) is not None:
+        return republish(before, writing), False
     # Another extractor means new features: the JVM can start while Keras builds the network.
     spark.prepare()
     return stage_files(_exported(spec, calibration, writing), writing).with_facts(**facts), True
 
 
-def _exported(spec: ExtractorSpec, calibration: Calibration | None, writing: Writing) -> dict[str, bytes]:
+def _exported(spec: ExtractorSpec, calibration: Calibration | None, writing: VersionWriter) -> dict[str, bytes]:
     """The files of the extractor; what an earlier run exported of it is taken from there."""
     quantization = Quantization(calibration, spec.input_size) if calibration is not None else None
     try:
-        before = writing.folder.newest_with(fingerprint=spec.fingerprint)
+        before = writing.folder.find_latest(fingerprint=spec.fingerprint)
         files = Export(spec).files() if before is None else _without_int8(before)
         return files if quantization is None else quantization.added_to(files)
     except BaseException:

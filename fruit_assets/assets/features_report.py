@@ -16,10 +16,10 @@ from fruit_assets import checks
 from fruit_assets.assets import asset_plots as pictures
 from fruit_assets.assets import precision as precision_of_run
 from fruit_assets.assets.precision import Precision
-from fruit_assets.assets.publishing import Phases, published
+from fruit_assets.assets.publishing import PhaseTimer, publish_results
 from fruit_assets.assets.resources import CorePrice
 from fruit_assets.extractor.specification import FEATURES
-from fruit_assets.features.incremental import ReusePlan
+from fruit_assets.features.incremental import IncrementalPlan
 from fruit_assets.storage.versions import StagedVersion, Version
 
 if TYPE_CHECKING:
@@ -31,12 +31,12 @@ ARITHMETICS = "arithmetics"
 
 
 @dataclass(frozen=True)
-class FeaturesOutcome:
+class FeaturizationResult:
     """Both staged versions, and the figures of making them."""
 
     features: StagedVersion
     rejected: StagedVersion
-    plan: ReusePlan
+    plan: IncrementalPlan
     computed: int
     broken: int
     worker_seconds: dict[str, float]
@@ -44,8 +44,8 @@ class FeaturesOutcome:
 
 
 def results_of(
-    outcome: FeaturesOutcome,
-    phases: Phases,
+    outcome: FeaturizationResult,
+    phases: PhaseTimer,
     fingerprint: str,
     sample: Version,
     precision: Precision,
@@ -64,7 +64,7 @@ def results_of(
     with phases("pictures"):
         shown = pictures.work_done(outcome.plan.reused_count, outcome.computed, sum(reasons.values()), phases.seconds)
         shown_rejected = pictures.rejected_by_reason(reasons)
-    yield from published(
+    yield from publish_results(
         [
             dg.MaterializeResult(
                 asset_key=FEATURES_NAME,
@@ -93,7 +93,7 @@ def results_of(
     )
 
 
-def _checks(outcome: FeaturesOutcome, sampled: int) -> list[dg.AssetCheckResult]:
+def _checks(outcome: FeaturizationResult, sampled: int) -> list[dg.AssetCheckResult]:
     rows, rejected = outcome.features.manifest.row_count, outcome.rejected.manifest.row_count
     measured = outcome.features.manifest.facts["measures"]
     # Without a single row there is no width to be wrong.
@@ -106,7 +106,7 @@ def _checks(outcome: FeaturesOutcome, sampled: int) -> list[dg.AssetCheckResult]
     ]
 
 
-def _figures(outcome: FeaturesOutcome, phases: Phases) -> dict[str, Any]:
+def _figures(outcome: FeaturizationResult, phases: PhaseTimer) -> dict[str, Any]:
     seconds = phases.seconds["featurizing"]
     figures: dict[str, Any] = {
         "computed": outcome.computed,
@@ -117,7 +117,7 @@ def _figures(outcome: FeaturesOutcome, phases: Phases) -> dict[str, Any]:
     return figures | {f"worker_seconds/{name}": round(value, 3) for name, value in outcome.worker_seconds.items()}
 
 
-def _cost(outcome: FeaturesOutcome, core_price: CorePrice) -> dict[str, Any]:
+def _cost(outcome: FeaturizationResult, core_price: CorePrice) -> dict[str, Any]:
     """What a million such images cost, from the seconds of the workers alone: start-up and idle cores come on top."""
     if not outcome.computed or not outcome.worker_seconds:
         return {}

@@ -12,11 +12,11 @@ from fruit_assets import checks
 from fruit_assets.analysis.moments import feature_matrix
 from fruit_assets.analysis.recognition import MAX_IMAGES, Recognition, evaluate
 from fruit_assets.assets import asset_plots as pictures
-from fruit_assets.assets.publishing import Phases, explained_failures, published
+from fruit_assets.assets.publishing import PhaseTimer, publish_results, translate_errors
 from fruit_assets.images.sampling import SamplePlan, choose
 from fruit_assets.storage.artifacts import stage_files
 from fruit_assets.storage.io_managers import AssetStorage
-from fruit_assets.storage.tables import read_rows, stage_again
+from fruit_assets.storage.tables import read_rows_at, republish
 from fruit_assets.storage.versions import Version
 
 if TYPE_CHECKING:
@@ -47,13 +47,13 @@ def fruit_recognition(
     report = json.load(open(f"{folder}/recognition.json"))
     ```
     """
-    with explained_failures():
-        phases = Phases()
+    with translate_errors():
+        phases = PhaseTimer()
         writing = storage.writing(NAME, context)
         version = pca_components.manifest.facts["data_version"]
-        if (before := writing.folder.newest_with(data_version=version)) is not None:
+        if (before := writing.folder.find_latest(data_version=version)) is not None:
             context.log.info("The components have not changed: the previous report is published again.")
-            outcome, staged = Recognition.of(before), stage_again(before, writing)
+            outcome, staged = Recognition.of(before), republish(before, writing)
         else:
             with phases("reading"):
                 table = _some_of(pca_components)
@@ -64,7 +64,7 @@ def fruit_recognition(
         staged = staged.with_facts(data_version=version)
         with phases("pictures"):
             metadata = pictures.confusion(outcome.confusion, outcome.labels, outcome.accuracy)
-        yield from published(
+        yield from publish_results(
             [
                 dg.MaterializeResult(
                     asset_key=NAME,
@@ -87,7 +87,7 @@ def _some_of(components: Version) -> "pa.Table":
     keys = components.read_table(["path", "label"])
     numbered = keys.append_column("row", pa.array(np.arange(keys.num_rows)))
     chosen = choose(numbered, SamplePlan(fraction=MAX_IMAGES / keys.num_rows))
-    return read_rows(components, np.sort(chosen["row"].to_numpy()), ["path", "label", "pca_features"])
+    return read_rows_at(components, np.sort(chosen["row"].to_numpy()), ["path", "label", "pca_features"])
 
 
 def _scores(outcome: Recognition) -> dict[str, Any]:

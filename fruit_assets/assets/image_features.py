@@ -14,19 +14,25 @@ import dagster as dg
 from fruit_assets import checks
 from fruit_assets.assets import precision as precision_of_run
 from fruit_assets.assets.config_inheritance import RUN_CONFIG, config_of_run
-from fruit_assets.assets.features_report import ARITHMETICS, FEATURES_NAME, REJECTED_NAME, FeaturesOutcome, results_of
-from fruit_assets.assets.publishing import Phases, explained_failures
+from fruit_assets.assets.features_report import (
+    ARITHMETICS,
+    FEATURES_NAME,
+    REJECTED_NAME,
+    FeaturizationResult,
+    results_of,
+)
+from fruit_assets.assets.publishing import PhaseTimer, translate_errors
 from fruit_assets.assets.resources import SPARK_POOL, CorePrice
 from fruit_assets.assets.run_config import FeaturesConfig
 from fruit_assets.assets.schemas import table_metadata
 from fruit_assets.extractor.specification import ExtractorFiles
 from fruit_assets.features.featurization import featurize, fingerprint_of
-from fruit_assets.features.incremental import ReusePlan, plan_reuse
+from fruit_assets.features.incremental import IncrementalPlan, plan_reuse
 from fruit_assets.features.inference_worker import FeaturizationOptions
 from fruit_assets.spark.progress import reported_progress
 from fruit_assets.spark.resource import SparkResource
 from fruit_assets.storage.io_managers import AssetStorage
-from fruit_assets.storage.tables import Writing, stage_again, stage_table
+from fruit_assets.storage.tables import VersionWriter, republish, stage_table
 from fruit_assets.storage.versions import Version
 
 
@@ -77,16 +83,16 @@ def image_features(
     step_launcher: dg.ResourceParam[object],
 ) -> Iterator[Any]:
     """Features of every readable sampled image, and the reasons why the others have none."""
-    with explained_failures():
-        phases = Phases()
+    with translate_errors():
+        phases = PhaseTimer()
         config = config_of_run(context, config, storage.folder(FEATURES_NAME))
         extractor = ExtractorFiles.of(feature_extractor)
         options = FeaturizationOptions(
             config.batch_size, config.engine.value, config.precision.value, Path(worker_cache.folder)
         )
-        measure = precision_of_run.measuring(spark, sampled_images, extractor, options)
+        measure = precision_of_run.make_comparer(spark, sampled_images, extractor, options)
         with phases("choosing_precision"):
-            precision = precision_of_run.settled(
+            precision = precision_of_run.resolve_precision(
                 config.precision.value,
                 storage.folder(FEATURES_NAME),
                 extractor.description,
@@ -103,7 +109,7 @@ def image_features(
         )
         if not precision.guarded:
             with phases("guard"):
-                precision = precision.measured(precision_of_run.guard_before(plan) or measure(precision.name))
+                precision = precision.measured(precision_of_run.previous_drift(plan) or measure(precision.name))
         if precision.guard is not None and (advice := precision.guard.advice()):
             # The check says it when all is done; whoever has hours of images ahead may rather stop now.
             context.log.warning(advice)
@@ -121,26 +127,28 @@ def image_features(
         yield from results_of(outcome, phases, fingerprint, sampled_images, precision, core_price)
 
 
-def _plan(storage: AssetStorage, sample: Version, fingerprint: str, *, reuse: bool) -> ReusePlan:
+def _plan(storage: AssetStorage, sample: Version, fingerprint: str, *, reuse: bool) -> IncrementalPlan:
     """Reuse the newest features of the same fingerprint, with the rejected images that go with them."""
-    previous = storage.folder(FEATURES_NAME).newest_with(features_fingerprint=fingerprint) if reuse else None
+    previous = storage.folder(FEATURES_NAME).find_latest(features_fingerprint=fingerprint) if reuse else None
     rejected = _rejected_with(storage, previous) if previous else None
     return plan_reuse(sample, previous, rejected)
 
 
 def _rejected_with(storage: AssetStorage, features: Version) -> Version | None:
-    return storage.folder(REJECTED_NAME).newest_with(features_version=features.manifest.version)
+    return storage.folder(REJECTED_NAME).find_latest(features_version=features.manifest.version)
 
 
-def _same_as_before(storage: AssetStorage, plan: ReusePlan, writings: tuple[Writing, Writing]) -> FeaturesOutcome:
+def _same_as_before(
+    storage: AssetStorage, plan: IncrementalPlan, writings: tuple[VersionWriter, VersionWriter]
+) -> FeaturizationResult:
     assert plan.previous is not None  # noqa: S101  a plan is unchanged only with regard to a version
     rejected = _rejected_with(storage, plan.previous)
     assert rejected is not None  # noqa: S101  the plan compared its rows
-    features = stage_again(plan.previous, writings[0])
-    return FeaturesOutcome(features, stage_again(rejected, writings[1]), plan, 0, 0, {}, _arithmetics_of(plan))
+    features = republish(plan.previous, writings[0])
+    return FeaturizationResult(features, republish(rejected, writings[1]), plan, 0, 0, {}, _arithmetics_of(plan))
 
 
-def _arithmetics_of(plan: ReusePlan) -> tuple[str, ...]:
+def _arithmetics_of(plan: IncrementalPlan) -> tuple[str, ...]:
     """What the rows that are taken over were computed with."""
     facts = plan.previous.manifest.facts if plan.previous is not None else {}
     return tuple(facts.get(ARITHMETICS, ()))
@@ -149,13 +157,13 @@ def _arithmetics_of(plan: ReusePlan) -> tuple[str, ...]:
 def _featurized(
     spark: SparkResource,
     sample: Version,
-    plan: ReusePlan,
+    plan: IncrementalPlan,
     extractor: ExtractorFiles,
     options: FeaturizationOptions,
-    writings: tuple[Writing, Writing],
-) -> FeaturesOutcome:
+    writings: tuple[VersionWriter, VersionWriter],
+) -> FeaturizationResult:
     features, figures = featurize(spark.context(), sample, plan, extractor, options, writings[0])
     rejected = stage_table(figures.rejected, writings[1])
     seconds = {"decoding": figures.decode_seconds, "inference": figures.inference_seconds}
     arithmetics = tuple(sorted({*figures.arithmetics, *_arithmetics_of(plan)}))
-    return FeaturesOutcome(features, rejected, plan, figures.computed, figures.broken, seconds, arithmetics)
+    return FeaturizationResult(features, rejected, plan, figures.computed, figures.broken, seconds, arithmetics)

@@ -15,7 +15,7 @@ from fruit_assets.analysis.moments import compute_moments
 from fruit_assets.analysis.pca import PcaModel, fit, project
 from fruit_assets.assets import asset_plots as pictures
 from fruit_assets.assets.config_inheritance import RUN_CONFIG, config_of_run
-from fruit_assets.assets.publishing import Phases, explained_failures, published
+from fruit_assets.assets.publishing import PhaseTimer, publish_results, translate_errors
 from fruit_assets.assets.resources import SPARK_POOL
 from fruit_assets.assets.run_config import PcaConfig
 from fruit_assets.assets.schemas import table_metadata
@@ -23,7 +23,7 @@ from fruit_assets.spark.progress import reported_progress
 from fruit_assets.spark.resource import SparkResource
 from fruit_assets.storage.artifacts import stage_files
 from fruit_assets.storage.io_managers import AssetStorage
-from fruit_assets.storage.tables import stage_again
+from fruit_assets.storage.tables import republish
 from fruit_assets.storage.versions import Version
 
 MODEL_NAME = "pca_model"
@@ -59,14 +59,14 @@ def pca_model(
     scores = (features - mean) / scale @ components.T
     ```
     """
-    with explained_failures():
-        phases = Phases()
+    with translate_errors():
+        phases = PhaseTimer()
         config = config_of_run(context, config, storage.folder(MODEL_NAME))
         writing = storage.writing(MODEL_NAME, context)
         version = _digest(image_features.manifest.facts["data_version"], repr(sorted(config.model_dump().items())))
-        if (before := writing.folder.newest_with(data_version=version)) is not None:
+        if (before := writing.folder.find_latest(data_version=version)) is not None:
             context.log.info("Neither the features nor the config have changed: the previous model is published again.")
-            model, staged = PcaModel.of(before), stage_again(before, writing)
+            model, staged = PcaModel.of(before), republish(before, writing)
         else:
             with phases("moments"), reported_progress(spark.context(), context.log.info, MODEL_NAME):
                 moments = compute_moments(image_features, spark.context())
@@ -80,7 +80,7 @@ def pca_model(
         staged = staged.with_facts(data_version=version, **{RUN_CONFIG: _given(config)}, **figures)
         with phases("pictures"):
             metadata = pictures.scree(ratio, model.n_components)
-        yield from published(
+        yield from publish_results(
             [
                 dg.MaterializeResult(
                     asset_key=MODEL_NAME,
@@ -122,14 +122,14 @@ def pca_components(
     table = read_current("data/assets/pca_components").to_pandas()   # path, label, pca_features
     ```
     """
-    with explained_failures():
-        phases = Phases()
+    with translate_errors():
+        phases = PhaseTimer()
         model = PcaModel.of(pca_model)
         writing = storage.writing(COMPONENTS_NAME, context)
         version = _digest(image_features.manifest.facts["data_version"], pca_model.manifest.facts["data_version"])
-        if (before := writing.folder.newest_with(data_version=version)) is not None:
+        if (before := writing.folder.find_latest(data_version=version)) is not None:
             context.log.info("Neither the features nor the model have changed: the components are published again.")
-            staged = stage_again(before, writing)
+            staged = republish(before, writing)
         else:
             with phases("projecting"), reported_progress(spark.context(), context.log.info, COMPONENTS_NAME):
                 staged = project(image_features, spark.context(), model, writing)
@@ -143,7 +143,7 @@ def pca_components(
         with phases("pictures"):
             metadata = pictures.scatter(staged.opened, _PLOTTED_POINTS)
         measured, expected = staged.manifest.facts["measures"], image_features.manifest.row_count
-        yield from published(
+        yield from publish_results(
             [
                 dg.MaterializeResult(
                     asset_key=COMPONENTS_NAME,

@@ -11,11 +11,11 @@ from typing import Any
 import dagster as dg
 
 from fruit_assets import checks
-from fruit_assets.extractor.processor import precision_told
+from fruit_assets.extractor.processor import parse_precision
 from fruit_assets.extractor.specification import ExtractorDescription, ExtractorFiles
 from fruit_assets.features.comparison import compare
-from fruit_assets.features.drift_check import Choice, GuardFigures, choose_precision
-from fruit_assets.features.incremental import ReusePlan
+from fruit_assets.features.drift_check import Choice, DriftFigures, choose_precision
+from fruit_assets.features.incremental import IncrementalPlan
 from fruit_assets.features.inference_worker import FeaturizationOptions
 from fruit_assets.spark.resource import SparkResource
 from fruit_assets.storage.versions import AssetFolder, Version
@@ -25,7 +25,7 @@ _CHOSEN_FOR, _CHOICE, _GUARD = "precision_chosen_for", "precision_choice", "guar
 # More new images than this, and the figures of the version before say too little about these.
 _MOST_NEW = 0.1
 
-Measure = Callable[[str], GuardFigures]
+Measure = Callable[[str], DriftFigures]
 
 
 @dataclass(frozen=True)
@@ -41,29 +41,29 @@ class Precision:
 
     name: str
     why: str
-    guard: GuardFigures | None
+    guard: DriftFigures | None
     facts: dict[str, Any]
 
     @property
     def guarded(self) -> bool:
         return self.name == "f32" or self.guard is not None
 
-    def measured(self, figures: GuardFigures | None) -> "Precision":
+    def measured(self, figures: DriftFigures | None) -> "Precision":
         return replace(self, guard=figures)
 
 
-def measuring(
+def make_comparer(
     spark: SparkResource, sample: Version, extractor: ExtractorFiles, options: FeaturizationOptions
 ) -> Measure:
     """How to compare a precision with f32; asking for one starts Spark."""
 
-    def measure(precision: str) -> GuardFigures:
+    def measure(precision: str) -> DriftFigures:
         return compare(spark.context(), sample, extractor, replace(options, precision=precision))
 
     return measure
 
 
-def settled(
+def resolve_precision(
     asked: str, features: AssetFolder, extractor: ExtractorDescription, measure: Measure, *, reuse: bool
 ) -> Precision:
     """The precision asked for, or what `auto` stands for: once chosen for an extractor, it stays.
@@ -79,7 +79,7 @@ def settled(
         return Precision(asked, "", None, {})
     quantized = extractor.quantized
     key = f"{extractor.fingerprint} {quantized.fingerprint if quantized else 'without int8'}"
-    before = features.newest_with(**{_CHOSEN_FOR: key}) if reuse else None
+    before = features.find_latest(**{_CHOSEN_FOR: key}) if reuse else None
     if before is not None:
         chosen = before.manifest.facts[_CHOICE]
         return Precision(chosen["precision"], chosen["why"], None, {_CHOSEN_FOR: key, _CHOICE: chosen})
@@ -89,12 +89,12 @@ def settled(
     return Precision(choice.precision, choice.why, choice.figures, facts)
 
 
-def guard_before(plan: ReusePlan) -> GuardFigures | None:
+def previous_drift(plan: IncrementalPlan) -> DriftFigures | None:
     """The figures of the version that most of the images are taken over from; None when they say too little."""
     if plan.previous is None or plan.new_count > _MOST_NEW * plan.sample_keys.num_rows:
         return None
     told = plan.previous.manifest.facts.get(_GUARD)
-    return GuardFigures.from_json(told) if told else None
+    return DriftFigures.from_json(told) if told else None
 
 
 def facts(precision: Precision) -> dict[str, Any]:
@@ -124,5 +124,5 @@ def check_results(precision: Precision, arithmetics: list[str]) -> list[dg.Asset
     """Whether the features are as good as those at f32, and computed by one arithmetic."""
     return [
         checks.close_to_f32(precision.name, precision.guard),
-        checks.one_arithmetic(precision.name, arithmetics, {precision_told(told) for told in arithmetics}),
+        checks.one_arithmetic(precision.name, arithmetics, {parse_precision(told) for told in arithmetics}),
     ]

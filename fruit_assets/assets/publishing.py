@@ -17,7 +17,7 @@ _SECONDS = "seconds/"
 
 
 @contextmanager
-def explained_failures() -> Iterator[None]:
+def translate_errors() -> Iterator[None]:
     """Turn failures that trying again cannot mend into Dagster failures that are not retried."""
     try:
         yield
@@ -25,7 +25,7 @@ def explained_failures() -> Iterator[None]:
         raise dg.Failure(description=str(error), allow_retries=False) from error
 
 
-def published(
+def publish_results(
     results: Sequence[dg.MaterializeResult[Any]], checks: Sequence[dg.AssetCheckResult]
 ) -> Iterator[dg.MaterializeResult[Any] | dg.AssetCheckResult]:
     """Hand staged versions to the IO manager for publishing, unless a blocking check failed.
@@ -59,7 +59,7 @@ def summary(result: dg.MaterializeResult[Any], checks: Sequence[dg.AssetCheckRes
     return f"Published {name}: {'; '.join(part for part in told if part)}."
 
 
-class Phases:
+class PhaseTimer:
     """Seconds of the named parts of a step, for its metadata."""
 
     def __init__(self) -> None:

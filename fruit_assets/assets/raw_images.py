@@ -8,7 +8,7 @@ from typing import Any
 
 import dagster as dg
 
-from fruit_assets.assets.publishing import explained_failures
+from fruit_assets.assets.publishing import translate_errors
 from fruit_assets.assets.resources import ImageCollection
 from fruit_assets.images.listing import ImageListing
 
@@ -30,7 +30,7 @@ with warnings.catch_warnings():
     )
     def raw_images(context: dg.OpExecutionContext, images: ImageCollection) -> dg.ObserveResult:
         """List the collection and record what is there."""
-        with explained_failures():
+        with translate_errors():
             listing = images.listing(context.log)
         return dg.ObserveResult(data_version=dg.DataVersion(listing.data_version()), metadata=observed(listing))
 

@@ -12,18 +12,18 @@ import dagster as dg
 from fruit_assets import checks
 from fruit_assets.assets import asset_plots as pictures
 from fruit_assets.assets.config_inheritance import RUN_CONFIG, config_of_run
-from fruit_assets.assets.publishing import Phases, explained_failures, published
+from fruit_assets.assets.publishing import PhaseTimer, publish_results, translate_errors
 from fruit_assets.assets.raw_images import RAW_IMAGES, observation_of
 from fruit_assets.assets.resources import SPARK_POOL, ImageCollection
 from fruit_assets.assets.run_config import SamplingConfig
 from fruit_assets.assets.schemas import table_metadata
 from fruit_assets.images.listing import digest_of
 from fruit_assets.images.sampling import SamplePlan, choose, content_digest, fetch_sample, read_few, require_enough
-from fruit_assets.spark.fast_start.defer_pandas import leave_pandas_alone
+from fruit_assets.spark.fast_start.defer_pandas import defer_pandas_import
 from fruit_assets.spark.progress import reported_progress
 from fruit_assets.spark.resource import SparkResource
 from fruit_assets.storage.io_managers import AssetStorage
-from fruit_assets.storage.tables import Writing, stage_again
+from fruit_assets.storage.tables import VersionWriter, republish
 from fruit_assets.storage.versions import StagedVersion
 
 if TYPE_CHECKING:
@@ -65,15 +65,15 @@ def sampled_images(
     read_current("data/assets/sampled_images", columns=["path", "label"]).to_pandas()
     ```
     """
-    with explained_failures():
-        phases = Phases()
+    with translate_errors():
+        phases = PhaseTimer()
         writing = storage.writing(NAME, context)
         config = config_of_run(context, config, writing.folder)
         if writing.folder.current_or_none() is None:
             spark.prepare()  # there is nothing that could be published again
-        leave_pandas_alone()
+        defer_pandas_import()
         choice = _choice(context, config, images, phases)
-        before = writing.folder.newest_with(root=choice.listing.root, listed=choice.digest, unread=0)
+        before = writing.folder.find_latest(root=choice.listing.root, listed=choice.digest, unread=0)
         if before is None:
             spark.prepare()
         with phases("pictures"):
@@ -82,11 +82,11 @@ def sampled_images(
             staged = _fetched(context, spark, choice, writing, phases)
         else:
             context.log.info("No image of the sample has changed since the previous version: it is published again.")
-            staged = stage_again(before, writing)
+            staged = republish(before, writing)
         staged = staged.with_facts(**{RUN_CONFIG: config.model_dump(mode="json")})
         metadata = {**shown, **choice.figures(), "read_again": before is None, **phases.metadata()}
         version = dg.DataVersion(staged.manifest.facts["data_version"])
-        yield from published(
+        yield from publish_results(
             [dg.MaterializeResult(asset_key=NAME, value=staged, metadata=metadata, data_version=version)],
             [
                 checks.rows_reconcile(NAME, choice.chosen.num_rows, {"rows": staged.manifest.row_count}),
@@ -120,7 +120,7 @@ class _Choice:
 
 
 def _choice(
-    context: dg.AssetExecutionContext, config: SamplingConfig, images: ImageCollection, phases: Phases
+    context: dg.AssetExecutionContext, config: SamplingConfig, images: ImageCollection, phases: PhaseTimer
 ) -> _Choice:
     with phases("listing"):
         listing = images.listing(context.log)
@@ -134,7 +134,7 @@ def _choice(
 
 
 def _fetched(
-    context: dg.AssetExecutionContext, spark: SparkResource, choice: _Choice, writing: Writing, phases: Phases
+    context: dg.AssetExecutionContext, spark: SparkResource, choice: _Choice, writing: VersionWriter, phases: PhaseTimer
 ) -> StagedVersion:
     """Fetch and stage the chosen images; the facts name their content."""
     with phases("spark_start"):

@@ -30,11 +30,11 @@ def automated(assets: Sequence[Asset], budget: str = HOURLY) -> list[Asset]:
     made = [asset for asset in assets if isinstance(asset, dg.AssetsDefinition)]
     condition = when_changed(sorted(key for asset in made for key in asset.keys), budget)
 
-    def dressed(spec: dg.AssetSpec) -> dg.AssetSpec:
+    def with_policies(spec: dg.AssetSpec) -> dg.AssetSpec:
         freshness = FRESHNESS.get(spec.key.to_user_string())
         return spec.replace_attributes(automation_condition=condition, freshness_policy=freshness)
 
-    return [*(asset for asset in assets if asset not in made), *dg.map_asset_specs(dressed, made)]
+    return [*(asset for asset in assets if asset not in made), *dg.map_asset_specs(with_policies, made)]
 
 
 def build_sensors(assets: Sequence[Asset], settings: Settings) -> list[dg.SensorDefinition]:

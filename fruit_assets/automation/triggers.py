@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import dagster as dg
 
-from fruit_assets.assets.config_inheritance import REPEATS_CONFIG
+from fruit_assets.assets.config_inheritance import INHERIT_CONFIG_TAG
 
 NIGHTLY = "0 3 * * *"
 
@@ -25,7 +25,7 @@ def build_refresh_sensor(
         "config of the run that published last. Changes of the collection are seen by watch_raw_images.",
         default_status=dg.DefaultSensorStatus.STOPPED,
         minimum_interval_seconds=60,
-        run_tags={REPEATS_CONFIG: "true"},
+        run_tags={INHERIT_CONFIG_TAG: "true"},
     )
 
 
@@ -38,5 +38,5 @@ def build_refresh_schedule(job_name: str) -> dg.ScheduleDefinition:
         description="Runs the whole graph at 3:00 UTC, with the run config of the run that published last. Images "
         "that are known already cost no inference.",
         default_status=dg.DefaultScheduleStatus.STOPPED,
-        tags={REPEATS_CONFIG: "true"},
+        tags={INHERIT_CONFIG_TAG: "true"},
     )

@@ -14,7 +14,7 @@ from fruit_assets.emr.cluster import Clusters
 from fruit_assets.emr.cluster_spec import deployed_spec
 from fruit_assets.emr.cost import Prices, cost_between, load_prices
 from fruit_assets.emr.ec2 import ClusterFacts, EmrOnEc2
-from fruit_assets.emr.staging import Objects
+from fruit_assets.emr.staging import StagingStore
 from fruit_assets.errors import FruitAssetsError, PermanentError
 from fruit_assets.infra.cluster_size import SPEC
 from fruit_assets.settings import Settings, load_settings
@@ -89,13 +89,13 @@ def _end(clusters: Clusters, facts: ClusterFacts, yes: bool) -> None:
         click.echo(f"{facts.cluster_id} is ending; its logs are still being uploaded.")
 
 
-def _settings() -> tuple[Settings, Objects]:
+def _settings() -> tuple[Settings, StagingStore]:
     settings = load_settings()
     if settings.staging is None:
         raise PermanentError(
             "FRUIT_ASSETS_STAGING is not set: it names s3://bucket/prefix. `fruit-assets deploy` makes one and sets it."
         )
-    return settings, Objects(settings.staging, encryption=settings.encryption)
+    return settings, StagingStore(settings.staging, encryption=settings.encryption)
 
 
 def _wait(compute: EmrOnEc2) -> None:

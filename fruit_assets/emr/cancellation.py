@@ -11,8 +11,8 @@ from dagster._core.errors import DagsterExecutionInterruptedError
 from fruit_assets.emr.aws import pause
 from fruit_assets.emr.compute import Compute
 from fruit_assets.emr.heartbeat import CANCEL
-from fruit_assets.emr.staging import Objects
-from fruit_assets.emr.status_cache import MIN_INTERVAL, StepBoard
+from fruit_assets.emr.staging import StagingStore
+from fruit_assets.emr.status_cache import MIN_INTERVAL, StepStatusCache
 from fruit_assets.errors import FruitAssetsError, TransientError
 
 
@@ -21,7 +21,7 @@ class CancelFailedError(TransientError):
 
 
 def cancel_step(
-    compute: Compute, staging: Objects, attempt: Objects, step_id: str, reason: str, patience: float
+    compute: Compute, staging: StagingStore, attempt: StagingStore, step_id: str, reason: str, patience: float
 ) -> str:
     """Cancel a step and wait until EMR says it has ended; returns its last state.
 
@@ -39,7 +39,7 @@ def cancel_step(
     Raises:
         CancelFailedError: EMR does not confirm the end; says how to cancel by hand.
     """
-    board = StepBoard(compute, staging, MIN_INTERVAL)
+    board = StepStatusCache(compute, staging, MIN_INTERVAL)
     problems = []
     try:
         attempt.put(CANCEL, reason.encode())
@@ -63,7 +63,7 @@ def cancel_step(
     )
 
 
-def _final_state(board: StepBoard, step_id: str, patience: float) -> str | None:
+def _final_state(board: StepStatusCache, step_id: str, patience: float) -> str | None:
     deadline = time.monotonic() + patience
     while time.monotonic() < deadline:
         status = None

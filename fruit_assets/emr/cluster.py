@@ -15,7 +15,7 @@ from typing import Any
 from fruit_assets.emr.aws import AwsRefusedError, LostAnswerError, call, pause
 from fruit_assets.emr.cluster_spec import SPEC_TAG, ClusterSpec
 from fruit_assets.emr.ec2 import ALIVE, ClusterFacts, EmrOnEc2
-from fruit_assets.emr.staging import Objects
+from fruit_assets.emr.staging import StagingStore
 from fruit_assets.errors import PermanentError, TransientError
 
 # Two projects in one account have a staging bucket each: neither may use or end the other's clusters.
@@ -34,7 +34,7 @@ class Clusters:
         region: None leaves it to boto3.
     """
 
-    def __init__(self, staging: Objects, region: str | None = None) -> None:
+    def __init__(self, staging: StagingStore, region: str | None = None) -> None:
         self._staging = staging
         self._region = region
         self._emr = EmrOnEc2("", region)
@@ -68,7 +68,7 @@ class Clusters:
             if found is not None:
                 return EmrOnEc2(found.cluster_id, self._region), False
             if claim is None or _is_settled(claim.body) or claim.age > CLAIM_SECONDS:
-                etag = self._staging.put_if(name, _claim(), etag=claim.etag if claim else None)
+                etag = self._staging.put_if_match(name, _claim(), etag=claim.etag if claim else None)
                 if etag is not None:
                     return self._create(spec, name, etag), True
             pause(random.uniform(1.0, 3.0))  # noqa: S311
@@ -112,9 +112,9 @@ class Clusters:
         try:
             cluster_id = self._run_job_flow(spec)
         except (PermanentError, TransientError):
-            self._staging.put_if(name, _settled(None), etag=etag)
+            self._staging.put_if_match(name, _settled(None), etag=etag)
             raise
-        self._staging.put_if(name, _settled(cluster_id), etag=etag)
+        self._staging.put_if_match(name, _settled(cluster_id), etag=etag)
         return EmrOnEc2(cluster_id, self._region)
 
     def _run_job_flow(self, spec: ClusterSpec) -> str:

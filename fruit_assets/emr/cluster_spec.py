@@ -12,7 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from fruit_assets.emr.staging import Objects
+from fruit_assets.emr.staging import StagingStore
 from fruit_assets.errors import PermanentError
 
 SPEC_TAG = "dagster-emr-spec"
@@ -99,7 +99,7 @@ def load_spec(path: Path, variables: Mapping[str, str]) -> ClusterSpec:
     return ClusterSpec(parameters, hashlib.sha256(contents).hexdigest())
 
 
-def deployed_spec(path: Path, staging: Objects, region: str | None, variables: Mapping[str, str]) -> ClusterSpec:
+def deployed_spec(path: Path, staging: StagingStore, region: str | None, variables: Mapping[str, str]) -> ClusterSpec:
     """The spec filled in from `bootstrap/deployment.json` in the staging bucket, where a deployment left its facts.
 
     Args:

@@ -53,7 +53,7 @@ class StepStatus:
 
 
 @dataclass(frozen=True)
-class Trouble:
+class ClusterFailure:
     """Why a place can take no more steps.
 
     Attributes:
@@ -63,8 +63,8 @@ class Trouble:
     """
 
     message: str
-    may_help: bool
-    is_orderly: bool = False
+    retryable: bool
+    clean_shutdown: bool = False
 
 
 class Compute(Protocol):
@@ -89,7 +89,7 @@ class Compute(Protocol):
     def cancel_command(self, step_id: str) -> str:
         """What a person types to cancel the step by hand."""
 
-    def trouble(self, patience: float = 0.0) -> Trouble | None:
+    def trouble(self, patience: float = 0.0) -> ClusterFailure | None:
         """What is wrong with the place itself; None when it is well.
 
         With `patience` it waits so many seconds for the logs that explain the trouble.

@@ -48,7 +48,7 @@ class Cost:
 
 
 @dataclass(frozen=True)
-class Spent:
+class StepCost:
     """What a cluster cost while one step ran on it; times are seconds since the epoch."""
 
     cluster: str
@@ -127,10 +127,10 @@ def cost_between(
     return Cost(usd, hours, tuple(sorted(unpriced)), prices.date)
 
 
-def spent_together(spent: Iterable[Spent]) -> float:
+def spent_together(spent: Iterable[StepCost]) -> float:
     """Dollars of several steps: time in which steps ran side by side on a cluster is paid once."""
     usd = 0.0
-    by_cluster: dict[str, list[Spent]] = {}
+    by_cluster: dict[str, list[StepCost]] = {}
     for item in spent:
         by_cluster.setdefault(item.cluster, []).append(item)
     for items in by_cluster.values():

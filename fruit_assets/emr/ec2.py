@@ -12,7 +12,7 @@ from functools import cached_property
 from typing import Any
 
 from fruit_assets.emr.aws import AwsRefusedError, LostAnswerError, call, client, pause
-from fruit_assets.emr.compute import StepStatus, Submission, Trouble
+from fruit_assets.emr.compute import ClusterFailure, StepStatus, Submission
 from fruit_assets.emr.cost import RunningInstance
 from fruit_assets.emr.logs import bootstrap_errors, step_log_tails
 from fruit_assets.errors import PermanentError, TransientError
@@ -132,17 +132,17 @@ class EmrOnEc2:
         self.__dict__["_log_uri"] = facts.log_uri  # fills the cached property: one question less for EMR
         return facts
 
-    def trouble(self, patience: float = 0.0) -> Trouble | None:
+    def trouble(self, patience: float = 0.0) -> ClusterFailure | None:
         facts = self.describe()
         if facts.is_alive:
             return None
         bootstrap = ""
         if "BOOTSTRAP" in facts.reason.upper():
             bootstrap = bootstrap_errors(facts.log_uri, self.cluster_id, self._region, patience)
-        advice, may_help = _advice(facts.reason)
+        advice, retryable = _advice(facts.reason)
         parts = [f"Cluster {self.cluster_id} is {facts.state}.", facts.reason, bootstrap, advice]
-        is_orderly = not any(ending in facts.reason for ending in _FAILED)
-        return Trouble(" ".join(part for part in parts if part), may_help, is_orderly)
+        clean_shutdown = not any(ending in facts.reason for ending in _FAILED)
+        return ClusterFailure(" ".join(part for part in parts if part), retryable, clean_shutdown)
 
     def log_tails(self, step_id: str) -> dict[str, str]:
         return step_log_tails(self._log_uri, self.cluster_id, step_id, self._region)

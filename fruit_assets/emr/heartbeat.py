@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from fruit_assets.emr.staging import Objects
+from fruit_assets.emr.staging import StagingStore
 from fruit_assets.errors import FruitAssetsError
 
 HEARTBEAT = "heartbeat"
@@ -28,7 +28,7 @@ _BUSY_FILE = Path("/emr/metricscollector/isbusy")
 class Heartbeat:
     """Beats from the orchestrator until stopped. The first beat is written before the constructor returns."""
 
-    def __init__(self, objects: Objects, seconds: float) -> None:
+    def __init__(self, objects: StagingStore, seconds: float) -> None:
         self._objects = objects
         self._seconds = seconds
         self._stopped = threading.Event()
@@ -55,7 +55,7 @@ class Watchdog:
         last_words: called before the process is ended by force.
     """
 
-    def __init__(self, objects: Objects, heartbeat_seconds: float, last_words: Callable[[str], None]) -> None:
+    def __init__(self, objects: StagingStore, heartbeat_seconds: float, last_words: Callable[[str], None]) -> None:
         self._objects = objects
         self._limit = MISSED_BEATS * heartbeat_seconds
         self._pause = min(5.0, heartbeat_seconds)

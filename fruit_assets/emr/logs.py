@@ -8,7 +8,7 @@ import time
 import zlib
 
 from fruit_assets.emr.aws import pause
-from fruit_assets.emr.staging import Objects
+from fruit_assets.emr.staging import StagingStore
 from fruit_assets.errors import FruitAssetsError
 
 TAIL_LINES = 60
@@ -22,7 +22,7 @@ def step_log_tails(log_uri: str | None, cluster_id: str, step_id: str, region: s
     """
     if log_uri is None:
         return {}
-    folder = Objects(f"{log_uri}/{cluster_id}/steps/{step_id}", region)
+    folder = StagingStore(f"{log_uri}/{cluster_id}/steps/{step_id}", region)
     return {name.split("/")[-1].split(".")[0]: _tail(folder, name) for name in folder.names()}
 
 
@@ -37,7 +37,7 @@ def bootstrap_errors(log_uri: str | None, cluster_id: str, region: str | None, p
     """
     if log_uri is None:
         return "The cluster has no LogUri, so the bootstrap action's stderr is lost."
-    folder = Objects(f"{log_uri}/{cluster_id}/node", region)
+    folder = StagingStore(f"{log_uri}/{cluster_id}/node", region)
     deadline = time.monotonic() + patience
     while True:
         try:
@@ -51,7 +51,7 @@ def bootstrap_errors(log_uri: str | None, cluster_id: str, region: str | None, p
         pause(min(5.0, patience / 4))
 
 
-def _bootstrap_stderr(folder: Objects) -> str:
+def _bootstrap_stderr(folder: StagingStore) -> str:
     for name in folder.names():
         if "/bootstrap-actions/" in name and name.split("/")[-1].startswith("stderr"):
             tail = _tail(folder, name)
@@ -60,7 +60,7 @@ def _bootstrap_stderr(folder: Objects) -> str:
     return ""
 
 
-def _tail(folder: Objects, name: str) -> str:
+def _tail(folder: StagingStore, name: str) -> str:
     try:
         stored = folder.get(name)
     except FruitAssetsError as error:

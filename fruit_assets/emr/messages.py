@@ -53,11 +53,11 @@ _FORBIDDEN_EVENTS = ("RUN_", "PIPELINE_", "ALERT_", "ASSET_WIPED", "CODE_LOCATIO
 Outcome = Literal["succeeded", "failed", "retry", "refused", "stopped", "crashed"]
 
 
-class ForgedMessageError(PermanentError):
+class InvalidMessageError(PermanentError):
     """A message holds something no honest sender writes; nothing of it was used."""
 
 
-class DamagedMessageError(TransientError):
+class CorruptMessageError(TransientError):
     """A message is truncated or altered: its checksum does not fit."""
 
 
@@ -87,7 +87,7 @@ class Batch:
 def encode_batch(sequence: int, events: list[EventLogEntry], end: End | None = None) -> bytes:
     """One numbered object: the events since the last one, and on the last object how the step ended."""
     body = {"format": FORMAT, "sequence": sequence, "events": [pack_value(event) for event in events]}
-    return sealed({**body, "end": None if end is None else vars(end)})
+    return encode({**body, "end": None if end is None else vars(end)})
 
 
 def decode_batch(raw: bytes, sequence: int, *, run_id: str, step_key: str) -> Batch:
@@ -97,14 +97,14 @@ def decode_batch(raw: bytes, sequence: int, *, run_id: str, step_key: str) -> Ba
         DamagedMessageError: truncated, altered, or not the numbered object asked for.
         ForgedMessageError: classes or events that no step of ours sends.
     """
-    body = opened(raw)
+    body = decode(raw)
     if body.get("format") != FORMAT:
         raise PermanentError(f"Events of format {body.get('format')!r}: this side reads format {FORMAT}.")
     if body.get("sequence") != sequence:
-        raise DamagedMessageError(f"Events object {sequence} says it is number {body.get('sequence')!r}.")
+        raise CorruptMessageError(f"Events object {sequence} says it is number {body.get('sequence')!r}.")
     packed, last = body.get("events"), body.get("end")
     if not isinstance(packed, list):
-        raise ForgedMessageError(f"Events object {sequence} holds no list of events.")
+        raise InvalidMessageError(f"Events object {sequence} holds no list of events.")
     events = tuple(_checked_event(unpack(item, EventLogEntry, EVENT_CLASSES), run_id, step_key) for item in packed)
     return Batch(events, None if last is None else _end(last))
 
@@ -113,21 +113,21 @@ def unpack(packed: object, as_type: type[T], allowed: frozenset[str]) -> T:
     """Dagster's own unpacking, after every class named anywhere inside was found in `allowed`."""
     strange = sorted(set(_named_classes(packed)) - allowed)
     if strange:
-        raise ForgedMessageError(f"A message names classes that do not belong in it: {', '.join(strange)[:300]}.")
+        raise InvalidMessageError(f"A message names classes that do not belong in it: {', '.join(strange)[:300]}.")
     try:
         value = unpack_value(cast("Any", packed), as_type=cast("Any", as_type))
     except Exception as error:  # dagster's checks raise many types; whatever it is, the message is not used
-        raise ForgedMessageError(f"A message does not hold a {as_type.__name__}: {error}") from error
+        raise InvalidMessageError(f"A message does not hold a {as_type.__name__}: {error}") from error
     return cast("T", value)
 
 
-def sealed(body: Mapping[str, Any]) -> bytes:
+def encode(body: Mapping[str, Any]) -> bytes:
     """JSON with a checksum over everything else in it."""
     content = json.dumps(body, sort_keys=True, separators=(",", ":"))
     return f'{{"sha256":"{hashlib.sha256(content.encode()).hexdigest()}","body":{content}}}'.encode()
 
 
-def opened(raw: bytes) -> dict[str, Any]:
+def decode(raw: bytes) -> dict[str, Any]:
     """The body of a sealed message.
 
     Raises:
@@ -138,9 +138,9 @@ def opened(raw: bytes) -> dict[str, Any]:
         body, checksum = message["body"], message["sha256"]
         content = json.dumps(body, sort_keys=True, separators=(",", ":"))
     except (ValueError, TypeError, KeyError, RecursionError) as error:
-        raise DamagedMessageError(f"A message of {len(raw)} bytes is not readable JSON: {error}") from error
+        raise CorruptMessageError(f"A message of {len(raw)} bytes is not readable JSON: {error}") from error
     if hashlib.sha256(content.encode()).hexdigest() != checksum or not isinstance(body, dict):
-        raise DamagedMessageError(f"A message of {len(raw)} bytes does not fit its checksum.")
+        raise CorruptMessageError(f"A message of {len(raw)} bytes does not fit its checksum.")
     return body
 
 
@@ -148,16 +148,16 @@ def _checked_event(event: EventLogEntry, run_id: str, step_key: str) -> EventLog
     inner = event.dagster_event
     keys = {event.step_key, inner.step_key if inner else None} - {None, step_key}
     if event.run_id != run_id or keys:
-        raise ForgedMessageError(f"An event of run {event.run_id}, step {event.step_key!r} came to step {step_key!r}.")
+        raise InvalidMessageError(f"An event of run {event.run_id}, step {event.step_key!r} came to step {step_key!r}.")
     if inner and (inner.event_type_value.startswith(_FORBIDDEN_EVENTS) or inner.is_job_event):
-        raise ForgedMessageError(f"A step sent {inner.event_type_value}, which only the orchestrator may.")
+        raise InvalidMessageError(f"A step sent {inner.event_type_value}, which only the orchestrator may.")
     return event
 
 
 def _end(last: object) -> End:
     outcomes = ("succeeded", "failed", "retry", "refused", "stopped", "crashed")
     if not isinstance(last, dict) or last.get("outcome") not in outcomes:
-        raise ForgedMessageError("The last word of the step is not one this side knows.")
+        raise InvalidMessageError("The last word of the step is not one this side knows.")
     return End(last["outcome"], str(last.get("message", ""))[:100_000], last.get("permanent") is True)
 
 

@@ -14,7 +14,7 @@ from dagster._core.events.log import EventLogEntry
 
 from fruit_assets.emr.aws import pause
 from fruit_assets.emr.compute import KNOWN_STATES, Compute, StepStatus
-from fruit_assets.emr.status_cache import StepBoard
+from fruit_assets.emr.status_cache import StepStatusCache
 from fruit_assets.emr.streams import EventReader, OutputReader
 from fruit_assets.errors import PermanentError, TransientError
 
@@ -44,7 +44,7 @@ class Watch:
     """
 
     compute: Compute
-    board: StepBoard
+    board: StepStatusCache
     reader: EventReader
     stdout: OutputReader
     stderr: OutputReader
@@ -74,7 +74,7 @@ class Watch:
             if self.has_ended:
                 break
             self._look()
-            if not self.reader.has_heard and time.monotonic() > next_look:
+            if not self.reader.has_received and time.monotonic() > next_look:
                 next_look = time.monotonic() + TROUBLE_SECONDS
                 self._raise_trouble()
             if self.max_runtime is not None and time.monotonic() - started > self.max_runtime:
@@ -113,7 +113,7 @@ class Watch:
         raise TransientError(f"Step {self.step_id} ended as {state} before it could say how. {self._said()}")
 
     def _arrived(self) -> Iterator[EventLogEntry]:
-        for entry in self.reader.arrived():
+        for entry in self.reader.poll():
             kind = entry.dagster_event.event_type if entry.dagster_event else None
             if kind in _LAST_EVENTS:
                 self.held = entry
@@ -134,7 +134,7 @@ class Watch:
     def _forward_output(self) -> None:
         # The run's compute log captures this process's streams: written there, remote output shows in the UI.
         for reader, stream in ((self.stdout, sys.stdout), (self.stderr, sys.stderr)):
-            text = reader.arrived()
+            text = reader.poll()
             if text:
                 stream.write(text)
                 stream.flush()
@@ -158,7 +158,7 @@ class Watch:
     def _raise_trouble(self) -> None:
         trouble = self.compute.trouble(self.log_patience)
         if trouble is not None:
-            raise (TransientError if trouble.may_help else PermanentError)(trouble.message)
+            raise (TransientError if trouble.retryable else PermanentError)(trouble.message)
 
     def _said(self) -> str:
         """EMR's own words about the step."""

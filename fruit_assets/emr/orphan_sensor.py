@@ -10,7 +10,7 @@ import dagster as dg
 
 from fruit_assets.emr.cluster import Clusters
 from fruit_assets.emr.ec2 import EmrOnEc2
-from fruit_assets.emr.staging import Objects
+from fruit_assets.emr.staging import StagingStore
 from fruit_assets.errors import FruitAssetsError
 
 _ACTIVE = ("PENDING", "RUNNING")
@@ -30,7 +30,7 @@ def orphans(instance: dg.DagsterInstance, compute: EmrOnEc2) -> Iterator[tuple[s
             yield step_id, parts[1]
 
 
-def sweep(instance: dg.DagsterInstance, staging: Objects, region: str | None, cluster_id: str | None) -> list[str]:
+def sweep(instance: dg.DagsterInstance, staging: StagingStore, region: str | None, cluster_id: str | None) -> list[str]:
     """Cancel the orphans on the cluster given, or on all clusters we made; one sentence for each step."""
     if cluster_id:
         computes = [EmrOnEc2(cluster_id, region)]
@@ -68,7 +68,7 @@ def build_sweeper(
         job_name=None,
     )
     def emr_step_sweeper(context: dg.SensorEvaluationContext) -> dg.SkipReason:
-        said = sweep(context.instance, Objects(staging, region), region, cluster_id)
+        said = sweep(context.instance, StagingStore(staging, region), region, cluster_id)
         for sentence in said:
             context.log.info(sentence)
         return dg.SkipReason(" ".join(said) or "No step outlives its run.")

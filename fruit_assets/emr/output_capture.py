@@ -9,7 +9,7 @@ import sys
 import time
 from threading import Thread
 
-from fruit_assets.emr.staging import Objects
+from fruit_assets.emr.staging import StagingStore
 from fruit_assets.emr.streams import output_name
 from fruit_assets.errors import FruitAssetsError
 
@@ -22,7 +22,7 @@ LIMIT_BYTES = 50 * 2**20
 class OutputCapture:
     """Sends one stream, given by its file descriptor (1 or 2), until closed."""
 
-    def __init__(self, objects: Objects, stream: str, descriptor: int) -> None:
+    def __init__(self, objects: StagingStore, stream: str, descriptor: int) -> None:
         self._objects = objects
         self._stream = stream
         self._descriptor = descriptor

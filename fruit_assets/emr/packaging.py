@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from fruit_assets.emr.staging import Objects
+from fruit_assets.emr.staging import StagingStore
 from fruit_assets.errors import PermanentError
 
 MAX_BYTES = 50 * 2**20
@@ -63,7 +63,7 @@ def build_package(names: Sequence[str]) -> Package:
     return Package(tuple(roots), content, hashlib.sha256(content).hexdigest())
 
 
-def ship(package: Package, staging: Objects) -> str:
+def ship(package: Package, staging: StagingStore) -> str:
     """Upload the package unless this very content is there already; returns its `s3://` URI."""
     if staging.age(package.object_name) is None:
         staging.put(package.object_name, package.content)

@@ -16,9 +16,9 @@ from dagster._core.events.log import EventLogEntry
 from dagster._core.execution.plan.objects import StepFailureData, UserFailureData
 
 from fruit_assets.emr.compute import Compute, StepStatus
-from fruit_assets.emr.cost import Cost, RunningInstance, Spent, cost_between, load_prices, spent_together
+from fruit_assets.emr.cost import Cost, RunningInstance, StepCost, cost_between, load_prices, spent_together
 from fruit_assets.emr.monitor import Watch
-from fruit_assets.emr.staging import Objects
+from fruit_assets.emr.staging import StagingStore
 from fruit_assets.emr.step_request import Attempt
 from fruit_assets.errors import FruitAssetsError
 
@@ -35,7 +35,7 @@ class StepReport:
         prices: path of a price table that overrides ours.
     """
 
-    def __init__(self, compute: Compute, step_id: str, run_objects: Objects, prices: str | None) -> None:
+    def __init__(self, compute: Compute, step_id: str, run_objects: StagingStore, prices: str | None) -> None:
         self._compute = compute
         self._step_id = step_id
         self._run_objects = run_objects
@@ -51,7 +51,7 @@ class StepReport:
         }
         return {"emr/cluster": self._compute.target_id, "emr/step": self._step_id, **links}
 
-    def enriched(self, entry: EventLogEntry, status: StepStatus | None) -> EventLogEntry:
+    def with_metadata(self, entry: EventLogEntry, status: StepStatus | None) -> EventLogEntry:
         """The event with what only this side knows, where people look for it."""
         self._note_start(status)
         event = entry.dagster_event
@@ -101,17 +101,17 @@ class StepReport:
         except FruitAssetsError:
             return None  # an estimate is not worth a failed step: a role may lack ListInstances
 
-    def settle(self, attempt: Attempt, status: StepStatus | None) -> dict[str, Any]:
+    def record_cost(self, attempt: Attempt, status: StepStatus | None) -> dict[str, Any]:
         """Write this attempt's cost beside the others of the run; returns both, as metadata."""
         self._note_start(status)
         cost = self.cost()
         if cost is None or self._began is None:
             return {}
-        spent = Spent(self._compute.target_id, self._began.timestamp(), datetime.now(UTC).timestamp(), cost.usd)
+        spent = StepCost(self._compute.target_id, self._began.timestamp(), datetime.now(UTC).timestamp(), cost.usd)
         try:
             self._run_objects.put(f"costs/{attempt.label}.json", json.dumps(vars(spent)).encode())
             stored = [self._run_objects.get(name) for name in self._run_objects.names("costs/")]
-            run = spent_together(Spent(**json.loads(item.body)) for item in stored if item is not None)
+            run = spent_together(StepCost(**json.loads(item.body)) for item in stored if item is not None)
         except (FruitAssetsError, ValueError, KeyError, TypeError):
             run = cost.usd
         return {**_cost_entries(cost), "emr/run_cost_usd": round(run, 4)}

@@ -29,7 +29,7 @@ class StoredObject:
     age: float
 
 
-class Objects:
+class StagingStore:
     """The objects under one `s3://bucket/prefix`. Names are relative to it. Thread-safe.
 
     Args:
@@ -50,9 +50,9 @@ class Objects:
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in self.__dict__.items() if name != "_s3"}
 
-    def at(self, name: str) -> "Objects":
+    def at(self, name: str) -> "StagingStore":
         """The objects one level down."""
-        below = Objects(f"{self.uri}/{name}", self._region, self._encryption)
+        below = StagingStore(f"{self.uri}/{name}", self._region, self._encryption)
         below.__dict__["_s3"] = self._s3
         return below
 
@@ -63,7 +63,7 @@ class Objects:
         """Write an object; returns its ETag."""
         return str(self._call("put_object", name, Body=body, **self._encryption)["ETag"])
 
-    def put_if(self, name: str, body: bytes, *, etag: str | None) -> str | None:
+    def put_if_match(self, name: str, body: bytes, *, etag: str | None) -> str | None:
         """Write only when nothing is there (`etag` None) or `etag` is still current. None: another writer won.
 
         The body must be unique to the writer: when a first answer was lost and the repeated write is

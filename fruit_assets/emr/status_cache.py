@@ -10,7 +10,7 @@ import time
 import uuid
 
 from fruit_assets.emr.compute import Compute, StepStatus
-from fruit_assets.emr.staging import Objects, StoredObject
+from fruit_assets.emr.staging import StagingStore, StoredObject
 
 MIN_INTERVAL = 2.0  # seconds; the refill of EMR's token bucket
 # A process that has said that it asks may be slow, or dead: after so many seconds more another one asks.
@@ -18,7 +18,7 @@ ASKING_SECONDS = 15.0
 _KEPT = 300  # steps remembered on the board: EMR itself allows 256 in flight
 
 
-class StepBoard:
+class StepStatusCache:
     """What is known about the steps of one cluster, shared through the staging bucket.
 
     Args:
@@ -27,7 +27,7 @@ class StepBoard:
         interval: seconds between two calls to EMR, over all processes; at least two.
     """
 
-    def __init__(self, compute: Compute, staging: Objects, interval: float) -> None:
+    def __init__(self, compute: Compute, staging: StagingStore, interval: float) -> None:
         self._compute = compute
         self._staging = staging
         self._name = f"clusters/{compute.target_id}/steps.json"
@@ -51,7 +51,7 @@ class StepBoard:
     def _take_turn(self, board: StoredObject | None, step_id: str) -> None:
         """Ask EMR, if nobody else claimed this turn first. The claim itself makes the board young again."""
         etag = board.etag if board else None
-        claim = self._staging.put_if(self._name, _encode(self._known, is_asking=True), etag=etag)
+        claim = self._staging.put_if_match(self._name, _encode(self._known, is_asking=True), etag=etag)
         if claim is None:
             return
         try:
@@ -62,7 +62,7 @@ class StepBoard:
             self._known = dict(list({**fresh, **older}.items())[:_KEPT])
         finally:
             # Whether or not EMR answered: the next question is an interval away from the end of this one.
-            self._staging.put_if(self._name, _encode(self._known), etag=claim)
+            self._staging.put_if_match(self._name, _encode(self._known), etag=claim)
 
 
 def _encode(known: dict[str, StepStatus], *, is_asking: bool = False) -> bytes:

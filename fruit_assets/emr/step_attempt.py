@@ -19,8 +19,8 @@ from fruit_assets.emr.compute import Compute, Submission
 from fruit_assets.emr.heartbeat import CANCEL, Heartbeat
 from fruit_assets.emr.monitor import Watch
 from fruit_assets.emr.reporting import StepReport
-from fruit_assets.emr.staging import Objects
-from fruit_assets.emr.status_cache import StepBoard
+from fruit_assets.emr.staging import StagingStore
+from fruit_assets.emr.status_cache import StepStatusCache
 from fruit_assets.emr.step_request import Attempt
 from fruit_assets.emr.streams import EventReader, OutputReader
 from fruit_assets.emr.submission import sent
@@ -32,13 +32,13 @@ if TYPE_CHECKING:
 _SUBMITTED = "step.json"
 
 
-class Flight:
+class StepAttempt:
     """One attempt. `events` runs it; afterwards `failure_metadata` says what is known about a failure."""
 
     def __init__(self, launcher: "EmrPySparkStepLauncher", context: StepExecutionContext) -> None:
         self._launcher = launcher
         self._context = context
-        self._staging = Objects(launcher.staging, launcher.region, launcher.encryption)
+        self._staging = StagingStore(launcher.staging, launcher.region, launcher.encryption)
         self._compute: Compute | None = None
         self._attempt: Attempt | None = None
         self._submission: Submission | None = None
@@ -73,30 +73,30 @@ class Flight:
         if self._watch is None or self._report is None or self._compute is None or self._step_id is None:
             return {}
         status = self._watch.status
-        is_mute = not self._watch.reader.has_heard and not self._watch.stderr.tail
+        is_mute = not self._watch.reader.has_received and not self._watch.stderr.tail
         tails: dict[str, str] = {}
         if is_mute and status is not None and status.state in ("FAILED", "COMPLETED"):
             self._context.log.error(f"{error} Its own logs arrive within minutes; waiting for them.")
             tails = self._emr_logs(self._compute, self._step_id)
         try:
-            costs = self._report.settle(self._attempt, status) if self._attempt else {}
+            costs = self._report.record_cost(self._attempt, status) if self._attempt else {}
             return {**self._report.failure_metadata(self._watch, tails), **costs}
         except FruitAssetsError as problem:
             return {"emr/step": self._step_id, "emr/cluster": self._compute.target_id, "emr/problem": str(problem)}
 
-    def _open_attempt(self, compute: Compute) -> tuple[Attempt, Objects]:
+    def _open_attempt(self, compute: Compute) -> tuple[Attempt, StagingStore]:
         """Write the request under a name nobody used; an older start of the same attempt is ended first."""
         context, number = self._context, self._context.previous_attempt_count + 1
         for start in range(1, 100):
             name = str(number) if start == 1 else f"{number}-{start}"
             attempt = Attempt(context.run_id, context.step.key, number, name)
             objects = self._staging.at(attempt.prefix)
-            if objects.put_if("reserved", f"{time.time_ns()} {id(self)}".encode(), etag=None) is not None:
+            if objects.put_if_match("reserved", f"{time.time_ns()} {id(self)}".encode(), etag=None) is not None:
                 return attempt, objects
             self._end_older_start(compute, objects)
         raise FruitAssetsError(f"{context.step.key} was started 99 times in run {context.run_id}: start a new run.")
 
-    def _end_older_start(self, compute: Compute, objects: Objects) -> None:
+    def _end_older_start(self, compute: Compute, objects: StagingStore) -> None:
         """A run that was resumed after its process died may have left its step behind."""
         objects.put(CANCEL, b"the run was resumed, and the step was started again")
         submitted = objects.get(_SUBMITTED)
@@ -106,7 +106,7 @@ class Flight:
             if status is not None and not status.is_final:
                 cancel_step(compute, self._staging, objects, step_id, "resumed", self._launcher.cancel_seconds)
 
-    def _submit(self, objects: Objects, submission: Submission, origin: str) -> str:
+    def _submit(self, objects: StagingStore, submission: Submission, origin: str) -> str:
         """Start the step; returns where its cluster came from.
 
         A cluster that was found may be ending for having been idle: then another takes its place.
@@ -120,17 +120,17 @@ class Flight:
                 trouble = compute.trouble(self._launcher.log_wait_seconds)
                 if trouble is None:
                     raise
-                if last or self._launcher.cluster_id or not trouble.is_orderly:
-                    raise (TransientError if trouble.may_help else PermanentError)(trouble.message) from refusal
+                if last or self._launcher.cluster_id or not trouble.clean_shutdown:
+                    raise (TransientError if trouble.retryable else PermanentError)(trouble.message) from refusal
             self._compute, origin = self._launcher.compute(self._staging)
         objects.put(_SUBMITTED, json.dumps({"cluster": self._current().target_id, "step": self._step_id}).encode())
         return origin
 
-    def _told(self, attempt: Attempt, objects: Objects) -> Iterator[DagsterEvent]:
+    def _told(self, attempt: Attempt, objects: StagingStore) -> Iterator[DagsterEvent]:
         launcher, compute, step_id = self._launcher, self._current(), str(self._step_id)
         watch = Watch(
             compute=compute,
-            board=StepBoard(compute, self._staging, launcher.poll_seconds),
+            board=StepStatusCache(compute, self._staging, launcher.poll_seconds),
             reader=EventReader(objects, attempt.run_id, attempt.step_key),
             stdout=OutputReader(objects, "stdout"),
             stderr=OutputReader(objects, "stderr"),
@@ -141,9 +141,9 @@ class Flight:
         self._watch = watch
         self._report = StepReport(compute, step_id, self._staging.at(f"runs/{attempt.run_id}"), launcher.prices)
         for entry in watch.events():
-            yield from self._passed_on(self._report.enriched(entry, watch.status))
+            yield from self._passed_on(self._report.with_metadata(entry, watch.status))
         held = watch.conclude()
-        costs = self._report.settle(attempt, watch.status)
+        costs = self._report.record_cost(attempt, watch.status)
         if costs:
             yield self._engine_event(f"Step {step_id} cost about ${costs['emr/cost_usd']:.4f}.", costs)
         if held is not None:
@@ -156,7 +156,7 @@ class Flight:
         if event is not None and event.step_key == self._context.step.key:
             yield event
 
-    def _cancel(self, objects: Objects, error: BaseException) -> None:
+    def _cancel(self, objects: StagingStore, error: BaseException) -> None:
         """End the step; the error that led here stays the one people see."""
         if self._submission is None or (self._watch is not None and self._watch.has_ended):
             return

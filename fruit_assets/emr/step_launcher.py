@@ -19,8 +19,8 @@ from fruit_assets.emr.cluster import Clusters
 from fruit_assets.emr.cluster_spec import deployed_spec
 from fruit_assets.emr.compute import Compute
 from fruit_assets.emr.cost import load_prices
-from fruit_assets.emr.staging import Objects
-from fruit_assets.emr.step_attempt import Flight
+from fruit_assets.emr.staging import StagingStore
+from fruit_assets.emr.step_attempt import StepAttempt
 from fruit_assets.emr.step_request import checked_environment
 from fruit_assets.errors import FruitAssetsError, PermanentError
 
@@ -61,7 +61,7 @@ class EmrPySparkStepLauncher(dg.ConfigurableResource[Any], StepLauncher):
             Failure: with `allow_retries=False` where another try cannot help; the run is then not retried either.
             RetryRequested: the step died, and the asset has a retry policy.
         """
-        flight = Flight(self, step_context)
+        flight = StepAttempt(self, step_context)
         try:
             yield from flight.events()
         except FruitAssetsError as error:
@@ -92,7 +92,7 @@ class EmrPySparkStepLauncher(dg.ConfigurableResource[Any], StepLauncher):
         checked_environment(self.environment)
         load_prices(self.prices)
 
-    def compute(self, staging: Objects) -> tuple[Compute, str]:
+    def compute(self, staging: StagingStore) -> tuple[Compute, str]:
         """The cluster to use, and how it came to be, in a few words."""
         clusters = Clusters(staging, self.region)
         if self.cluster_id:

@@ -29,7 +29,7 @@ from dagster._core.execution.retries import RetryMode
 from dagster._core.storage.dagster_run import DagsterRun
 from dagster._serdes import pack_value
 
-from fruit_assets.emr.messages import FORMAT, REQUEST_CLASSES, ForgedMessageError, unpack
+from fruit_assets.emr.messages import FORMAT, REQUEST_CLASSES, InvalidMessageError, unpack
 from fruit_assets.errors import PermanentError
 
 _SECRET_NAME = re.compile(r"SECRET|PASSW|TOKEN|CREDENTIAL|PRIVATE_?KEY|ACCESS_?KEY|API_?KEY", re.IGNORECASE)
@@ -128,7 +128,7 @@ def unpack_request(request: Mapping[str, Any]) -> StepRunRef:
     pointer = job.repository.pointer
     module = getattr(pointer, "module", None)
     if not isinstance(module, str) or module.split(".")[0] not in request["packages"]:
-        raise ForgedMessageError(f"The request points to code outside the shipped packages: {pointer!r}")
+        raise InvalidMessageError(f"The request points to code outside the shipped packages: {pointer!r}")
     known = request["known_state"]
     return StepRunRef(
         run_config=unpack(request["run_config"], dict, REQUEST_CLASSES),

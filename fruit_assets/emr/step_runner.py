@@ -18,7 +18,7 @@ from dagster._core.execution.plan.external_step import external_instance_from_st
 from fruit_assets.emr.heartbeat import Watchdog
 from fruit_assets.emr.messages import End, Outcome
 from fruit_assets.emr.output_capture import OutputCapture
-from fruit_assets.emr.staging import Objects
+from fruit_assets.emr.staging import StagingStore
 from fruit_assets.emr.step_request import unpack_request, unpack_upstream
 from fruit_assets.emr.streams import EventWriter
 from fruit_assets.errors import FruitAssetsError, PermanentError
@@ -34,9 +34,9 @@ _OUTCOMES: dict[DagsterEventType, Outcome] = {
 
 def run(request: Mapping[str, Any], attempt_uri: str) -> int:
     """Run the requested step; returns the exit code, 0 only after its success event is on its way."""
-    objects = Objects(attempt_uri, encryption=request["encryption"])
+    objects = StagingStore(attempt_uri, encryption=request["encryption"])
     claim = json.dumps({"claimed_by": uuid.uuid4().hex}).encode()
-    if objects.put_if("started", claim, etag=None) is None:
+    if objects.put_if_match("started", claim, etag=None) is None:
         # YARN or EMR started the same attempt twice; the first start goes on and is being watched.
         sys.stderr.write(f"{attempt_uri} is being run already, so this start does nothing.\n")
         return 4

@@ -11,8 +11,8 @@ from threading import Thread
 
 from dagster._core.events.log import EventLogEntry
 
-from fruit_assets.emr.messages import Batch, DamagedMessageError, End, decode_batch, encode_batch
-from fruit_assets.emr.staging import Objects
+from fruit_assets.emr.messages import Batch, CorruptMessageError, End, decode_batch, encode_batch
+from fruit_assets.emr.staging import StagingStore
 from fruit_assets.errors import TransientError
 
 # A burst of events becomes one object; a single event does not wait longer than this.
@@ -34,7 +34,7 @@ def output_name(stream: str, sequence: int) -> str:
 class EventWriter:
     """Sends events from the cluster in order, without holding up the step."""
 
-    def __init__(self, objects: Objects) -> None:
+    def __init__(self, objects: StagingStore) -> None:
         self._objects = objects
         self._queue: Queue[EventLogEntry | End] = Queue()
         self._sequence = 0
@@ -81,7 +81,7 @@ class EventWriter:
 class EventReader:
     """Reads the events of one attempt as they arrive, each object once."""
 
-    def __init__(self, objects: Objects, run_id: str, step_key: str) -> None:
+    def __init__(self, objects: StagingStore, run_id: str, step_key: str) -> None:
         self._objects = objects
         self._run_id = run_id
         self._step_key = step_key
@@ -90,10 +90,10 @@ class EventReader:
         self.end: End | None = None
 
     @property
-    def has_heard(self) -> bool:
+    def has_received(self) -> bool:
         return self._sequence > 0
 
-    def arrived(self) -> Iterator[EventLogEntry]:
+    def poll(self) -> Iterator[EventLogEntry]:
         """The events that are there and have not been read yet.
 
         Raises:
@@ -115,12 +115,12 @@ class EventReader:
             return None
         try:
             batch = decode_batch(stored.body, sequence, run_id=self._run_id, step_key=self._step_key)
-        except DamagedMessageError as error:
+        except CorruptMessageError as error:
             now = time.monotonic()
             self._damaged_since = self._damaged_since or now
             if now - self._damaged_since < REREAD_SECONDS:
                 return None
-            raise DamagedMessageError(
+            raise CorruptMessageError(
                 f"{self._objects.uri_of(event_name(sequence))} is damaged, so events are lost and the step's result "
                 f"cannot be trusted: {error} Run it again."
             ) from error
@@ -131,14 +131,14 @@ class EventReader:
 class OutputReader:
     """Reads the numbered pieces of one output stream of the cluster."""
 
-    def __init__(self, objects: Objects, stream: str, kept: int = 8000) -> None:
+    def __init__(self, objects: StagingStore, stream: str, kept: int = 8000) -> None:
         self._objects = objects
         self._stream = stream
         self._sequence = 0
         self._kept = kept
         self.tail = ""
 
-    def arrived(self) -> str:
+    def poll(self) -> str:
         """The text that is there and has not been read yet. Output is a comfort: trouble reading it ends nothing."""
         text = ""
         try:

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 from dagster._core.execution.context.system import StepExecutionContext
 
 from fruit_assets.emr.compute import Submission
-from fruit_assets.emr.messages import sealed
+from fruit_assets.emr.messages import encode
 from fruit_assets.emr.packaging import Package, build_package, ship
-from fruit_assets.emr.staging import Objects
+from fruit_assets.emr.staging import StagingStore
 from fruit_assets.emr.step_request import Attempt, checked_environment, pack_request
 from fruit_assets.emr.versions import orchestrator_versions
 
@@ -24,7 +24,7 @@ HOME = __name__.rpartition(".")[0]  # this package's import name, on the cluster
 
 
 def sent(
-    launcher: "EmrPySparkStepLauncher", context: StepExecutionContext, staging: Objects, attempt: Attempt
+    launcher: "EmrPySparkStepLauncher", context: StepExecutionContext, staging: StagingStore, attempt: Attempt
 ) -> Submission:
     """Put everything where the step will look for it; the submission that starts it.
 
@@ -34,7 +34,7 @@ def sent(
     package = build_package([HOME, launcher.package])
     code = ship(package, staging)
     facts = _facts(launcher, package, code)
-    request = sealed(pack_request(context, package=launcher.package, attempt=attempt, facts=facts))
+    request = encode(pack_request(context, package=launcher.package, attempt=attempt, facts=facts))
     objects = staging.at(attempt.prefix)
     objects.put("request.json", request)
     argument = f"{objects.uri_of('request.json')}#sha256={hashlib.sha256(request).hexdigest()}"
@@ -55,7 +55,7 @@ def _facts(launcher: "EmrPySparkStepLauncher", package: Package, code: str) -> d
     }
 
 
-def _main(staging: Objects) -> str:
+def _main(staging: StagingStore) -> str:
     """The URI of the remote main, uploaded once per version of it."""
     content = Path(__file__).with_name("bootstrap_main.py").read_bytes()
     name = f"code/main-{hashlib.sha256(content).hexdigest()}.py"

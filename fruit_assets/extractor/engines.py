@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fruit_assets.errors import PermanentError
-from fruit_assets.extractor.processor import Arithmetic, processor_flags
+from fruit_assets.extractor.processor import ExecutionProfile, processor_flags
 from fruit_assets.extractor.specification import FEATURES, INT8_MODEL, KERAS_MODEL, MODEL, Engine
 from fruit_assets.extractor.split_model import halves
 
@@ -43,7 +43,7 @@ class LoadedEngine:
     """
 
     infer: Infer
-    arithmetic: Arithmetic
+    arithmetic: ExecutionProfile
 
     def __call__(self, pixels: "np.ndarray") -> "np.ndarray":
         return self.infer(pixels)
@@ -146,7 +146,7 @@ def _in_batches(request: Any, batch_size: int) -> Infer:
     return infer
 
 
-def _arithmetic(compiled: Iterable[Any]) -> Arithmetic:
+def _arithmetic(compiled: Iterable[Any]) -> ExecutionProfile:
     """What the convolutions of compiled models run at: a hint is not a promise."""
     precisions, kernels = set(), set()
     for node in chain.from_iterable(model.get_runtime_model().get_ops() for model in compiled):
@@ -157,7 +157,7 @@ def _arithmetic(compiled: Iterable[Any]) -> Arithmetic:
             # Such as brgconv_avx512_1x1_f32, jit_avx512_amx_I8, acl_f16.
             found = _KERNELS.search(told["primitiveType"].astype(str))
             kernels.add(found[0] if found else "unknown")
-    return Arithmetic("+".join(sorted(precisions)), "+".join(sorted(kernels)), processor_flags())
+    return ExecutionProfile("+".join(sorted(precisions)), "+".join(sorted(kernels)), processor_flags())
 
 
 def _load_tensorflow(folder: Path, batch_size: int) -> LoadedEngine:
@@ -175,4 +175,4 @@ def _load_tensorflow(folder: Path, batch_size: int) -> LoadedEngine:
         parts = [np.asarray(model(pixels[start : start + batch_size], training=False)) for start in starts]
         return np.concatenate(parts).astype(np.float32) if parts else np.empty((0, FEATURES), np.float32)
 
-    return LoadedEngine(infer, Arithmetic("f32", "tensorflow", processor_flags()))
+    return LoadedEngine(infer, ExecutionProfile("f32", "tensorflow", processor_flags()))

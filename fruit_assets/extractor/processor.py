@@ -9,7 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 
 # What decides how fast, and with which rounding, a convolution runs. Names as Linux gives them (x86, then ARM).
-TELLING_FLAGS = (
+RELEVANT_CPU_FLAGS = (
     "avx2", "avx512f", "avx_vnni", "avx512_vnni", "avx512_bf16", "avx512_fp16", "amx_bf16", "amx_int8",
     "asimd", "asimdhp", "asimddp", "i8mm", "bf16", "sve",
 )  # fmt: skip
@@ -21,13 +21,13 @@ NATIVE_FLAGS: dict[str, frozenset[str]] = {
 
 
 @dataclass(frozen=True)
-class Arithmetic:
+class ExecutionProfile:
     """What one task really computed with; equal for tasks whose features may differ by nothing at all.
 
     Attributes:
         precision: what the convolutions ran at, `f32`, `bf16` or `int8`; a mixture names all of them.
         kernels: the instruction set of the convolutions, such as `avx512` or `avx512_amx`.
-        flags: those of `TELLING_FLAGS` that the processor has.
+        flags: those of `RELEVANT_CPU_FLAGS` that the processor has.
     """
 
     precision: str
@@ -38,14 +38,14 @@ class Arithmetic:
         return f"{self.precision} by {self.kernels or 'unknown'} kernels on {' '.join(self.flags) or 'unknown'}"
 
 
-def precision_told(arithmetic: str) -> str:
-    """The precision in the text of an `Arithmetic`."""
+def parse_precision(arithmetic: str) -> str:
+    """The precision in the text of an `ExecutionProfile`."""
     return arithmetic.partition(" by ")[0]
 
 
 @lru_cache(maxsize=1)
 def processor_flags() -> tuple[str, ...]:
-    """Those of `TELLING_FLAGS` that this processor has; empty where the system does not tell."""
+    """Those of `RELEVANT_CPU_FLAGS` that this processor has; empty where the system does not tell."""
     cpuinfo = Path("/proc/cpuinfo")
     has: set[str] = set()
     for line in cpuinfo.read_text().splitlines() if cpuinfo.is_file() else []:
@@ -53,7 +53,7 @@ def processor_flags() -> tuple[str, ...]:
         if name.strip() in ("flags", "Features"):  # x86, ARM
             has = set(value.split())
             break
-    return tuple(flag for flag in TELLING_FLAGS if flag in has)
+    return tuple(flag for flag in RELEVANT_CPU_FLAGS if flag in has)
 
 
 def runs_natively(precision: str, flags: tuple[str, ...]) -> bool:

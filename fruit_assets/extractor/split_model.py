@@ -33,7 +33,7 @@ def halves(model: "ov.Model", first_batch: int) -> "tuple[ov.Model, ov.Model] | 
     first, second = model.clone(), model.clone()
     for part in (first, second):
         part.reshape([first_batch, *list(part.input().partial_shape)[1:]])
-    handed_over, taken = _waist(first), _waist(second)
+    handed_over, taken = _bottleneck(first), _bottleneck(second)
     if handed_over is None or taken is None:
         return None
     given = operations.result(operations.transpose(handed_over, _TO_HANDED).output(0))
@@ -48,11 +48,11 @@ def halves(model: "ov.Model", first_batch: int) -> "tuple[ov.Model, ov.Model] | 
     return ov.Model([given], first.get_parameters()), second
 
 
-def _waist(model: "ov.Model") -> Any:
+def _bottleneck(model: "ov.Model") -> Any:
     """The first of the narrowest outputs between blocks at a sixteenth of the pixels; None where there is none."""
     height = model.input().shape[1] // _SHRUNK_BY
     # The output of a block is a sum: of a convolution and its bias, or of that and what went into the block.
-    sums = [output for output in _passages(model) if output.get_node().get_type_name() == "Add"]
+    sums = [output for output in _cut_points(model) if output.get_node().get_type_name() == "Add"]
     between = [
         output
         for output in sums
@@ -61,7 +61,7 @@ def _waist(model: "ov.Model") -> Any:
     return min(between, key=lambda output: output.shape[1], default=None)
 
 
-def _passages(model: "ov.Model") -> Iterator[Any]:
+def _cut_points(model: "ov.Model") -> Iterator[Any]:
     """The outputs, in order, that all that comes later depends on alone."""
     waiting: dict[str, int] = {}
     fixed: set[str] = set()

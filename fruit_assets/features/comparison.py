@@ -11,7 +11,7 @@ from fruit_assets.analysis.moments import feature_matrix
 from fruit_assets.extractor.engines import LoadedEngine, load_engine
 from fruit_assets.extractor.processor import runs_natively
 from fruit_assets.extractor.specification import ExtractorFiles
-from fruit_assets.features.drift_check import GuardFigures
+from fruit_assets.features.drift_check import DriftFigures
 from fruit_assets.features.inference_worker import (
     FeaturizationOptions,
     decode_all,
@@ -19,8 +19,8 @@ from fruit_assets.features.inference_worker import (
     worker_engine,
     worker_folder,
 )
-from fruit_assets.spark.reading import ROW, Reading, map_in_workers, spread_rows
-from fruit_assets.spark.tasks import ArrowFunction, gathered
+from fruit_assets.spark.reading import ROW, ScanOptions, map_batches, sample_row_numbers
+from fruit_assets.spark.tasks import ArrowFunction, collect
 
 if TYPE_CHECKING:
     import numpy as np
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 MOST_IMAGES, _LEAST_IMAGES = 256, 64
 _SHARE = 8
 _CHUNK = 16  # images between two looks at the clock
-_READING = Reading(["label", "content"], MOST_IMAGES, rows_per_batch=64)
+_READING = ScanOptions(["label", "content"], MOST_IMAGES, rows_per_batch=64)
 
 
 def images_to_compare(sampled: int) -> int:
@@ -42,7 +42,7 @@ def images_to_compare(sampled: int) -> int:
 
 def compare(
     context: "SparkContext", sample: "Version", extractor: ExtractorFiles, options: FeaturizationOptions
-) -> GuardFigures:
+) -> DriftFigures:
     """Compute some of the sampled images at `options.precision` and at f32, on the workers, and compare.
 
     Args:
@@ -55,17 +55,17 @@ def compare(
 
     count = images_to_compare(sample.manifest.row_count)
     # Neighbours in the sample share a label: an image alone has nobody to be recognised by.
-    wanted = pa.table({ROW: spread_rows(sample, count, run=4)})
-    compared = gathered(map_in_workers(sample, context, _READING, _comparer(extractor, options), wanted))
+    wanted = pa.table({ROW: sample_row_numbers(sample, count, run=4)})
+    compared = collect(map_batches(sample, context, _READING, _comparer(extractor, options), wanted))
     return figures_of(options.precision, compared)
 
 
-def figures_of(precision: str, compared: "pa.Table") -> GuardFigures:
+def figures_of(precision: str, compared: "pa.Table") -> DriftFigures:
     """The figures that follow from rows of both features, as `_compared` makes them."""
     import numpy as np
 
     if not compared.num_rows:
-        return GuardFigures(precision, 0, 1.0, 1.0, 1.0, 0.0, 0.0, 0.0, 0.0, False, ())
+        return DriftFigures(precision, 0, 1.0, 1.0, 1.0, 0.0, 0.0, 0.0, 0.0, False, ())
     reference, features = (_unit(feature_matrix(compared[name])) for name in ("reference", "features"))
     cosines = (reference * features).sum(axis=1)
     labels = np.array(compared["label"].to_pylist())
@@ -74,7 +74,7 @@ def figures_of(precision: str, compared: "pa.Table") -> GuardFigures:
     # Only images that one precision gets right and the other wrong tell anything (McNemar).
     discordant = int((right_before != right_after).sum())
     times = [float(np.median(compared[name].to_numpy())) for name in ("reference_us", "features_us")]
-    return GuardFigures(
+    return DriftFigures(
         precision=precision,
         images=compared.num_rows,
         mean_cosine=float(cosines.mean()),

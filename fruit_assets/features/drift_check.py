@@ -22,7 +22,7 @@ MIN_SPEEDUP = 1.1
 
 
 @dataclass(frozen=True)
-class GuardFigures:
+class DriftFigures:
     """One precision against f32, on the same images.
 
     Attributes:
@@ -83,8 +83,8 @@ class GuardFigures:
         return asdict(self) | {"executed": list(self.executed)}
 
     @staticmethod
-    def from_json(value: dict[str, Any]) -> "GuardFigures":
-        return GuardFigures(**{**value, "executed": tuple(value["executed"])})
+    def from_json(value: dict[str, Any]) -> "DriftFigures":
+        return DriftFigures(**{**value, "executed": tuple(value["executed"])})
 
 
 @dataclass(frozen=True)
@@ -99,10 +99,10 @@ class Choice:
 
     precision: str
     why: str
-    figures: GuardFigures | None
+    figures: DriftFigures | None
 
 
-def choose_precision(candidates: Iterable[str], measure: Callable[[str], GuardFigures], absent: str = "") -> Choice:
+def choose_precision(candidates: Iterable[str], measure: Callable[[str], DriftFigures], absent: str = "") -> Choice:
     """The first candidate that runs natively, is faster than f32 and passes the guard; else f32.
 
     Args:
@@ -121,7 +121,7 @@ def choose_precision(candidates: Iterable[str], measure: Callable[[str], GuardFi
     return Choice("f32", "; ".join(reasons), None)
 
 
-def _against(figures: GuardFigures) -> list[str]:
+def _against(figures: DriftFigures) -> list[str]:
     if not figures.images:
         return ["no image could be read to compare it on"]
     if not figures.native:

@@ -9,13 +9,13 @@ from itertools import chain
 from typing import TYPE_CHECKING
 
 from fruit_assets.extractor.specification import ExtractorFiles
-from fruit_assets.features.incremental import COPIES, ReusePlan
+from fruit_assets.features.incremental import COPIES, IncrementalPlan
 from fruit_assets.features.inference_worker import FeaturizationOptions, featurize_batch, worker_engine
 from fruit_assets.features.task_stats import FeaturizationFigures, TaskReport, figures_of, widths_of
-from fruit_assets.spark.reading import Reading, map_in_workers
-from fruit_assets.spark.tasks import ArrowFunction, gathered
-from fruit_assets.spark.writing import RowWriter, Target, files_schema, stage_written, told_files
-from fruit_assets.storage.tables import Writing
+from fruit_assets.spark.reading import ScanOptions, map_batches
+from fruit_assets.spark.tasks import ArrowFunction, collect
+from fruit_assets.spark.writing import RowWriter, WriteTarget, data_files_from, files_schema, stage_written
+from fruit_assets.storage.tables import VersionWriter
 from fruit_assets.storage.versions import StagedVersion
 
 if TYPE_CHECKING:
@@ -28,19 +28,19 @@ FEATURES_SCHEMA = "path string, label string, sha256 string, features array<floa
 _BATCH_ROWS = 64
 # Seconds of inference, not minutes.
 _IMAGES_PER_TASK = 1024
-_READING = Reading(["path", "label", "sha256", "content"], _IMAGES_PER_TASK, _BATCH_ROWS, tapered=True)
+_READING = ScanOptions(["path", "label", "sha256", "content"], _IMAGES_PER_TASK, _BATCH_ROWS, tapered=True)
 _FEATURES_PER_GROUP = 8192  # 40 MB
 _COPIED_ROWS = 2048
-_COPYING = Reading(["features"], rows_per_task=32768, rows_per_batch=2048)
+_COPYING = ScanOptions(["features"], rows_per_task=32768, rows_per_batch=2048)
 
 
 def featurize(
     context: "SparkContext",
     sample: "Version",
-    plan: ReusePlan,
+    plan: IncrementalPlan,
     extractor: ExtractorFiles,
     options: FeaturizationOptions,
-    writing: Writing,
+    writing: VersionWriter,
 ) -> tuple[StagedVersion, FeaturizationFigures]:
     """Stage the features of a sample: one pass over the images, each distinct image inferred once.
 
@@ -54,12 +54,12 @@ def featurize(
         options: batch size, engine, precision.
         writing: the asset's folder, run and attempt.
     """
-    target = Target.of(writing, _FEATURES_PER_GROUP)
+    target = WriteTarget.of(writing, _FEATURES_PER_GROUP)
     told = _computed(context, sample, plan, _featurizer(extractor, options, target))
-    files, widths = told_files(told), set(chain.from_iterable(told["widths"].to_pylist()))
+    files, widths = data_files_from(told), set(chain.from_iterable(told["widths"].to_pylist()))
     if plan.previous is not None and plan.reused_count:
-        copied = gathered(map_in_workers(plan.previous, context, _COPYING, _copier(target), plan.reused()))
-        files += told_files(copied)
+        copied = collect(map_batches(plan.previous, context, _COPYING, _copier(target), plan.reused()))
+        files += data_files_from(copied)
         widths.update(chain.from_iterable(copied["widths"].to_pylist()))
     facts = {"measures": {"shortest": min(widths, default=None), "longest": max(widths, default=None)}}
     return stage_written(writing, files, FEATURES_SCHEMA, facts), figures_of(told, plan)
@@ -70,17 +70,19 @@ def fingerprint_of(extractor: ExtractorFiles, options: FeaturizationOptions) -> 
     return extractor.description.features_fingerprint(options.precision)
 
 
-def _computed(context: "SparkContext", sample: "Version", plan: ReusePlan, featurizer: ArrowFunction) -> "pa.Table":
+def _computed(
+    context: "SparkContext", sample: "Version", plan: IncrementalPlan, featurizer: ArrowFunction
+) -> "pa.Table":
     """What the tasks tell of the images that they computed."""
     import pyarrow as pa
 
     if not plan.compute_count:
         return pa.Table.from_batches([TaskReport().batch([])])
     wanted = None if plan.computes_everything else plan.to_compute()
-    return gathered(map_in_workers(sample, context, _READING, featurizer, wanted))
+    return collect(map_batches(sample, context, _READING, featurizer, wanted))
 
 
-def _copier(target: Target) -> ArrowFunction:
+def _copier(target: WriteTarget) -> ArrowFunction:
     """Writes the features of rows that are taken over, under their names in this sample."""
 
     def copy_rows(batches: Iterable["pa.RecordBatch"]) -> Iterator["pa.RecordBatch"]:
@@ -96,7 +98,7 @@ def _copier(target: Target) -> ArrowFunction:
     return copy_rows
 
 
-def _featurizer(extractor: ExtractorFiles, options: FeaturizationOptions, target: Target) -> ArrowFunction:
+def _featurizer(extractor: ExtractorFiles, options: FeaturizationOptions, target: WriteTarget) -> ArrowFunction:
     def featurize_rows(batches: Iterable["pa.RecordBatch"]) -> Iterator["pa.RecordBatch"]:
         engine, writer, report = None, RowWriter(target), TaskReport()
         for batch in batches:

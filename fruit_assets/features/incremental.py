@@ -23,7 +23,7 @@ _NONE = -1
 
 
 @dataclass(frozen=True)
-class ReusePlan:
+class IncrementalPlan:
     """Which rows of a sample are computed, copied within the run, or reused from the previous version.
 
     Rows are numbered in the order of their version's files.
@@ -115,7 +115,7 @@ class ReusePlan:
         return np.flatnonzero(self.computed == np.arange(len(self.computed)))
 
 
-def plan_reuse(sample: "Version", previous: "Version | None", rejected: "Version | None") -> ReusePlan:
+def plan_reuse(sample: "Version", previous: "Version | None", rejected: "Version | None") -> IncrementalPlan:
     """Decide which rows of a sample need the network.
 
     Args:
@@ -135,7 +135,7 @@ def plan_reuse(sample: "Version", previous: "Version | None", rejected: "Version
     computed = np.where(known == _NONE, _first_with_same(keys["sha256"]), _NONE)
     unchanged = before is not None and rejected is not None and _same_rows(keys, before, rejected.read_table(_KEYS))
     reusing = unchanged or bool((known != _NONE).any())
-    return ReusePlan(keys, previous if reusing else None, known, computed, unchanged)
+    return IncrementalPlan(keys, previous if reusing else None, known, computed, unchanged)
 
 
 def _first_with_same(digests: "pa.ChunkedArray") -> "np.ndarray":

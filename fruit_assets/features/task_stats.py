@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
-from fruit_assets.features.incremental import ReusePlan
+from fruit_assets.features.incremental import IncrementalPlan
 from fruit_assets.spark.writing import files_schema
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ def _rejected_schema() -> "pa.Schema":
     return pa.schema([(name, pa.string()) for name in ("path", "label", "sha256", "reason")])
 
 
-def figures_of(told: "pa.Table", plan: ReusePlan) -> FeaturizationFigures:
+def figures_of(told: "pa.Table", plan: IncrementalPlan) -> FeaturizationFigures:
     """The figures of a run, of the reports of all its tasks."""
     import pyarrow as pa
 

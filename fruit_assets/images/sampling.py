@@ -18,9 +18,9 @@ from fruit_assets.errors import InputError
 from fruit_assets.images.listing import ImageListing
 from fruit_assets.spark.arrow_streams import stream_of
 from fruit_assets.spark.reading import ROW_GROUP_ROWS
-from fruit_assets.spark.tasks import gathered, run_tasks
-from fruit_assets.spark.writing import RowWriter, Target, files_schema, stage_written, told_files
-from fruit_assets.storage.tables import Writing
+from fruit_assets.spark.tasks import collect, run_tasks
+from fruit_assets.spark.writing import RowWriter, WriteTarget, data_files_from, files_schema, stage_written
+from fruit_assets.storage.tables import VersionWriter
 from fruit_assets.storage.versions import StagedVersion
 
 if TYPE_CHECKING:
@@ -99,7 +99,9 @@ def _ranks(paths: "pa.ChunkedArray", seed: int) -> "np.ndarray":
     return np.frombuffer(ranks, ">u8").reshape(-1, 2)
 
 
-def fetch_sample(context: "SparkContext", listing: ImageListing, chosen: "pa.Table", writing: Writing) -> StagedVersion:
+def fetch_sample(
+    context: "SparkContext", listing: ImageListing, chosen: "pa.Table", writing: VersionWriter
+) -> StagedVersion:
     """Fetch the bytes of the chosen images and stage them: `path, label, sha256, content`.
 
     The workers do it, many images at a time. An image that has vanished since the listing, or that may not be
@@ -112,13 +114,13 @@ def fetch_sample(context: "SparkContext", listing: ImageListing, chosen: "pa.Tab
         writing: the asset's folder, run and attempt.
     """
     parallelism = int(context.defaultParallelism)
-    target = Target.of(writing, row_group_rows(chosen, parallelism))
+    target = WriteTarget.of(writing, row_group_rows(chosen, parallelism))
     # As many tasks as all cores can share evenly, each with neighbours: whoever looks at a few images wants
     # some of one label.
     tasks = parallelism * math.ceil(chosen.num_rows / (_IMAGES_PER_FETCH_TASK * parallelism))
     portions = _portions(chosen.select(["path", "label"]), tasks)
-    told = gathered(run_tasks(context, portions, _fetcher(listing.root, target)))
-    return stage_written(writing, told_files(told), SAMPLE_SCHEMA, {ROW_GROUP_ROWS: target.row_group_rows})
+    told = collect(run_tasks(context, portions, _fetcher(listing.root, target)))
+    return stage_written(writing, data_files_from(told), SAMPLE_SCHEMA, {ROW_GROUP_ROWS: target.row_group_rows})
 
 
 def content_digest(keys: "pa.Table") -> str:
@@ -156,7 +158,7 @@ def require_enough(chosen: "pa.Table") -> None:
         )
 
 
-def _fetcher(root: str, target: Target) -> Callable[[bytes], Iterator["pa.RecordBatch"]]:
+def _fetcher(root: str, target: WriteTarget) -> Callable[[bytes], Iterator["pa.RecordBatch"]]:
     def fetch(portion: bytes) -> Iterator["pa.RecordBatch"]:
         import pyarrow as pa
 

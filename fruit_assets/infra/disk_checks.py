@@ -11,7 +11,7 @@ from typing import Any
 
 from fruit_assets.emr.aws import AwsRefusedError, call, client
 from fruit_assets.emr.cluster_spec import deployed_spec
-from fruit_assets.emr.staging import Objects
+from fruit_assets.emr.staging import StagingStore
 from fruit_assets.errors import FruitAssetsError
 from fruit_assets.infra.cluster_size import SPEC
 from fruit_assets.infra.findings import Finding, ok, problem, warning
@@ -21,7 +21,7 @@ _SUBJECT = "Node disks"
 
 def check_disks_of_new_clusters(staging: str, region: str) -> Iterator[Finding]:
     """What the next cluster would get: the very request that a run sends is looked at."""
-    request = deployed_spec(SPEC, Objects(staging, region), region, {}).run_job_flow()
+    request = deployed_spec(SPEC, StagingStore(staging, region), region, {}).run_job_flow()
     yield _finding(request.get("SecurityConfiguration"), region)
 
 

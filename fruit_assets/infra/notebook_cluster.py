@@ -7,7 +7,7 @@ import click
 
 from fruit_assets.emr.cluster import Clusters
 from fruit_assets.emr.cluster_spec import deployed_spec
-from fruit_assets.emr.staging import Objects
+from fruit_assets.emr.staging import StagingStore
 from fruit_assets.errors import FruitAssetsError, PermanentError
 from fruit_assets.infra.node_requirements import BOOTSTRAP
 from fruit_assets.settings import load_settings
@@ -24,7 +24,7 @@ def start(kind: str) -> tuple[str, bool]:
     settings = load_settings()
     if settings.staging is None:
         raise PermanentError("FRUIT_ASSETS_STAGING is not set: run `fruit-assets deploy`, which writes it to .env.")
-    staging = Objects(settings.staging, encryption=settings.encryption)
+    staging = StagingStore(settings.staging, encryption=settings.encryption)
     compute, is_new = Clusters(staging).find_or_create(deployed_spec(SPECS[kind], staging, None, {}))
     return compute.cluster_id, is_new
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from fruit_assets.spark.arrow_streams import stream_of, table_of
 from fruit_assets.spark.tasks import ArrowFunction, run_tasks
 from fruit_assets.storage.stores import Store
-from fruit_assets.storage.tables import explained_reading, rows_at
+from fruit_assets.storage.tables import explained_reading, take_rows
 from fruit_assets.storage.versions import Version
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ _SPREAD_PIECES = 16
 
 
 @dataclass(frozen=True)
-class Reading:
+class ScanOptions:
     """How workers read a version.
 
     Attributes:
@@ -67,10 +67,10 @@ class _Piece:
     wanted: bytes | None = None
 
 
-def map_in_workers(
+def map_batches(
     version: Version,
     context: "SparkContext",
-    reading: Reading,
+    reading: ScanOptions,
     function: ArrowFunction,
     wanted: "pa.Table | None" = None,
 ) -> "RDD[bytes]":
@@ -90,7 +90,7 @@ def map_in_workers(
     return run_tasks(context, shares, lambda share: function(_batches(store, share, reading)))
 
 
-def spread_rows(version: Version, count: int, run: int = 1) -> "np.ndarray":
+def sample_row_numbers(version: Version, count: int, run: int = 1) -> "np.ndarray":
     """Numbers of at most `count` rows, spread over few pieces of a version however large it is.
 
     Args:
@@ -145,7 +145,7 @@ def _whole_pieces(version: Version) -> Iterator[_Piece]:
                 yield _Piece(file.path, number, min(size, file.rows - start))
 
 
-def _shares(pieces: Sequence[_Piece], cores: int, reading: Reading) -> list[list[_Piece]]:
+def _shares(pieces: Sequence[_Piece], cores: int, reading: ScanOptions) -> list[list[_Piece]]:
     """The pieces of every task, in the order in which tasks start."""
     if reading.tapered:
         return _tapered_shares(pieces, cores, reading.rows_per_task)
@@ -180,7 +180,7 @@ def _even_shares(pieces: Iterable[_Piece], count: int) -> list[list[_Piece]]:
     return shares
 
 
-def _batches(store: Store, pieces: Iterable[_Piece], reading: Reading) -> "Iterator[pa.RecordBatch]":
+def _batches(store: Store, pieces: Iterable[_Piece], reading: ScanOptions) -> "Iterator[pa.RecordBatch]":
     import pyarrow.parquet as pq
 
     filesystem, root = store.filesystem()
@@ -196,7 +196,7 @@ def _batches(store: Store, pieces: Iterable[_Piece], reading: Reading) -> "Itera
                     yield from _chosen(_read(parquet, [piece], reading), table_of([piece.wanted]))
 
 
-def _read(parquet: "pq.ParquetFile", pieces: Sequence[_Piece], reading: Reading) -> "Iterator[pa.RecordBatch]":
+def _read(parquet: "pq.ParquetFile", pieces: Sequence[_Piece], reading: ScanOptions) -> "Iterator[pa.RecordBatch]":
     # A file without stated row groups is one piece.
     row_groups = [piece.row_group for piece in pieces if piece.row_group is not None] or None
     columns = list(reading.columns)
@@ -211,7 +211,7 @@ def _read(parquet: "pq.ParquetFile", pieces: Sequence[_Piece], reading: Reading)
 def _chosen(batches: "Iterable[pa.RecordBatch]", wanted: "pa.Table") -> "Iterator[pa.RecordBatch]":
     """The wanted rows of a piece, with the columns that are wanted beside them."""
     added = wanted.drop_columns([ROW])
-    for rows, which in rows_at(batches, wanted[ROW].to_numpy()):
+    for rows, which in take_rows(batches, wanted[ROW].to_numpy()):
         of_these = added.slice(which.start, which.stop - which.start)
         for name, column in zip(added.column_names, of_these.columns, strict=True):
             rows = rows.append_column(name, column.combine_chunks())

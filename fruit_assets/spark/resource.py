@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 from pydantic import Field, PrivateAttr
 
-from fruit_assets.spark.fast_start.background_spark import EarlyStart
+from fruit_assets.spark.fast_start.background_spark import BackgroundSpark
 from fruit_assets.spark.session import PIPELINE_CONF, LocalSparkOptions, S3Access
 
 if TYPE_CHECKING:
@@ -54,11 +54,11 @@ class LocalSpark(SparkResource):
     kms_key_id: str | None = None
     conf: dict[str, str] = Field(default_factory=dict)
     imports: list[str] = Field(default_factory=list, description="Modules to import while waiting for the JVM.")
-    _early: EarlyStart | None = PrivateAttr(default=None)
+    _early: BackgroundSpark | None = PrivateAttr(default=None)
 
     def prepare(self) -> None:
         if self._early is None:
-            self._early = EarlyStart(self._options(), self.imports)
+            self._early = BackgroundSpark(self._options(), self.imports)
 
     def context(self) -> "SparkContext":
         self.prepare()

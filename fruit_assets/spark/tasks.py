@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from fruit_assets.errors import FruitAssetsError
 from fruit_assets.spark.arrow_streams import stream_of, table_of
-from fruit_assets.spark.fast_start.defer_pandas import leave_pandas_alone
+from fruit_assets.spark.fast_start.defer_pandas import defer_pandas_import
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -50,14 +50,14 @@ def run_tasks(
 
 def _as_streams(function: "Callable[[Part], Iterable[pa.RecordBatch]]") -> Callable[[Iterable[Part]], Iterator[bytes]]:
     def as_streams(parts: Iterable[Part]) -> Iterator[bytes]:
-        leave_pandas_alone()
+        defer_pandas_import()
         for part in parts:
             yield from map(stream_of, function(part))
 
     return as_streams
 
 
-def gathered(run: "RDD[bytes]") -> "pa.Table":
+def collect(run: "RDD[bytes]") -> "pa.Table":
     """Run, and give what all tasks yield, in the order of their parts.
 
     Raises:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from fruit_assets.storage.stores import Store
-from fruit_assets.storage.tables import Writing
+from fruit_assets.storage.tables import VersionWriter
 from fruit_assets.storage.versions import DataFile, StagedVersion
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ _FILE_BYTES = 32 * 2**20
 
 
 @dataclass(frozen=True)
-class Target:
+class WriteTarget:
     """Where tasks write, and in what portions.
 
     Attributes:
@@ -37,16 +37,16 @@ class Target:
     row_group_rows: int
 
     @staticmethod
-    def of(writing: Writing, row_group_rows: int) -> "Target":
+    def of(writing: VersionWriter, row_group_rows: int) -> "WriteTarget":
         """Claim the version's folder; raises StorageError when storage cannot be written."""
         writing.begin()
-        return Target(writing.folder.store, writing.prefix, row_group_rows)
+        return WriteTarget(writing.folder.store, writing.prefix, row_group_rows)
 
 
 class RowWriter:
     """The rows of one task, in files of some 32 MB at most."""
 
-    def __init__(self, target: Target) -> None:
+    def __init__(self, target: WriteTarget) -> None:
         self._target = target
         # Files sort by task, so that two runs give the same rows in the same order; no two attempts share a name.
         self._name = f"{_task_number():06}-{uuid.uuid4().hex}"
@@ -106,13 +106,13 @@ def files_schema(*others: "pa.Field") -> "pa.Schema":
 
 
 def stage_written(
-    writing: Writing, files: Iterable[DataFile], schema: str, facts: dict[str, Any] | None = None
+    writing: VersionWriter, files: Iterable[DataFile], schema: str, facts: dict[str, Any] | None = None
 ) -> StagedVersion:
     """What all tasks wrote, as a staged version.
 
     Args:
         writing: the asset's folder, run and attempt.
-        files: from `told_files`.
+        files: from `data_files_from`.
         schema: of the rows, in Spark's DDL.
         facts: of the manifest.
     """
@@ -122,7 +122,7 @@ def stage_written(
     return writing.folder.staged(writing.run_id, writing.attempt, listed, columns, facts)
 
 
-def told_files(told: "pa.Table") -> list[DataFile]:
+def data_files_from(told: "pa.Table") -> list[DataFile]:
     """The files of all tasks, of what they told."""
     return [DataFile(**file) for files in told["files"].to_pylist() for file in files]
 
@@ -134,7 +134,7 @@ def _task_number() -> int:
     return 0 if task is None else task.partitionId()
 
 
-def _file_without_rows(writing: Writing, columns: list[dict[str, str]]) -> DataFile:
+def _file_without_rows(writing: VersionWriter, columns: list[dict[str, str]]) -> DataFile:
     """A table of no rows still has its columns."""
     import pyarrow as pa
     import pyarrow.parquet as pq

@@ -8,14 +8,14 @@ import io
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fruit_assets.storage.tables import Writing
+from fruit_assets.storage.tables import VersionWriter
 from fruit_assets.storage.versions import DataFile, StagedVersion, Version
 
 if TYPE_CHECKING:
     import numpy as np
 
 
-def stage_files(files: dict[str, bytes], writing: Writing) -> StagedVersion:
+def stage_files(files: dict[str, bytes], writing: VersionWriter) -> StagedVersion:
     """Write named files as a staged version."""
     writing.begin()
     listed = []

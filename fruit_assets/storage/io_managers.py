@@ -11,7 +11,7 @@ from pydantic import PrivateAttr
 
 from fruit_assets.errors import InputError, StorageError
 from fruit_assets.storage.stores import open_store
-from fruit_assets.storage.tables import Writing
+from fruit_assets.storage.tables import VersionWriter
 from fruit_assets.storage.versions import AssetFolder, StagedVersion, Version
 
 
@@ -37,10 +37,10 @@ class AssetStorage(dg.ConfigurableResource[Any]):
             self._folders[asset] = AssetFolder(store, self.keep_versions)
         return self._folders[asset]
 
-    def writing(self, asset: str, context: dg.AssetExecutionContext) -> Writing:
+    def writing(self, asset: str, context: dg.AssetExecutionContext) -> VersionWriter:
         """Where this attempt of this run writes a new version of `asset`."""
         step = context.op_execution_context
-        return Writing(self.folder(asset), context.run.run_id, step.retry_number)
+        return VersionWriter(self.folder(asset), context.run.run_id, step.retry_number)
 
 
 class VersionIOManager(dg.ConfigurableIOManager):

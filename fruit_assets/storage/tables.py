@@ -29,7 +29,7 @@ _FILES_AT_A_TIME = 8
 
 
 @dataclass(frozen=True)
-class Writing:
+class VersionWriter:
     """Where and as what one attempt of one run writes.
 
     Attributes:
@@ -51,7 +51,7 @@ class Writing:
         self.folder.store.put(f"{self.prefix}/{STARTED}", b"")
 
 
-def stage_table(table: "pa.Table", writing: Writing) -> StagedVersion:
+def stage_table(table: "pa.Table", writing: VersionWriter) -> StagedVersion:
     """Write a small Arrow table as a staged version of one file; same schema names as Spark gives."""
     import pyarrow.parquet as pq
 
@@ -65,7 +65,7 @@ def stage_table(table: "pa.Table", writing: Writing) -> StagedVersion:
     return writing.folder.staged(writing.run_id, writing.attempt, files, schema)
 
 
-def stage_again(version: Version, writing: Writing) -> StagedVersion:
+def republish(version: Version, writing: VersionWriter) -> StagedVersion:
     """A new version made of the files of an existing one: nothing is copied or rewritten."""
     writing.begin()
     manifest = version.manifest
@@ -85,7 +85,7 @@ def read_arrow(version: Version, columns: list[str] | None) -> "pa.Table":
         raise StorageError(f"Cannot read version {version.manifest.version} of {version.store.uri}: {error}") from error
 
 
-def read_rows(version: Version, numbers: "np.ndarray", columns: list[str]) -> "pa.Table":
+def read_rows_at(version: Version, numbers: "np.ndarray", columns: list[str]) -> "pa.Table":
     """Some rows of a version, by their sorted numbers in the order of its files; holds few others at a time."""
     import numpy as np
     import pyarrow as pa
@@ -101,7 +101,7 @@ def read_rows(version: Version, numbers: "np.ndarray", columns: list[str]) -> "p
         path = files[index].path
         with explained_reading(version.store, path), filesystem.open_input_file(f"{root}/{path}") as source:
             batches = pq.ParquetFile(source).iter_batches(_ROWS_AT_A_TIME, columns=columns)
-            return [batch for batch, _ in rows_at(batches, numbers, int(firsts[index]))]
+            return [batch for batch, _ in take_rows(batches, numbers, int(firsts[index]))]
 
     with ThreadPoolExecutor(_FILES_AT_A_TIME) as pool:
         parts = list(chain.from_iterable(pool.map(rows_of, np.flatnonzero(np.diff(places)).tolist())))
@@ -117,7 +117,7 @@ def explained_reading(store: Store, path: str) -> "Iterator[None]":
         raise StorageError(f"Cannot read {store.uri_of(path)}: {error}") from error
 
 
-def rows_at(
+def take_rows(
     batches: "Iterable[pa.RecordBatch]", numbers: "np.ndarray", first: int = 0
 ) -> "Iterator[tuple[pa.RecordBatch, slice]]":
     """The rows with these sorted numbers, and which of the numbers those of a batch are.

@@ -156,7 +156,7 @@ class AssetFolder:
         except NotPublishedError:
             return None
 
-    def newest_with(self, **facts: Any) -> Version | None:
+    def find_latest(self, **facts: Any) -> Version | None:
         """The newest published version that states all these facts and whose files are all there, or None."""
 
         def fits(version: Version) -> bool:

@@ -19,7 +19,7 @@ from fruit_assets.analysis.pca import PcaModel, fit, project
 from fruit_assets.errors import InputError
 from fruit_assets.storage import read_current
 from fruit_assets.storage.stores import LocalStore, open_store
-from fruit_assets.storage.tables import Writing
+from fruit_assets.storage.tables import VersionWriter
 from fruit_assets.storage.versions import AssetFolder, DataFile, Version
 
 
@@ -134,7 +134,7 @@ def test_features_far_from_zero_lose_no_accuracy(standardize):
 def test_projecting_in_spark_gives_every_row_its_scores(spark, tmp_path):
     rows = _rows(120, 32)
     model = fit(Moments.of(rows), 5, None, standardize=True)
-    writing = Writing(AssetFolder(LocalStore(tmp_path / "components")), "one")
+    writing = VersionWriter(AssetFolder(LocalStore(tmp_path / "components")), "one")
     staged = project(_version(tmp_path, rows, 7), spark.sparkContext, model, writing)
     assert staged.manifest.facts["measures"] == {"shortest": 5, "longest": 5, "broken": 0}
     table = staged.opened.read_table()
@@ -227,7 +227,7 @@ def test_a_model_survives_being_written_and_read(tmp_path):
     rows = _rows(60, 12)
     model = fit(Moments.of(rows), 4, None, standardize=True)
     folder = AssetFolder(LocalStore(tmp_path))
-    folder.publish(stage_files(model.to_files(), Writing(folder, "one")))
+    folder.publish(stage_files(model.to_files(), VersionWriter(folder, "one")))
     again = PcaModel.of(folder.current())
     assert np.array_equal(again.project(rows), model.project(rows))
     assert again.n_samples == 60

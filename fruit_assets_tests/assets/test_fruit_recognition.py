@@ -5,7 +5,7 @@ import pyarrow as pa
 from fruit_assets.assets import fruit_recognition as module
 from fruit_assets.images.sampling import SamplePlan, choose
 from fruit_assets.storage.stores import LocalStore
-from fruit_assets.storage.tables import Writing, stage_table
+from fruit_assets.storage.tables import VersionWriter, stage_table
 from fruit_assets.storage.versions import AssetFolder, Version
 
 _COUNT = 120
@@ -18,7 +18,7 @@ def _components(folder: AssetFolder) -> Version:
     ]
     features = pa.field("pca_features", pa.list_(pa.float32()))
     schema = pa.schema([pa.field("path", pa.string()), pa.field("label", pa.string()), features])
-    return folder.publish(stage_table(pa.Table.from_pylist(rows, schema), Writing(folder, "one")))
+    return folder.publish(stage_table(pa.Table.from_pylist(rows, schema), VersionWriter(folder, "one")))
 
 
 def test_of_many_images_a_share_of_every_label_is_read_with_its_own_components(tmp_path, monkeypatch):

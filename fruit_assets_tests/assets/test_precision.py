@@ -19,13 +19,13 @@ def int8_graph(graph: Graph, int8_extractor) -> Graph:
     """Twelve images, and an extractor that has its int8 model."""
     folder = resources_folder(graph)
     from fruit_assets.storage.artifacts import stage_files
-    from fruit_assets.storage.tables import Writing
+    from fruit_assets.storage.tables import VersionWriter
 
     before = folder.current()
     files = {file.name: file.read_bytes() for file in int8_extractor.iterdir()}
     description = json.loads(files["extractor.json"])
     facts = {**before.manifest.facts, "int8": description["quantized"]["fingerprint"]}
-    folder.publish(stage_files(files, Writing(folder, "int8")).with_facts(**facts))
+    folder.publish(stage_files(files, VersionWriter(folder, "int8")).with_facts(**facts))
     return graph
 
 

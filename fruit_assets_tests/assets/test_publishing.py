@@ -5,11 +5,11 @@ import dagster as dg
 from fruit_assets.assets.publishing import summary
 from fruit_assets.storage.artifacts import stage_files
 from fruit_assets.storage.io_managers import AssetStorage
-from fruit_assets.storage.tables import Writing
+from fruit_assets.storage.tables import VersionWriter
 
 
 def _result(folder, metadata):
-    staged = stage_files({"a": b"x" * 500_000}, Writing(AssetStorage(uri=str(folder)).folder("pca_model"), "run"))
+    staged = stage_files({"a": b"x" * 500_000}, VersionWriter(AssetStorage(uri=str(folder)).folder("pca_model"), "run"))
     return dg.MaterializeResult(asset_key="pca_model", value=staged, metadata=metadata)
 
 

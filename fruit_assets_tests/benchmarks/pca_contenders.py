@@ -36,11 +36,11 @@ def fit_ours(session: "SparkSession", folder: Path) -> list[float]:
 
 
 def read_ours(session: "SparkSession", folder: Path) -> None:
-    from fruit_assets.spark.reading import Reading, map_in_workers
-    from fruit_assets.spark.tasks import gathered
+    from fruit_assets.spark.reading import ScanOptions, map_batches
+    from fruit_assets.spark.tasks import collect
 
-    reading = Reading(["features"], rows_per_task=32768, rows_per_batch=2048)
-    gathered(map_in_workers(opened_rows(folder), session.sparkContext, reading, _counted))
+    reading = ScanOptions(["features"], rows_per_task=32768, rows_per_batch=2048)
+    collect(map_batches(opened_rows(folder), session.sparkContext, reading, _counted))
 
 
 def fit_ml(session: "SparkSession", folder: Path) -> list[float]:
@@ -99,7 +99,7 @@ def main(arguments: Sequence[str]) -> int:
 def _session(given: argparse.Namespace) -> "SparkSession":
     from pyspark.sql import SparkSession
 
-    from fruit_assets.spark.fast_start.background_spark import wake_workers
+    from fruit_assets.spark.fast_start.background_spark import warm_up
     from fruit_assets.spark.session import LocalSparkOptions, start_local_context
 
     conf = {"spark.executor.memory": "1g"} if given.separate_executor else {}
@@ -109,7 +109,7 @@ def _session(given: argparse.Namespace) -> "SparkSession":
     options = LocalSparkOptions(
         cache=given.result.parent / "cache", master=master, driver_memory=given.driver_memory, conf=conf
     )
-    wake_workers(start_local_context(options))
+    warm_up(start_local_context(options))
     return SparkSession.builder.getOrCreate()
 
 

@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from fruit_assets.cli import main
-from fruit_assets.emr.staging import Objects
+from fruit_assets.emr.staging import StagingStore
 from fruit_assets_tests.emr_simulator import EmrSimulator
 
 
@@ -16,7 +16,7 @@ from fruit_assets_tests.emr_simulator import EmrSimulator
 def account(emr_simulator: EmrSimulator, monkeypatch: pytest.MonkeyPatch) -> Iterator[EmrSimulator]:
     """An account into which the project has been deployed."""
     bucket = emr_simulator.create_bucket(f"orchard-{uuid.uuid4().hex}")
-    staging = Objects(f"s3://{bucket}/staging")
+    staging = StagingStore(f"s3://{bucket}/staging")
     facts = {
         "project": "orchard",
         "service_role": "service",

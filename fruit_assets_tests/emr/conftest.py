@@ -16,7 +16,7 @@ import dagster as dg
 import pytest
 from dagster._core.definitions.reconstruct import ReconstructableJob
 
-from fruit_assets.emr.staging import Objects
+from fruit_assets.emr.staging import StagingStore
 from fruit_assets_tests.emr_simulator import EmrSimulator
 
 HERE = Path(__file__).parent
@@ -41,9 +41,9 @@ def emr(light_emr: EmrSimulator, monkeypatch: pytest.MonkeyPatch) -> Iterator[Em
 
 
 @pytest.fixture
-def staging(emr: EmrSimulator) -> Objects:
+def staging(emr: EmrSimulator) -> StagingStore:
     """A staging prefix nobody else uses."""
-    return Objects(f"s3://{BUCKET}/{uuid.uuid4().hex}")
+    return StagingStore(f"s3://{BUCKET}/{uuid.uuid4().hex}")
 
 
 def start_cluster(emr: EmrSimulator, steps_at_once: int = 10, bucket: str = BUCKET) -> str:
@@ -106,7 +106,7 @@ class TinyLocation:
     """The tiny code location on a simulated EMR."""
 
     emr: EmrSimulator
-    staging: Objects
+    staging: StagingStore
     folder: Path
     instance: dg.DagsterInstance
     monkeypatch: pytest.MonkeyPatch
@@ -228,7 +228,7 @@ class Meanwhile:
 
 @contextmanager
 def tiny_location_on(
-    emr: EmrSimulator, staging: Objects, folder: Path, monkeypatch: pytest.MonkeyPatch
+    emr: EmrSimulator, staging: StagingStore, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[TinyLocation]:
     """The tiny code location, a cluster of its own, and an instance to run it on."""
     monkeypatch.syspath_prepend(str(HERE))
@@ -242,7 +242,7 @@ def tiny_location_on(
 
 @pytest.fixture
 def tiny(
-    emr: EmrSimulator, staging: Objects, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    emr: EmrSimulator, staging: StagingStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[TinyLocation]:
     """The tiny code location for one test."""
     with tiny_location_on(emr, staging, tmp_path, monkeypatch) as location:
@@ -257,7 +257,7 @@ def eventually(condition: Callable[[], object], seconds: float = 120) -> None:
         time.sleep(0.05)
 
 
-def objects_below(place: Objects) -> list[tuple[str, bytes]]:
+def objects_below(place: StagingStore) -> list[tuple[str, bytes]]:
     """Every object under a place, with its content."""
     found = ((name, place.get(name)) for name in place.names())
     return [(name, stored.body) for name, stored in found if stored is not None]

@@ -13,7 +13,7 @@ from fruit_assets.emr.aws import AwsRefusedError
 from fruit_assets.emr.cluster import OWNER_TAG, Clusters
 from fruit_assets.emr.cluster_spec import SPEC_TAG, ClusterSpec, deployed_spec
 from fruit_assets.emr.ec2 import EmrOnEc2
-from fruit_assets.emr.staging import Objects
+from fruit_assets.emr.staging import StagingStore
 from fruit_assets.errors import PermanentError
 from fruit_assets_tests.emr.conftest import start_cluster
 from fruit_assets_tests.emr_simulator import EmrSimulator
@@ -32,7 +32,7 @@ FACTS = {
 
 
 @pytest.fixture
-def spec(staging: Objects) -> ClusterSpec:
+def spec(staging: StagingStore) -> ClusterSpec:
     """The project's own spec, as a deployment fills it in; no two tests share a cluster."""
     facts = {**FACTS, "log_uri": f"{staging.uri}/logs/", "bootstrap_uri": f"{staging.uri}/bootstrap/0123"}
     staging.put("bootstrap/deployment.json", json.dumps(facts).encode())
@@ -53,7 +53,7 @@ def made(emr: EmrSimulator, spec: ClusterSpec) -> list[Any]:
 
 
 def test_run_job_flow_asks_for_everything_the_design_relies_on(
-    emr: EmrSimulator, staging: Objects, spec: ClusterSpec
+    emr: EmrSimulator, staging: StagingStore, spec: ClusterSpec
 ) -> None:
     compute, is_new = Clusters(staging).find_or_create(spec)
     (call,) = made(emr, spec)
@@ -85,7 +85,7 @@ def test_run_job_flow_asks_for_everything_the_design_relies_on(
 
 
 def test_the_fleets_are_on_demand_where_a_loss_would_end_the_run_and_spot_elsewhere(
-    emr: EmrSimulator, staging: Objects, spec: ClusterSpec
+    emr: EmrSimulator, staging: StagingStore, spec: ClusterSpec
 ) -> None:
     Clusters(staging).find_or_create(spec)
     instances = made(emr, spec)[0].params["Instances"]
@@ -105,31 +105,33 @@ def test_the_fleets_are_on_demand_where_a_loss_would_end_the_run_and_spot_elsewh
 
 
 def test_ten_callers_at_once_make_one_cluster(
-    emr: EmrSimulator, staging: Objects, spec: ClusterSpec, monkeypatch: pytest.MonkeyPatch
+    emr: EmrSimulator, staging: StagingStore, spec: ClusterSpec, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(cluster_module, "pause", lambda _: __import__("time").sleep(0.2))
     with ThreadPoolExecutor(10) as pool:
-        found = list(pool.map(lambda _: Clusters(Objects(staging.uri)).find_or_create(spec), range(10)))
+        found = list(pool.map(lambda _: Clusters(StagingStore(staging.uri)).find_or_create(spec), range(10)))
     assert len(made(emr, spec)) == 1
     assert len({compute.cluster_id for compute, _ in found}) == 1
     assert [is_new for _, is_new in found].count(True) == 1
 
 
-def test_a_lost_answer_does_not_make_a_second_cluster(emr: EmrSimulator, staging: Objects, spec: ClusterSpec) -> None:
+def test_a_lost_answer_does_not_make_a_second_cluster(
+    emr: EmrSimulator, staging: StagingStore, spec: ClusterSpec
+) -> None:
     emr.faults.drop_connection("RunJobFlow", times=1, after=True)
     compute, _ = Clusters(staging).find_or_create(spec)
     named = [cluster.id for cluster in emr.clusters.values() if cluster.request["Name"] == spec.name]
     assert named == [compute.cluster_id]
 
 
-def test_a_running_cluster_is_found_by_its_tag_even_without_the_claim(staging: Objects, spec: ClusterSpec) -> None:
+def test_a_running_cluster_is_found_by_its_tag_even_without_the_claim(staging: StagingStore, spec: ClusterSpec) -> None:
     first, _ = Clusters(staging).find_or_create(spec)
     staging.delete(f"clusters/{spec.digest}.json")
     again, is_new = Clusters(staging).find_or_create(spec)
     assert (again.cluster_id, is_new) == (first.cluster_id, False)
 
 
-def test_an_ended_cluster_is_replaced(emr: EmrSimulator, staging: Objects, spec: ClusterSpec) -> None:
+def test_an_ended_cluster_is_replaced(emr: EmrSimulator, staging: StagingStore, spec: ClusterSpec) -> None:
     clusters = Clusters(staging)
     first, _ = clusters.find_or_create(spec)
     clusters.terminate(first.cluster_id)
@@ -139,13 +141,13 @@ def test_an_ended_cluster_is_replaced(emr: EmrSimulator, staging: Objects, spec:
     assert second.cluster_id != first.cluster_id
 
 
-def test_other_files_on_the_nodes_ask_for_another_cluster(staging: Objects, spec: ClusterSpec) -> None:
+def test_other_files_on_the_nodes_ask_for_another_cluster(staging: StagingStore, spec: ClusterSpec) -> None:
     other = deployed_spec(SPEC, staging, "us-east-1", {"bootstrap_uri": f"{staging.uri}/bootstrap/4567"})
     assert other.digest != spec.digest
 
 
 def test_a_claim_whose_owner_died_is_taken_over(
-    emr: EmrSimulator, staging: Objects, spec: ClusterSpec, monkeypatch: pytest.MonkeyPatch
+    emr: EmrSimulator, staging: StagingStore, spec: ClusterSpec, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     staging.put(f"clusters/{spec.digest}.json", b'{"claimed_by": "a process that was killed"}')
     monkeypatch.setattr(cluster_module, "CLAIM_SECONDS", 2.0)
@@ -154,7 +156,7 @@ def test_a_claim_whose_owner_died_is_taken_over(
 
 
 def test_a_refused_cluster_gives_the_claim_back_and_says_what_to_do(
-    emr: EmrSimulator, staging: Objects, spec: ClusterSpec
+    emr: EmrSimulator, staging: StagingStore, spec: ClusterSpec
 ) -> None:
     emr.faults.refuse("RunJobFlow", "ValidationException", "Invalid InstanceProfile: orchard-nodes.")
     with pytest.raises(AwsRefusedError, match=r"Invalid InstanceProfile.*Create the roles first"):
@@ -163,7 +165,7 @@ def test_a_refused_cluster_gives_the_claim_back_and_says_what_to_do(
 
 
 def test_a_failed_bootstrap_is_told_with_emrs_reason_and_the_scripts_stderr(
-    emr: EmrSimulator, staging: Objects, spec: ClusterSpec
+    emr: EmrSimulator, staging: StagingStore, spec: ClusterSpec
 ) -> None:
     emr.faults.fail_bootstrap("pip: no matching wheel for plums")
     compute, _ = Clusters(staging).find_or_create(spec)
@@ -173,13 +175,13 @@ def test_a_failed_bootstrap_is_told_with_emrs_reason_and_the_scripts_stderr(
     assert "BOOTSTRAP_FAILURE" in trouble.message
     assert "pip: no matching wheel for plums" in trouble.message
     assert "correct it and deploy it again" in trouble.message
-    assert not trouble.may_help
+    assert not trouble.retryable
     with pytest.raises(PermanentError, match="no matching wheel"):
         Clusters(staging).given(compute.cluster_id)
 
 
 @pytest.mark.parametrize(
-    ("code", "said", "words", "may_help"),
+    ("code", "said", "words", "retryable"),
     [
         ("VALIDATION_ERROR", "EMR service role role/orchard is invalid", "check roles, subnet, quotas", False),
         ("INSTANCE_FLEET_TIMEOUT", "no Spot capacity", "add instance types to the cluster spec", True),
@@ -188,7 +190,7 @@ def test_a_failed_bootstrap_is_told_with_emrs_reason_and_the_scripts_stderr(
     ],
 )
 def test_a_cluster_that_ended_is_told_with_emrs_words_and_what_to_do(
-    emr: EmrSimulator, code: str, said: str, words: str, may_help: bool
+    emr: EmrSimulator, code: str, said: str, words: str, retryable: bool
 ) -> None:
     cluster_id = start_cluster(emr)
     emr.faults.lose_cluster(cluster_id, code, said)
@@ -196,10 +198,10 @@ def test_a_cluster_that_ended_is_told_with_emrs_words_and_what_to_do(
     assert trouble is not None
     assert f"EMR says: {code}: {said}" in trouble.message
     assert words in trouble.message
-    assert (trouble.may_help, trouble.is_orderly) == (may_help, code == "USER_REQUEST")
+    assert (trouble.retryable, trouble.clean_shutdown) == (retryable, code == "USER_REQUEST")
 
 
-def test_a_cluster_of_somebody_else_is_never_ended(emr: EmrSimulator, staging: Objects) -> None:
+def test_a_cluster_of_somebody_else_is_never_ended(emr: EmrSimulator, staging: StagingStore) -> None:
     theirs = start_cluster(emr)
     with pytest.raises(PermanentError, match="was not made by this project"):
         Clusters(staging).terminate(theirs)
@@ -208,7 +210,7 @@ def test_a_cluster_of_somebody_else_is_never_ended(emr: EmrSimulator, staging: O
 
 
 def test_a_cluster_of_another_deployment_in_the_same_account_is_neither_used_nor_ended(
-    emr: EmrSimulator, staging: Objects, spec: ClusterSpec
+    emr: EmrSimulator, staging: StagingStore, spec: ClusterSpec
 ) -> None:
     theirs, _ = Clusters(staging.at("another")).find_or_create(spec)
     clusters = Clusters(staging)
@@ -218,7 +220,7 @@ def test_a_cluster_of_another_deployment_in_the_same_account_is_neither_used_nor
     assert emr.clusters[theirs.cluster_id].ending is None
 
 
-def test_a_missing_deployment_is_told_in_one_list(staging: Objects) -> None:
+def test_a_missing_deployment_is_told_in_one_list(staging: StagingStore) -> None:
     with pytest.raises(PermanentError) as caught:
         deployed_spec(SPEC, staging, None, {})
     for name in ("service_role", "instance_profile", "bootstrap_uri", "project", "security_configuration"):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from fruit_assets.emr.cost import RunningInstance, Spent, cost_between, cost_of, load_prices, spent_together
+from fruit_assets.emr.cost import RunningInstance, StepCost, cost_between, cost_of, load_prices, spent_together
 from fruit_assets.errors import InputError
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -32,9 +32,9 @@ def test_a_type_without_a_price_is_listed_and_not_guessed() -> None:
 
 
 def test_time_that_steps_share_on_a_cluster_is_paid_once() -> None:
-    side_by_side = [Spent("j-1", 0, 100, 1.0), Spent("j-1", 50, 150, 1.0)]
-    elsewhere = Spent("j-2", 0, 100, 3.0)
-    later = Spent("j-1", 1000, 1100, 2.0)
+    side_by_side = [StepCost("j-1", 0, 100, 1.0), StepCost("j-1", 50, 150, 1.0)]
+    elsewhere = StepCost("j-2", 0, 100, 3.0)
+    later = StepCost("j-1", 1000, 1100, 2.0)
     assert spent_together([*side_by_side, elsewhere, later]) == pytest.approx(1.5 + 3.0 + 2.0)
     assert spent_together([]) == 0
 

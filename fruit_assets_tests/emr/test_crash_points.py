@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from fruit_assets.emr.staging import Objects
+from fruit_assets.emr.staging import StagingStore
 from fruit_assets_tests.emr.conftest import BUCKET, TinyLocation, eventually, tiny_location_on
 from fruit_assets_tests.emr_simulator import EmrSimulator
 
@@ -44,7 +44,7 @@ def pair(
         for how in (signal.SIGTERM, signal.SIGKILL):
             folder = tmp_path / how.name
             folder.mkdir()
-            staging = Objects(f"s3://{BUCKET}/{request.node.name}/{how.name}")
+            staging = StagingStore(f"s3://{BUCKET}/{request.node.name}/{how.name}")
             places[how] = stack.enter_context(tiny_location_on(emr, staging, folder, monkeypatch))
         yield places
 

@@ -6,7 +6,7 @@ import pytest
 
 from fruit_assets.emr.compute import Submission
 from fruit_assets.emr.ec2 import MAX_STEP_CHARACTERS, EmrOnEc2
-from fruit_assets.emr.staging import Objects
+from fruit_assets.emr.staging import StagingStore
 from fruit_assets.errors import PermanentError
 from fruit_assets_tests.emr.conftest import BUCKET, start_cluster
 from fruit_assets_tests.emr_simulator import EmrSimulator
@@ -45,7 +45,7 @@ def test_arguments_beyond_emrs_limit_are_refused_before_they_are_sent() -> None:
         EmrOnEc2("j-1").submit(Submission("n", "s3://b/main.py", [], "s3://b/code.zip", conf))
 
 
-def test_the_log_place_and_the_machines_of_a_cluster_are_known(emr: EmrSimulator, staging: Objects) -> None:
+def test_the_log_place_and_the_machines_of_a_cluster_are_known(emr: EmrSimulator, staging: StagingStore) -> None:
     cluster_id = start_cluster(emr)
     compute = EmrOnEc2(cluster_id)
     assert compute.describe().log_uri == f"s3://{BUCKET}/logs"

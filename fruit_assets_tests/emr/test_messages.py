@@ -18,13 +18,13 @@ from hypothesis import strategies as st
 from fruit_assets.emr.messages import (
     EVENT_CLASSES,
     REQUEST_CLASSES,
-    DamagedMessageError,
+    CorruptMessageError,
     End,
-    ForgedMessageError,
+    InvalidMessageError,
+    decode,
     decode_batch,
+    encode,
     encode_batch,
-    opened,
-    sealed,
     unpack,
 )
 
@@ -110,7 +110,7 @@ class Bomb:
 
 def test_a_malicious_pickle_is_not_executed(tmp_path: Path) -> None:
     bomb = pickle.dumps(Bomb(tmp_path / "exploded"))
-    with pytest.raises(DamagedMessageError):
+    with pytest.raises(CorruptMessageError):
         decode_batch(bomb, 1, run_id="r", step_key="s")
     assert not (tmp_path / "exploded").exists()
     pickle.loads(bomb)
@@ -118,14 +118,14 @@ def test_a_malicious_pickle_is_not_executed(tmp_path: Path) -> None:
 
 
 def forged(packed: object, sequence: int = 1) -> bytes:
-    return sealed({"format": 1, "sequence": sequence, "events": [packed], "end": None})
+    return encode({"format": 1, "sequence": sequence, "events": [packed], "end": None})
 
 
 def test_a_serdes_payload_that_points_to_code_is_refused_before_it_is_built(spoken: list[EventLogEntry]) -> None:
     pointer = pack_value(ReconstructableRepository(ModuleCodePointer("os", "getcwd", None)))
     entry = dict(pack_value(batch_of(spoken, "talkative")[0]))
     for payload in (pointer, {**entry, "error_info": pointer}, {**entry, "user_message": {"a": [pointer]}}):
-        with pytest.raises(ForgedMessageError, match=r"ModuleCodePointer|ReconstructableRepository"):
+        with pytest.raises(InvalidMessageError, match=r"ModuleCodePointer|ReconstructableRepository"):
             decode_batch(forged(payload), 1, run_id=entry["run_id"], step_key="talkative")
 
 
@@ -140,7 +140,7 @@ def test_classes_that_load_code_are_in_no_list_of_events() -> None:
     "payload", [None, 7, "x", [], {}, {"__class__": "EventLogEntry"}, {"__class__": "AssetKey", "path": 3}]
 )
 def test_other_shapes_are_refused(payload: object) -> None:
-    with pytest.raises(ForgedMessageError):
+    with pytest.raises(InvalidMessageError):
         decode_batch(forged(payload), 1, run_id="r", step_key="s")
 
 
@@ -148,11 +148,11 @@ def test_a_step_cannot_end_the_run_or_speak_for_another_step(spoken: list[EventL
     entry = batch_of(spoken, "talkative")[-1]
     assert entry.dagster_event is not None
     run_failure = entry._replace(dagster_event=entry.dagster_event._replace(event_type_value="PIPELINE_FAILURE"))
-    with pytest.raises(ForgedMessageError, match="only the orchestrator may"):
+    with pytest.raises(InvalidMessageError, match="only the orchestrator may"):
         decode_batch(encode_batch(1, [run_failure]), 1, run_id=entry.run_id, step_key="talkative")
-    with pytest.raises(ForgedMessageError, match="came to step 'failing'"):
+    with pytest.raises(InvalidMessageError, match="came to step 'failing'"):
         decode_batch(encode_batch(1, [entry]), 1, run_id=entry.run_id, step_key="failing")
-    with pytest.raises(ForgedMessageError, match="An event of run"):
+    with pytest.raises(InvalidMessageError, match="An event of run"):
         decode_batch(encode_batch(1, [entry]), 1, run_id="another", step_key="talkative")
 
 
@@ -160,38 +160,38 @@ def test_every_truncation_is_noticed(spoken: list[EventLogEntry]) -> None:
     said = batch_of(spoken, "talkative")
     raw = encode_batch(1, said)
     for length in range(0, len(raw), max(1, len(raw) // 200)):
-        with pytest.raises(DamagedMessageError):
+        with pytest.raises(CorruptMessageError):
             decode_batch(raw[:length], 1, run_id=said[0].run_id, step_key="talkative")
 
 
 def test_an_object_under_another_number_is_noticed() -> None:
-    with pytest.raises(DamagedMessageError, match="says it is number 2"):
+    with pytest.raises(CorruptMessageError, match="says it is number 2"):
         decode_batch(encode_batch(2, []), 3, run_id="r", step_key="s")
 
 
 @given(position=st.integers(0, 10_000), byte=st.integers(0, 255))
 def test_no_flipped_byte_changes_what_is_read(position: int, byte: int) -> None:
     body = {"format": 1, "text": "é" * 20, "number": 1.5}
-    raw = bytearray(sealed(body))
+    raw = bytearray(encode(body))
     raw[position % len(raw)] = byte
-    with contextlib.suppress(DamagedMessageError):
-        assert opened(bytes(raw)) == body
+    with contextlib.suppress(CorruptMessageError):
+        assert decode(bytes(raw)) == body
 
 
 @given(st.binary(max_size=300))
 def test_no_bytes_bring_the_reader_down(raw: bytes) -> None:
-    with pytest.raises((DamagedMessageError, ForgedMessageError)):
+    with pytest.raises((CorruptMessageError, InvalidMessageError)):
         decode_batch(raw, 1, run_id="r", step_key="s")
 
 
 def test_deep_nesting_is_damage_and_not_a_crash() -> None:
     deep = b'{"sha256":"","body":' + b"[" * 100_000 + b"]" * 100_000 + b"}"
-    with pytest.raises(DamagedMessageError):
-        opened(deep)
+    with pytest.raises(CorruptMessageError):
+        decode(deep)
 
 
 def test_a_value_of_another_class_is_refused() -> None:
-    with pytest.raises(ForgedMessageError, match="does not hold a EventLogEntry"):
+    with pytest.raises(InvalidMessageError, match="does not hold a EventLogEntry"):
         unpack(pack_value(dg.AssetKey("x")), EventLogEntry, EVENT_CLASSES)
 
 

@@ -3,12 +3,12 @@
 import dagster as dg
 
 from fruit_assets.emr.orphan_sensor import build_sweeper, sweep
-from fruit_assets.emr.staging import Objects
+from fruit_assets.emr.staging import StagingStore
 from fruit_assets_tests.emr.conftest import start_cluster
 from fruit_assets_tests.emr_simulator import EmrSimulator
 
 
-def test_only_steps_of_ended_runs_are_cancelled(emr: EmrSimulator, staging: Objects) -> None:
+def test_only_steps_of_ended_runs_are_cancelled(emr: EmrSimulator, staging: StagingStore) -> None:
     cluster_id = start_cluster(emr)
     with dg.DagsterInstance.ephemeral() as instance:
         runs = [
@@ -30,7 +30,7 @@ def test_only_steps_of_ended_runs_are_cancelled(emr: EmrSimulator, staging: Obje
     emr.client("emr").terminate_job_flows(JobFlowIds=[cluster_id])
 
 
-def test_the_sensor_is_off_by_default_and_says_what_it_did(emr: EmrSimulator, staging: Objects) -> None:
+def test_the_sensor_is_off_by_default_and_says_what_it_did(emr: EmrSimulator, staging: StagingStore) -> None:
     sensor = build_sweeper(staging.uri)
     assert sensor.default_status == dg.DefaultSensorStatus.STOPPED
     with dg.DagsterInstance.ephemeral() as instance, dg.build_sensor_context(instance=instance) as context:

@@ -9,7 +9,7 @@ import pytest
 
 from fruit_assets.emr import packaging
 from fruit_assets.emr.packaging import Package, build_package, ship
-from fruit_assets.emr.staging import Objects
+from fruit_assets.emr.staging import StagingStore
 from fruit_assets.errors import PermanentError
 from fruit_assets_tests.emr_simulator import EmrSimulator
 
@@ -51,7 +51,7 @@ def test_changed_code_is_another_package(orchard: Path) -> None:
     assert build_package(["orchard"]).sha256 != before.sha256
 
 
-def test_a_version_is_uploaded_once(orchard: Path, emr: EmrSimulator, staging: Objects) -> None:
+def test_a_version_is_uploaded_once(orchard: Path, emr: EmrSimulator, staging: StagingStore) -> None:
     package = build_package(["orchard"])
     assert ship(package, staging) == ship(package, staging) == f"{staging.uri}/code/{package.sha256}.zip"
     uploads = [call for call in emr.calls("PutObject") if package.sha256 in str(call.params)]

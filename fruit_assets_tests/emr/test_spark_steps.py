@@ -6,7 +6,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from fruit_assets.emr.staging import Objects
+from fruit_assets.emr.staging import StagingStore
 from fruit_assets_tests.emr.conftest import TinyLocation, tiny_location_on
 from fruit_assets_tests.emr_simulator import EmrSimulator
 
@@ -17,7 +17,7 @@ def spark_tiny(
 ) -> Iterator[TinyLocation]:
     bucket = f"spark-steps-{abs(hash(request.node.name))}"
     spark_emr_simulator.create_bucket(bucket)
-    staging = Objects(f"s3://{bucket}/staging")
+    staging = StagingStore(f"s3://{bucket}/staging")
     with tiny_location_on(spark_emr_simulator, staging, tmp_path, monkeypatch) as location:
         yield location
 

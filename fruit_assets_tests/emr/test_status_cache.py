@@ -8,8 +8,8 @@ import pytest
 
 from fruit_assets.emr.compute import StepStatus
 from fruit_assets.emr.ec2 import EmrOnEc2
-from fruit_assets.emr.staging import Objects
-from fruit_assets.emr.status_cache import StepBoard
+from fruit_assets.emr.staging import StagingStore
+from fruit_assets.emr.status_cache import StepStatusCache
 from fruit_assets_tests.emr.conftest import eventually, start_cluster
 from fruit_assets_tests.emr_simulator import EmrSimulator
 
@@ -26,14 +26,14 @@ def add_steps(emr: EmrSimulator, cluster_id: str, count: int, command: list[str]
     return list(emr.client("emr").add_job_flow_steps(JobFlowId=cluster_id, Steps=steps)["StepIds"])
 
 
-def test_twenty_waiting_processes_ask_emr_at_most_once_in_two_seconds(emr: EmrSimulator, staging: Objects) -> None:
+def test_twenty_waiting_processes_ask_emr_at_most_once_in_two_seconds(emr: EmrSimulator, staging: StagingStore) -> None:
     cluster_id = start_cluster(emr, steps_at_once=20)
     step_ids = add_steps(emr, cluster_id, 20, ["sleep", "8"])
     seen: dict[str, str] = {}
 
     def wait(step_id: str) -> None:
         # Everything of its own, as in a process of its own: they share the bucket and nothing else.
-        board = StepBoard(EmrOnEc2(cluster_id), Objects(staging.uri), 2.0)
+        board = StepStatusCache(EmrOnEc2(cluster_id), StagingStore(staging.uri), 2.0)
         deadline = time.monotonic() + 180
         while time.monotonic() < deadline and seen.get(step_id) != "COMPLETED":
             status = board.status(step_id)
@@ -57,19 +57,19 @@ def test_twenty_waiting_processes_ask_emr_at_most_once_in_two_seconds(emr: EmrSi
     assert min(gaps) >= 2.0
 
 
-def test_a_step_older_than_the_newest_fifty_is_still_seen(emr: EmrSimulator, staging: Objects) -> None:
+def test_a_step_older_than_the_newest_fifty_is_still_seen(emr: EmrSimulator, staging: StagingStore) -> None:
     cluster_id = start_cluster(emr)
     (oldest,) = add_steps(emr, cluster_id, 1, ["true"])
     add_steps(emr, cluster_id, 60, ["true"])
-    board = StepBoard(EmrOnEc2(cluster_id), staging, 2.0)
+    board = StepStatusCache(EmrOnEc2(cluster_id), staging, 2.0)
     eventually(lambda: board.status(oldest) is not None)
 
 
-def test_an_unreadable_board_is_written_anew(emr: EmrSimulator, staging: Objects) -> None:
+def test_an_unreadable_board_is_written_anew(emr: EmrSimulator, staging: StagingStore) -> None:
     cluster_id = start_cluster(emr)
     (step_id,) = add_steps(emr, cluster_id, 1, ["true"])
     staging.put(f"clusters/{cluster_id}/steps.json", b"not json")
-    board = StepBoard(EmrOnEc2(cluster_id), staging, 2.0)
+    board = StepStatusCache(EmrOnEc2(cluster_id), staging, 2.0)
     eventually(lambda: board.status(step_id))
 
 

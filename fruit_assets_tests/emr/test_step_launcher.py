@@ -13,7 +13,7 @@ import pytest
 
 from fruit_assets.emr import step_attempt as flight
 from fruit_assets.emr import submission as sending
-from fruit_assets.emr.staging import Objects
+from fruit_assets.emr.staging import StagingStore
 from fruit_assets_tests.emr.conftest import (
     BUCKET,
     Outcome,
@@ -49,7 +49,7 @@ def success(light_emr: EmrSimulator, tmp_path_factory: pytest.TempPathFactory) -
         for name, value in light_emr.environment().items():
             monkeypatch.setenv(name, value)
         monkeypatch.setenv("DATABASE_PASSWORD", "melon-secret")
-        staging = Objects(f"s3://{BUCKET}/success")
+        staging = StagingStore(f"s3://{BUCKET}/success")
         with tiny_location_on(light_emr, staging, tmp_path_factory.mktemp("success"), monkeypatch) as tiny:
             outcome = tiny.run(job="tiny", encryption=KMS)
             (step_id,) = tiny.step_ids
@@ -335,7 +335,7 @@ def engine_said(outcome: Outcome) -> str:
     return "\n".join(event.message or "" for event in outcome.events("ENGINE_EVENT"))
 
 
-def encryption_below(emr: EmrSimulator, place: Objects) -> dict[str, tuple[str | None, str | None]]:
+def encryption_below(emr: EmrSimulator, place: StagingStore) -> dict[str, tuple[str | None, str | None]]:
     """Algorithm and key of every object under a place."""
     s3, prefix = emr.client("s3"), place.uri.removeprefix(f"s3://{place.bucket}/")
     heads = {name: s3.head_object(Bucket=place.bucket, Key=f"{prefix}/{name}") for name in place.names()}

@@ -10,7 +10,7 @@ from dagster._core.code_pointer import FileCodePointer, ModuleCodePointer
 from dagster._core.definitions.reconstruct import ReconstructableJob, ReconstructableRepository
 from dagster._serdes import pack_value
 
-from fruit_assets.emr.messages import ForgedMessageError
+from fruit_assets.emr.messages import InvalidMessageError
 from fruit_assets.emr.step_launcher import EmrPySparkStepLauncher
 from fruit_assets.emr.step_request import Attempt, _module_pointer, checked_environment, unpack_request
 from fruit_assets.errors import PermanentError
@@ -58,7 +58,7 @@ def test_a_request_says_nothing_about_the_machine_it_comes_from(tiny: TinyLocati
 def test_a_request_that_points_outside_the_shipped_packages_is_refused() -> None:
     job = ReconstructableJob(ReconstructableRepository(ModuleCodePointer("subprocess", "run", None)), "job")
     request: Mapping[str, Any] = {"job": pack_value(job), "packages": ["orchard"]}
-    with pytest.raises(ForgedMessageError, match="outside the shipped packages"):
+    with pytest.raises(InvalidMessageError, match="outside the shipped packages"):
         unpack_request(request)
 
 

@@ -6,8 +6,8 @@ import pytest
 from dagster._core.events.log import EventLogEntry
 
 from fruit_assets.emr import streams
-from fruit_assets.emr.messages import DamagedMessageError, End, encode_batch
-from fruit_assets.emr.staging import Objects
+from fruit_assets.emr.messages import CorruptMessageError, End, encode_batch
+from fruit_assets.emr.staging import StagingStore
 from fruit_assets.emr.streams import EventReader, EventWriter, OutputReader, event_name, output_name
 from fruit_assets_tests.emr.conftest import eventually
 from fruit_assets_tests.emr_simulator import EmrSimulator
@@ -17,57 +17,57 @@ def event(number: int) -> EventLogEntry:
     return EventLogEntry(None, 20, f"event {number}", "run", float(number), "step", "job", None)
 
 
-def test_what_is_written_is_read_once_and_in_order(emr: EmrSimulator, staging: Objects) -> None:
+def test_what_is_written_is_read_once_and_in_order(emr: EmrSimulator, staging: StagingStore) -> None:
     writer = EventWriter(staging)
     for number in range(50):
         writer.put(event(number))
         time.sleep(0.01)
     writer.close(End("succeeded"))
     reader = EventReader(staging, "run", "step")
-    assert [entry.user_message for entry in reader.arrived()] == [f"event {number}" for number in range(50)]
+    assert [entry.user_message for entry in reader.poll()] == [f"event {number}" for number in range(50)]
     assert reader.end == End("succeeded")
     reads = [call for call in emr.calls("GetObject") if staging.uri.rpartition("/")[2] in str(call.params)]
     assert len(reads) == len(list(staging.names("events/"))), "each object once"
     assert len(reads) < 10, "a burst is a few objects, not fifty"
 
 
-def test_a_single_event_does_not_wait_for_more(staging: Objects, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_single_event_does_not_wait_for_more(staging: StagingStore, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(streams, "BATCH_SECONDS", 3600.0)
     writer = EventWriter(staging)
     writer.put(event(1))
     eventually(lambda: list(staging.names("events/")))  # with no other event to come, and the writer open
-    assert [entry.user_message for entry in EventReader(staging, "run", "step").arrived()] == ["event 1"]
+    assert [entry.user_message for entry in EventReader(staging, "run", "step").poll()] == ["event 1"]
     writer.close(End("succeeded"))
 
 
-def test_a_torn_read_heals(emr: EmrSimulator, staging: Objects) -> None:
+def test_a_torn_read_heals(emr: EmrSimulator, staging: StagingStore) -> None:
     staging.put(event_name(1), encode_batch(1, [event(1)], End("succeeded")))
     emr.faults.truncate_object(event_name(1))
     reader = EventReader(staging, "run", "step")
-    assert list(reader.arrived()) == []
-    assert len(list(reader.arrived())) == 1
+    assert list(reader.poll()) == []
+    assert len(list(reader.poll())) == 1
 
 
-def test_a_damaged_object_is_given_up_and_named(staging: Objects, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_damaged_object_is_given_up_and_named(staging: StagingStore, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(streams, "REREAD_SECONDS", 0.0)
     staging.put(event_name(1), encode_batch(1, [event(1)])[:-20])
-    with pytest.raises(DamagedMessageError, match=r"events/000001.json is damaged"):
-        list(EventReader(staging, "run", "step").arrived())
+    with pytest.raises(CorruptMessageError, match=r"events/000001.json is damaged"):
+        list(EventReader(staging, "run", "step").poll())
 
 
-def test_a_gap_is_waited_for(staging: Objects) -> None:
+def test_a_gap_is_waited_for(staging: StagingStore) -> None:
     staging.put(event_name(2), encode_batch(2, [event(2)]))
     reader = EventReader(staging, "run", "step")
-    assert list(reader.arrived()) == []
+    assert list(reader.poll()) == []
     staging.put(event_name(1), encode_batch(1, [event(1)]))
-    assert [entry.user_message for entry in reader.arrived()] == ["event 1", "event 2"]
+    assert [entry.user_message for entry in reader.poll()] == ["event 1", "event 2"]
 
 
-def test_output_is_read_once_and_its_end_kept(staging: Objects) -> None:
+def test_output_is_read_once_and_its_end_kept(staging: StagingStore) -> None:
     reader = OutputReader(staging, "stdout", kept=8)
     staging.put(output_name("stdout", 1), "één ".encode())
-    assert reader.arrived() == "één "
-    assert reader.arrived() == ""
+    assert reader.poll() == "één "
+    assert reader.poll() == ""
     staging.put(output_name("stdout", 2), b"twee drie")
-    assert reader.arrived() == "twee drie"
+    assert reader.poll() == "twee drie"
     assert reader.tail == "wee drie"

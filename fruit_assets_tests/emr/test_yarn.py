@@ -9,7 +9,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from fruit_assets.emr.staging import Objects
+from fruit_assets.emr.staging import StagingStore
 from fruit_assets_tests.emr.conftest import HERE, TinyLocation
 from fruit_assets_tests.emr_simulator import EmrSimulator
 from fruit_assets_tests.emr_simulator.yarn import MiniYarn
@@ -81,7 +81,7 @@ def tiny(
     for name, value in simulator.environment().items():
         monkeypatch.setenv(name, value)
     monkeypatch.syspath_prepend(str(HERE))
-    staging = Objects(f"s3://{_BUCKET}/staging/{tmp_path.name}")
+    staging = StagingStore(f"s3://{_BUCKET}/staging/{tmp_path.name}")
     with dg.DagsterInstance.ephemeral() as instance:
         yield TinyLocation(simulator, staging, tmp_path, instance, monkeypatch, cluster_id)
 

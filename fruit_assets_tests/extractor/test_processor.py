@@ -2,7 +2,13 @@
 
 import pytest
 
-from fruit_assets.extractor.processor import TELLING_FLAGS, Arithmetic, precision_told, processor_flags, runs_natively
+from fruit_assets.extractor.processor import (
+    RELEVANT_CPU_FLAGS,
+    ExecutionProfile,
+    parse_precision,
+    processor_flags,
+    runs_natively,
+)
 
 
 @pytest.mark.parametrize(
@@ -26,10 +32,10 @@ def test_a_precision_is_native_where_the_processor_has_instructions_for_it(preci
 def test_the_flags_of_this_processor_are_those_that_linux_tells():
     with open("/proc/cpuinfo") as file:  # noqa: PTH123
         [told] = {line.partition(":")[2] for line in file if line.startswith(("flags", "Features"))}
-    assert set(processor_flags()) == set(told.split()) & set(TELLING_FLAGS)
+    assert set(processor_flags()) == set(told.split()) & set(RELEVANT_CPU_FLAGS)
 
 
 def test_arithmetic_is_told_in_words_that_begin_with_the_precision():
-    arithmetic = Arithmetic("int8", "avx512", ("avx512f", "avx512_vnni"))
+    arithmetic = ExecutionProfile("int8", "avx512", ("avx512f", "avx512_vnni"))
     assert str(arithmetic) == "int8 by avx512 kernels on avx512f avx512_vnni"
-    assert precision_told(str(arithmetic)) == "int8"
+    assert parse_precision(str(arithmetic)) == "int8"

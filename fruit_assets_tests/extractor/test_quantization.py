@@ -16,7 +16,7 @@ from fruit_assets.extractor.engines import load_engine
 from fruit_assets.extractor.quantization import Quantization, int8_fingerprint
 from fruit_assets.extractor.specification import DESCRIPTION_FILE, INT8_MODEL, ExtractorDescription
 from fruit_assets.features.comparison import figures_of
-from fruit_assets.features.drift_check import GuardFigures
+from fruit_assets.features.drift_check import DriftFigures
 from fruit_assets.features.inference_worker import list_column
 from fruit_assets.images.decoding import decode
 
@@ -64,7 +64,7 @@ def test_int8_of_trained_weights_recognises_as_f32_does_and_of_untrained_ones_th
     assert _recognised(_reduced(rounded), labels) >= _recognised(_reduced(exact), labels) - 0.01
 
 
-def _guarded(exact: np.ndarray, rounded: np.ndarray, labels: np.ndarray) -> GuardFigures:
+def _guarded(exact: np.ndarray, rounded: np.ndarray, labels: np.ndarray) -> DriftFigures:
     count = len(labels)
     ones = pa.array([1] * count, pa.int64())
     rows = (list_column(features, np.ones(count, dtype=bool)) for features in (exact, rounded))

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fruit_assets.features.comparison import figures_of, images_to_compare
-from fruit_assets.features.drift_check import GuardFigures, choose_precision
+from fruit_assets.features.drift_check import DriftFigures, choose_precision
 
-GOOD = GuardFigures("int8", 256, 0.95, 0.87, 0.79, 0.87, 0.875, 0.01, 2.9, True, ("int8 by avx512 kernels on ...",))
+GOOD = DriftFigures("int8", 256, 0.95, 0.87, 0.79, 0.87, 0.875, 0.01, 2.9, True, ("int8 by avx512 kernels on ...",))
 
 
 def _rows(reference: np.ndarray, features: np.ndarray, labels: list[str], flags: str = "avx512_vnni") -> pa.Table:
@@ -108,7 +108,7 @@ def test_auto_says_why_it_passed_over_a_faster_precision(change, told):
 def test_figures_survive_the_manifest():
     import json
 
-    assert GuardFigures.from_json(json.loads(json.dumps(GOOD.to_json()))) == GOOD
+    assert DriftFigures.from_json(json.loads(json.dumps(GOOD.to_json()))) == GOOD
 
 
 def test_without_a_readable_image_there_is_nothing_to_hold_against_it():

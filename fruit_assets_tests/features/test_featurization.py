@@ -20,9 +20,9 @@ from fruit_assets.features.incremental import plan_reuse
 from fruit_assets.images.sampling import SAMPLE_SCHEMA
 from fruit_assets.resources import resources_for
 from fruit_assets.spark.reading import ROW_GROUP_ROWS
-from fruit_assets.spark.writing import RowWriter, Target, stage_written
+from fruit_assets.spark.writing import RowWriter, WriteTarget, stage_written
 from fruit_assets.storage.stores import LocalStore
-from fruit_assets.storage.tables import Writing
+from fruit_assets.storage.tables import VersionWriter
 from fruit_assets.storage.versions import AssetFolder, DataFile, StagedVersion, Version
 
 pytestmark = pytest.mark.long
@@ -95,7 +95,7 @@ def test_features_of_every_image_are_those_of_the_keras_model(collection, featur
 def _featurized(spark, version: Version, extractor, tmp_path, plan=None, **options) -> StagedVersion:
     """The features of a sample, staged."""
     chosen = {"batch_size": 4, "engine": "openvino", "precision": "f32", "cache": tmp_path, **options}
-    writing = Writing(AssetFolder(LocalStore(tmp_path / "features")), uuid.uuid4().hex)
+    writing = VersionWriter(AssetFolder(LocalStore(tmp_path / "features")), uuid.uuid4().hex)
     plan = plan or plan_reuse(version, None, None)
     staged, _ = featurize(spark.sparkContext, version, plan, extractor, FeaturizationOptions(**chosen), writing)
     return staged
@@ -103,8 +103,8 @@ def _featurized(spark, version: Version, extractor, tmp_path, plan=None, **optio
 
 def _in_row_groups(version: Version, rows: int, folder: Path) -> Version:
     """The same sample, written in other portions."""
-    writing = Writing(AssetFolder(LocalStore(folder / f"sample-{rows}")), "one")
-    writer = RowWriter(Target.of(writing, rows))
+    writing = VersionWriter(AssetFolder(LocalStore(folder / f"sample-{rows}")), "one")
+    writer = RowWriter(WriteTarget.of(writing, rows))
     for batch in version.read_table().to_batches():
         writer.write(batch)
     files = [DataFile(**file) for file in writer.close()]
@@ -139,14 +139,14 @@ def test_identical_files_are_inferred_once_and_every_path_has_its_row(
         {"path": ["z/1.jpg", "z/2.jpg"], "label": ["z", "z"], "sha256": ["0", "0"], "content": [b"", b""]}
     )
     table = pa.concat_tables([twice, broken.cast(twice.schema)])
-    writing = Writing(AssetFolder(LocalStore(tmp_path / "doubled")), "one")
-    writer = RowWriter(Target.of(writing, 9))
+    writing = VersionWriter(AssetFolder(LocalStore(tmp_path / "doubled")), "one")
+    writer = RowWriter(WriteTarget.of(writing, 9))
     for batch in table.to_batches():
         writer.write(batch)
     files = [DataFile(**file) for file in writer.close()]
     sample = stage_written(writing, files, SAMPLE_SCHEMA, {ROW_GROUP_ROWS: 9}).opened
     plan = plan_reuse(sample, None, None)
-    target = Writing(AssetFolder(LocalStore(tmp_path / "features")), "one")
+    target = VersionWriter(AssetFolder(LocalStore(tmp_path / "features")), "one")
     options = FeaturizationOptions(None, "openvino", "f32", tmp_path)
     staged, figures = featurize(spark.sparkContext, sample, plan, extractor, options, target)
     rows = _collected(staged)

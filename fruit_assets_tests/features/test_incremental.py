@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from fruit_assets.features.incremental import plan_reuse
 from fruit_assets.storage.stores import LocalStore
-from fruit_assets.storage.tables import Writing, stage_table
+from fruit_assets.storage.tables import VersionWriter, stage_table
 from fruit_assets.storage.versions import AssetFolder, Version
 
 
@@ -104,6 +104,6 @@ def test_a_label_that_changed_is_a_change(label):
 def test_the_plan_reads_published_versions(tmp_path):
     folder = AssetFolder(LocalStore(tmp_path))
     version: Version = folder.publish(
-        stage_table(_Rows([("a", "x", "d1")]).read_table(["path", "label", "sha256"]), Writing(folder, "one"))
+        stage_table(_Rows([("a", "x", "d1")]).read_table(["path", "label", "sha256"]), VersionWriter(folder, "one"))
     )
     assert plan_reuse(version, version, _Rows([])).unchanged

@@ -26,7 +26,7 @@ from fruit_assets.images.sampling import (
     row_group_rows,
 )
 from fruit_assets.storage.stores import LocalStore
-from fruit_assets.storage.tables import Writing
+from fruit_assets.storage.tables import VersionWriter
 from fruit_assets.storage.versions import AssetFolder
 
 _LABELS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="/\0"), min_size=1, max_size=8)
@@ -143,7 +143,7 @@ def _fetched(spark, root: Path) -> pa.Table:
 
 def _fetched_of(spark, root: Path, listing) -> pa.Table:
     folder = AssetFolder(LocalStore(root.parent / f"{root.name}-sample"))
-    return fetch_sample(spark.sparkContext, listing, listing.table, Writing(folder, "one")).opened.read_table()
+    return fetch_sample(spark.sparkContext, listing, listing.table, VersionWriter(folder, "one")).opened.read_table()
 
 
 def _write(root: Path, *paths: str) -> None:
@@ -184,7 +184,7 @@ def test_a_sample_of_more_tasks_than_cores_keeps_neighbours_together(spark, tmp_
     _write(tmp_path, *(f"a/{path}" for path in paths))
     listing = list_images(str(tmp_path))
     folder = AssetFolder(LocalStore(tmp_path.parent / f"{tmp_path.name}-sample"))
-    staged = fetch_sample(spark.sparkContext, listing, listing.table, Writing(folder, "one"))
+    staged = fetch_sample(spark.sparkContext, listing, listing.table, VersionWriter(folder, "one"))
     assert len(staged.manifest.files) == 8
     seen = []
     for file in staged.manifest.files:

@@ -8,7 +8,7 @@ import pytest
 
 from fruit_assets.emr.cluster import Clusters
 from fruit_assets.emr.cluster_spec import deployed_spec
-from fruit_assets.emr.staging import Objects
+from fruit_assets.emr.staging import StagingStore
 from fruit_assets.infra.bootstrap_files import deployment_facts, write_facts
 from fruit_assets.infra.cluster_size import SPEC
 from fruit_assets.infra.disk_checks import check_disks_of_cluster, check_disks_of_new_clusters
@@ -33,7 +33,7 @@ def only(findings: Iterable[Finding]) -> Finding:
 
 def test_with_a_key_of_ones_own_clusters_have_encrypted_disks(aws: AwsAccount) -> None:
     outputs = deployed(Encryption="kms")
-    staging = Objects(outputs["StagingUri"], REGION)
+    staging = StagingStore(outputs["StagingUri"], REGION)
     finding = only(check_disks_of_new_clusters(outputs["StagingUri"], REGION))
     assert (finding.status, outputs["KeyArn"] in finding.detail) == ("ok", True)
     # And the cluster that a run makes is of the configuration that was looked at.

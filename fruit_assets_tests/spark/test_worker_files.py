@@ -16,20 +16,20 @@ from fruit_assets.errors import StorageError
 from fruit_assets.spark import writing as worker_writing
 from fruit_assets.spark.reading import (
     ROW_GROUP_ROWS,
-    Reading,
+    ScanOptions,
     _batches,
     _even_shares,
     _Piece,
     _pieces,
     _tapered_shares,
-    map_in_workers,
-    spread_rows,
+    map_batches,
+    sample_row_numbers,
 )
-from fruit_assets.spark.tasks import TaskError, gathered, run_tasks
-from fruit_assets.spark.writing import RowWriter, Target, files_schema, stage_written, told_files
+from fruit_assets.spark.tasks import TaskError, collect, run_tasks
+from fruit_assets.spark.writing import RowWriter, WriteTarget, data_files_from, files_schema, stage_written
 from fruit_assets.storage import read_current
 from fruit_assets.storage.stores import open_store
-from fruit_assets.storage.tables import Writing
+from fruit_assets.storage.tables import VersionWriter
 from fruit_assets.storage.versions import AssetFolder, DataFile
 from fruit_assets_tests.storage.conftest import AWKWARD
 
@@ -48,7 +48,7 @@ def _rows(count: int) -> pa.RecordBatch:
     )
 
 
-def _written(target: Target):
+def _written(target: WriteTarget):
     """What a task does that passes its rows on."""
 
     def write(batches):
@@ -61,24 +61,26 @@ def _written(target: Target):
 
 
 def _publish(folder: AssetFolder, name: str, count: int, row_group_rows: int) -> None:
-    writing = Writing(folder, name)
-    [told] = _written(Target.of(writing, row_group_rows))([_rows(count)])
+    writing = VersionWriter(folder, name)
+    [told] = _written(WriteTarget.of(writing, row_group_rows))([_rows(count)])
     folder.publish(
-        stage_written(writing, told_files(pa.Table.from_batches([told])), _SCHEMA, {ROW_GROUP_ROWS: row_group_rows})
+        stage_written(
+            writing, data_files_from(pa.Table.from_batches([told])), _SCHEMA, {ROW_GROUP_ROWS: row_group_rows}
+        )
     )
 
 
 def _publish_unstated(folder: AssetFolder, name: str, count: int) -> None:
     """Three files whose row groups have any size."""
-    writing, rows = Writing(folder, name), _rows(count)
+    writing, rows = VersionWriter(folder, name), _rows(count)
     told = [
         batch
         for number, row_group_rows in enumerate((7, 1000, 12))
-        for batch in _written(Target.of(writing, row_group_rows))([rows.slice(number * count // 3, count // 3)])
+        for batch in _written(WriteTarget.of(writing, row_group_rows))([rows.slice(number * count // 3, count // 3)])
     ]
     rest = rows.slice(3 * (count // 3))
-    told += _written(Target.of(writing, 5))([rest]) if rest.num_rows else []
-    folder.publish(stage_written(writing, told_files(pa.Table.from_batches(told)), _SCHEMA))
+    told += _written(WriteTarget.of(writing, 5))([rest]) if rest.num_rows else []
+    folder.publish(stage_written(writing, data_files_from(pa.Table.from_batches(told)), _SCHEMA))
 
 
 @pytest.fixture(params=["stated row groups", "row groups of any size"])
@@ -100,11 +102,11 @@ def test_what_workers_copy_is_what_was_there(spark, tmp_path):
     place = str(tmp_path / AWKWARD)
     source, copy = (AssetFolder(open_store(place).below(name)) for name in ("source", "copy"))
     _publish(source, "one", 103, 10)
-    writing = Writing(copy, "two")
-    reading = Reading(_COLUMNS, rows_per_task=20, rows_per_batch=7)
-    told = gathered(map_in_workers(source.current(), spark.sparkContext, reading, _written(Target.of(writing, 16))))
+    writing = VersionWriter(copy, "two")
+    reading = ScanOptions(_COLUMNS, rows_per_task=20, rows_per_batch=7)
+    told = collect(map_batches(source.current(), spark.sparkContext, reading, _written(WriteTarget.of(writing, 16))))
     assert told.num_rows == 6
-    copy.publish(stage_written(writing, told_files(told), _SCHEMA))
+    copy.publish(stage_written(writing, data_files_from(told), _SCHEMA))
     table = read_current(copy.store.uri)
     assert [file.path.rpartition("/")[2][:12] for file in copy.current().manifest.files] == [
         f"part-{number:06}-" for number in range(6)
@@ -116,11 +118,11 @@ def test_what_workers_copy_is_what_was_there(spark, tmp_path):
 def test_a_task_reads_and_writes_a_bucket_as_it_does_a_folder(place):
     source, copy = (AssetFolder(open_store(place).below(name)) for name in ("source", "copy"))
     _publish(source, "one", 103, 10)
-    writing = Writing(copy, "two")
+    writing = VersionWriter(copy, "two")
     version = source.current()
-    rows = _batches(version.store, list(_pieces(version)), Reading(_COLUMNS, 20, 7))
-    [told] = _written(Target.of(writing, 16))(rows)
-    copy.publish(stage_written(writing, told_files(pa.Table.from_batches([told])), _SCHEMA))
+    rows = _batches(version.store, list(_pieces(version)), ScanOptions(_COLUMNS, 20, 7))
+    [told] = _written(WriteTarget.of(writing, 16))(rows)
+    copy.publish(stage_written(writing, data_files_from(pa.Table.from_batches([told])), _SCHEMA))
     assert _sorted(read_current(copy.store.uri)) == _sorted(pa.Table.from_batches([_rows(103)]))
 
 
@@ -139,8 +141,8 @@ def test_every_row_is_read_by_one_task_however_many_there_are(spark, published, 
             assert 0 < batch.num_rows <= 4
             yield batch.select(["path"])
 
-    reading = Reading(["path"], rows_per_task, rows_per_batch=4)
-    seen = gathered(map_in_workers(published.current(), spark.sparkContext, reading, paths))["path"].to_pylist()
+    reading = ScanOptions(["path"], rows_per_task, rows_per_batch=4)
+    seen = collect(map_batches(published.current(), spark.sparkContext, reading, paths))["path"].to_pylist()
     assert Counter(seen) == Counter(_rows(103)["path"].to_pylist())
 
 
@@ -150,8 +152,8 @@ def test_wanted_rows_are_read_as_often_as_they_are_named_with_what_is_added(spar
     numbers = [0, 1, 1, 9, 10, 34, 35, 35, 35, 70, 101, 102]
     names = [f"name {place}" for place in range(len(numbers))]
     wanted = pa.table({"row": pa.array(numbers), "name": names})
-    reading = Reading(["path"], rows_per_task, rows_per_batch=4)
-    seen = gathered(map_in_workers(published.current(), spark.sparkContext, reading, lambda rows: rows, wanted))
+    reading = ScanOptions(["path"], rows_per_task, rows_per_batch=4)
+    seen = collect(map_batches(published.current(), spark.sparkContext, reading, lambda rows: rows, wanted))
     expected = [{"path": paths[number], "name": name} for number, name in zip(numbers, names, strict=True)]
     assert seen.sort_by([("path", "ascending"), ("name", "ascending")]).to_pylist() == sorted(
         expected, key=lambda row: (row["path"], row["name"])
@@ -162,16 +164,16 @@ def test_a_look_at_a_version_is_spread_over_few_pieces_with_neighbours_where_the
     folder = AssetFolder(open_store(str(tmp_path)))
     _publish(folder, "one", 50, 16)
     version = folder.current()
-    assert spread_rows(version, 100).tolist() == list(range(50))
-    assert spread_rows(version, 10).tolist() == list(range(0, 50, 5))
-    assert spread_rows(version, 10, run=2).tolist() == [0, 1, 10, 11, 20, 21, 30, 31, 40, 41]
-    assert spread_rows(version, 3, run=4).tolist() == spread_rows(version, 0).tolist() == []
+    assert sample_row_numbers(version, 100).tolist() == list(range(50))
+    assert sample_row_numbers(version, 10).tolist() == list(range(0, 50, 5))
+    assert sample_row_numbers(version, 10, run=2).tolist() == [0, 1, 10, 11, 20, 21, 30, 31, 40, 41]
+    assert sample_row_numbers(version, 3, run=4).tolist() == sample_row_numbers(version, 0).tolist() == []
     _publish(folder, "two", 200, 2)
-    looked_at = spread_rows(folder.current(), 100).tolist()
+    looked_at = sample_row_numbers(folder.current(), 100).tolist()
     assert len(looked_at) == 32
     assert (min(looked_at), max(looked_at)) == (0, 187)
-    folder.publish(stage_written(Writing(folder, "none"), [], _SCHEMA))
-    assert spread_rows(folder.current(), 10).tolist() == []
+    folder.publish(stage_written(VersionWriter(folder, "none"), [], _SCHEMA))
+    assert sample_row_numbers(folder.current(), 10).tolist() == []
 
 
 def test_an_error_is_told_whole_and_without_java(spark):
@@ -189,7 +191,7 @@ def test_an_error_is_told_whole_and_without_java(spark):
         (lambda part: [lock], r"\ASpark could not run the tasks\. Could not serialize"),
     ):
         with pytest.raises(TaskError, match=f"(?s){told}") as caught:
-            gathered(run_tasks(spark.sparkContext, [1], function))
+            collect(run_tasks(spark.sparkContext, [1], function))
         assert not re.search(r"\tat |\.\.\. \d+ more|Driver stacktrace", str(caught.value))
 
 
@@ -198,8 +200,8 @@ def test_files_without_a_wanted_row_are_not_opened(spark, tmp_path):
     _publish_unstated(folder, "one", 90)
     for file in folder.current().manifest.files[1:]:
         (tmp_path / file.path).unlink()
-    reading, wanted = Reading(["path"], 10, 10), pa.table({"row": [0, 29]})
-    seen = gathered(map_in_workers(folder.current(), spark.sparkContext, reading, lambda rows: rows, wanted))
+    reading, wanted = ScanOptions(["path"], 10, 10), pa.table({"row": [0, 29]})
+    seen = collect(map_batches(folder.current(), spark.sparkContext, reading, lambda rows: rows, wanted))
     assert seen.num_rows == 2
 
 
@@ -208,8 +210,8 @@ def test_tasks_tell_in_the_order_of_their_parts_and_may_tell_nothing(spark):
         if part != 3:
             yield pa.RecordBatch.from_pydict({"part": [part]})
 
-    assert gathered(run_tasks(spark.sparkContext, range(9), told))["part"].to_pylist() == [0, 1, 2, 4, 5, 6, 7, 8]
-    assert gathered(run_tasks(spark.sparkContext, [], told)).num_rows == 0
+    assert collect(run_tasks(spark.sparkContext, range(9), told))["part"].to_pylist() == [0, 1, 2, 4, 5, 6, 7, 8]
+    assert collect(run_tasks(spark.sparkContext, [], told)).num_rows == 0
 
 
 def test_row_groups_are_as_large_as_stated_and_files_end_when_they_are_large_enough(tmp_path, monkeypatch):
@@ -240,8 +242,8 @@ def test_images_are_stored_as_they_are_and_features_compressed(tmp_path):
 def test_an_attempt_that_failed_leaves_nothing_that_is_listed(spark, tmp_path):
     folder = AssetFolder(open_store(str(tmp_path)))
     _publish(folder, "one", 50, 10)
-    writing = Writing(folder, "two")
-    target = Target.of(writing, 10)
+    writing = VersionWriter(folder, "two")
+    target = WriteTarget.of(writing, 10)
 
     def dies(batches):
         writer = RowWriter(target)
@@ -251,26 +253,26 @@ def test_an_attempt_that_failed_leaves_nothing_that_is_listed(spark, tmp_path):
         raise ValueError("a broken worker")
         yield
 
-    reading = Reading(_COLUMNS, 25, 10)
+    reading = ScanOptions(_COLUMNS, 25, 10)
     with pytest.raises(TaskError, match=r"(?s)A task on the workers failed\. Traceback .*a broken worker\Z") as caught:
-        gathered(map_in_workers(folder.current(), spark.sparkContext, reading, dies))
+        collect(map_batches(folder.current(), spark.sparkContext, reading, dies))
     assert "\tat " not in str(caught.value)
     assert len(list(folder.store.list(writing.prefix))) > 1
-    told = gathered(map_in_workers(folder.current(), spark.sparkContext, reading, _written(target)))
-    folder.publish(stage_written(writing, told_files(told), _SCHEMA))
+    told = collect(map_batches(folder.current(), spark.sparkContext, reading, _written(target)))
+    folder.publish(stage_written(writing, data_files_from(told), _SCHEMA))
     assert read_current(str(tmp_path)).num_rows == 50
 
 
 def test_a_table_without_rows_keeps_its_columns(spark, tmp_path):
     folder = AssetFolder(open_store(str(tmp_path)))
-    writing = Writing(folder, "none")
-    Target.of(writing, 10)
+    writing = VersionWriter(folder, "none")
+    WriteTarget.of(writing, 10)
     folder.publish(stage_written(writing, [], _SCHEMA))
     table = read_current(str(tmp_path))
     assert (table.num_rows, table.column_names) == (0, _COLUMNS)
     assert folder.current().to_spark(spark).count() == 0
-    reading = Reading(["path"], 10, 10)
-    assert gathered(map_in_workers(folder.current(), spark.sparkContext, reading, lambda rows: rows)).num_rows == 0
+    reading = ScanOptions(["path"], 10, 10)
+    assert collect(map_batches(folder.current(), spark.sparkContext, reading, lambda rows: rows)).num_rows == 0
 
 
 def test_a_file_that_is_gone_is_named(spark, tmp_path):
@@ -279,13 +281,13 @@ def test_a_file_that_is_gone_is_named(spark, tmp_path):
     version = folder.current()
     (tmp_path / version.manifest.files[0].path).unlink()
     with pytest.raises(Exception, match=r"Cannot read .*versions/one-0/part-"):
-        gathered(map_in_workers(version, spark.sparkContext, Reading(["path"], 10, 10), lambda rows: rows))
+        collect(map_batches(version, spark.sparkContext, ScanOptions(["path"], 10, 10), lambda rows: rows))
 
 
 def test_storage_that_cannot_be_written_refuses_before_any_row_is_computed(tmp_path):
     (tmp_path / "assets").write_text("in the way")
     with pytest.raises(StorageError, match="Cannot write"):
-        Target.of(Writing(AssetFolder(open_store(str(tmp_path / "assets"))), "one"), 10)
+        WriteTarget.of(VersionWriter(AssetFolder(open_store(str(tmp_path / "assets"))), "one"), 10)
 
 
 @settings(max_examples=200, deadline=None)
@@ -315,7 +317,7 @@ def test_tapered_tasks_are_full_at_first_and_small_at_last(sizes, cores):
 
 def test_names_of_two_attempts_at_one_task_differ(tmp_path):
     folder = AssetFolder(open_store(str(tmp_path)))
-    target = Target.of(Writing(folder, "one"), 10)
+    target = WriteTarget.of(VersionWriter(folder, "one"), 10)
     files = []
     for _ in range(2):
         writer = RowWriter(target)

@@ -9,10 +9,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from fruit_assets.errors import StorageError
-from fruit_assets.spark.writing import RowWriter, Target, stage_written, told_files
+from fruit_assets.spark.writing import RowWriter, WriteTarget, data_files_from, stage_written
 from fruit_assets.storage import read_current, tables
 from fruit_assets.storage.stores import LocalStore, open_store
-from fruit_assets.storage.tables import Writing, read_rows, stage_again, stage_table
+from fruit_assets.storage.tables import VersionWriter, read_rows_at, republish, stage_table
 from fruit_assets.storage.versions import AssetFolder, StagedVersion
 from fruit_assets_tests.storage.conftest import AWKWARD
 
@@ -28,13 +28,13 @@ def folder(tmp_path) -> AssetFolder:
 
 def _staged(folder: AssetFolder, name: str) -> StagedVersion:
     """The rows in three files, as three tasks would write them."""
-    writing = Writing(folder, name)
+    writing = VersionWriter(folder, name)
     files = []
     for part in (slice(0, 20), slice(20, 21), slice(21, 50)):
-        writer = RowWriter(Target.of(writing, 16))
+        writer = RowWriter(WriteTarget.of(writing, 16))
         writer.write(pa.RecordBatch.from_pylist(_ROWS[part], _ARROW_SCHEMA))
         files.append(writer.close())
-    return stage_written(writing, told_files(pa.table({"files": files})), _SCHEMA)
+    return stage_written(writing, data_files_from(pa.table({"files": files})), _SCHEMA)
 
 
 def test_a_published_table_reads_the_same_in_spark_arrow_and_pandas_from_a_folder_with_an_awkward_name(spark, folder):
@@ -61,7 +61,7 @@ def test_a_table_on_s3_reads_the_same_through_arrow_and_without_our_code(bucket,
     import boto3
 
     folder = AssetFolder(open_store(f"s3://{bucket}/{AWKWARD}"))
-    folder.publish(stage_table(pa.Table.from_pylist(_ROWS), Writing(folder, "one")))
+    folder.publish(stage_table(pa.Table.from_pylist(_ROWS), VersionWriter(folder, "one")))
     assert read_current(f"s3://{bucket}/{AWKWARD}").num_rows == 50
     client = boto3.client("s3")
     manifest = json.loads(client.get_object(Bucket=bucket, Key=f"{AWKWARD}/CURRENT")["Body"].read())
@@ -71,11 +71,11 @@ def test_a_table_on_s3_reads_the_same_through_arrow_and_without_our_code(bucket,
 
 
 def test_a_table_without_rows_keeps_its_columns(spark, folder):
-    folder.publish(stage_written(Writing(folder, "none"), [], _SCHEMA))
+    folder.publish(stage_written(VersionWriter(folder, "none"), [], _SCHEMA))
     table = read_current(folder.store.uri)
     assert (table.num_rows, table.column_names) == (0, ["path", "label", "features"])
     assert folder.current().to_spark(spark).count() == 0
-    folder.publish(stage_again(folder.current(), Writing(folder, "again")))
+    folder.publish(republish(folder.current(), VersionWriter(folder, "again")))
     assert read_current(folder.store.uri, ["path"]).column_names == ["path"]
 
 
@@ -85,7 +85,7 @@ def test_rows_are_found_by_their_numbers_in_the_order_of_the_files(folder, monke
     monkeypatch.setattr(tables, "_ROWS_AT_A_TIME", rows_at_a_time)
     version = folder.publish(_staged(folder, "one"))
     everything = version.read_table(["label", "path"])
-    found = read_rows(version, np.array(numbers, np.int64), ["label", "path"])
+    found = read_rows_at(version, np.array(numbers, np.int64), ["label", "path"])
     assert found.to_pylist() == everything.take(pa.array(numbers, pa.int64())).to_pylist()
 
 
@@ -93,4 +93,4 @@ def test_a_file_that_is_gone_is_named(folder):
     version = folder.publish(_staged(folder, "one"))
     (folder.store.root / version.manifest.files[1].path).unlink()
     with pytest.raises(StorageError, match=r"Cannot read .*versions/one-0/part-"):
-        read_rows(version, np.arange(50), ["path"])
+        read_rows_at(version, np.arange(50), ["path"])

@@ -20,7 +20,7 @@ from fruit_assets.errors import NotPublishedError, StorageError
 from fruit_assets.storage import read_current
 from fruit_assets.storage.artifacts import array_bytes, fetch_files, read_array, stage_files
 from fruit_assets.storage.stores import LocalStore, open_store
-from fruit_assets.storage.tables import Writing, stage_again, stage_table
+from fruit_assets.storage.tables import VersionWriter, republish, stage_table
 from fruit_assets.storage.versions import AssetFolder
 
 _HOUR, _DAY = timedelta(hours=1), timedelta(days=1)
@@ -31,7 +31,7 @@ def _folder(uri: str, keep_versions: int = 3) -> AssetFolder:
 
 
 def _stage(folder: AssetFolder, run_id: str, values: list[int]):
-    return stage_table(pa.table({"value": pa.array(values, pa.int64())}), Writing(folder, run_id))
+    return stage_table(pa.table({"value": pa.array(values, pa.int64())}), VersionWriter(folder, run_id))
 
 
 def _values(folder: AssetFolder) -> list[int]:
@@ -92,7 +92,7 @@ def test_artifacts_follow_the_same_protocol(place, tmp_path):
 
     folder = _folder(place)
     array = np.arange(6.0).reshape(2, 3)
-    staged = stage_files({"mean.npy": array_bytes(array), "a.json": b"{}"}, Writing(folder, "one", 2))
+    staged = stage_files({"mean.npy": array_bytes(array), "a.json": b"{}"}, VersionWriter(folder, "one", 2))
     with pytest.raises(NotPublishedError):
         folder.current()
     folder.publish(staged)
@@ -113,7 +113,7 @@ def test_an_array_with_pickled_objects_is_refused(tmp_path):
     buffer = io.BytesIO()
     np.save(buffer, np.array([{"code": 1}], dtype=object), allow_pickle=True)
     folder = _folder(str(tmp_path))
-    version = folder.publish(stage_files({"mean.npy": buffer.getvalue()}, Writing(folder, "one")))
+    version = folder.publish(stage_files({"mean.npy": buffer.getvalue()}, VersionWriter(folder, "one")))
     with pytest.raises(ValueError, match="allow_pickle"):
         read_array(version, "mean.npy")
 
@@ -146,7 +146,7 @@ def test_files_that_a_newer_version_lists_again_outlive_the_version_that_wrote_t
     folder = _folder(place, keep_versions=1)
     folder.publish(_stage(folder, "wrote", [7, 8]))
     for number in range(3):
-        again = stage_again(folder.current(), Writing(folder, f"again{number}"))
+        again = republish(folder.current(), VersionWriter(folder, f"again{number}"))
         folder.publish(again)
     removed = folder.remove_old(datetime.now(UTC) + _HOUR * 2)
     assert "versions/wrote-0/MANIFEST.json" in removed
@@ -189,7 +189,7 @@ def test_a_version_made_of_files_that_are_gone_is_not_published(place):
     folder = _folder(place, keep_versions=1)
     old = folder.publish(_stage(folder, "old", [1]))
     folder.publish(_stage(folder, "new", [2]))
-    again = stage_again(old, Writing(folder, "again"))
+    again = republish(old, VersionWriter(folder, "again"))
     folder.remove_old(datetime.now(UTC) + _HOUR * 2)
     with pytest.raises(StorageError, match=r"again-0.*old-0.*removed.*Run it again"):
         folder.publish(again)
@@ -247,7 +247,7 @@ class Protocol(RuleBasedStateMachine):
     @rule()
     def stage_what_is_there_again(self) -> None:
         self.runs += 1
-        again = stage_again(self.folder.current(), Writing(self.folder, f"run{self.runs}"))
+        again = republish(self.folder.current(), VersionWriter(self.folder, f"run{self.runs}"))
         self._written_now(again, self.expected)
 
     @rule(which=st.integers(0, 5))

@@ -14,7 +14,7 @@ from importlib.util import find_spec
 from threading import Event, Lock, Thread
 from typing import TYPE_CHECKING, Any
 
-from fruit_assets.spark.fast_start.defer_pandas import leave_pandas_alone
+from fruit_assets.spark.fast_start.defer_pandas import defer_pandas_import
 from fruit_assets.spark.session import LocalSparkOptions, Start
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ _SWITCH_SECONDS = 0.0005
 _starting = Lock()
 
 
-class EarlyStart:
+class BackgroundSpark:
     """A Spark that starts in the background, so that other work can go on meanwhile.
 
     Args:
@@ -43,7 +43,7 @@ class EarlyStart:
         self._pyspark_imported = Event()
         self._awaited = Event()
         Thread(target=self._start, args=(options,), name="spark-start", daemon=True).start()
-        leave_pandas_alone()
+        defer_pandas_import()
 
     def context(self) -> "SparkContext":
         """The context; waits for it, and raises what starting it raised."""
@@ -79,7 +79,7 @@ class EarlyStart:
             self._future.set_result(context)
             # Who waits has a job that does the same.
             if not self._awaited.is_set():
-                wake_workers(context)
+                warm_up(context)
 
     def _import_the_rest(self) -> None:
         try:
@@ -122,7 +122,7 @@ def _satisfied() -> None:
     pass
 
 
-def wake_workers(context: "SparkContext") -> None:
+def warm_up(context: "SparkContext") -> None:
     """Have the Python workers started, and the JVM's side of them loaded, before there is work for them."""
     # The real job will say what is wrong with the workers; and the process, or Spark, may be ending.
     with suppress(Exception):
@@ -130,7 +130,7 @@ def wake_workers(context: "SparkContext") -> None:
         context.parallelize(list(range(tasks)), tasks).mapPartitions(_unchanged).collect()
 
 
-class _QuickTurns:
+class ShortSwitchInterval:
     """Lets threads of this process take turns more often, for as long as anybody wants it."""
 
     def __init__(self) -> None:
@@ -153,7 +153,7 @@ class _QuickTurns:
 
 
 # A process has one interval.
-_quick_turns = _QuickTurns()
+_quick_turns = ShortSwitchInterval()
 
 
 def _unchanged(rows: Iterable[Any]) -> Iterator[Any]:

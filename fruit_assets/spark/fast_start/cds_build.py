@@ -14,7 +14,7 @@ from pathlib import Path
 
 from fruit_assets.spark.fast_start.cds_archive import ClassData, archive_name
 from fruit_assets.spark.fast_start.cds_warmup import rehearse
-from fruit_assets.spark.fast_start.driver_jvm import keep_command
+from fruit_assets.spark.fast_start.driver_jvm import record_launch_command
 from fruit_assets.spark.session import LocalSparkOptions, start_local_context
 
 _KEPT = 3
@@ -61,7 +61,7 @@ def _record(part: Path, missing: ClassData) -> None:
         context = start_local_context(LocalSparkOptions(Path(folder), "local[2]", driver_memory=_MEMORY, conf=conf))
         gateway = SparkContext._gateway
         assert gateway is not None  # noqa: S101  Spark is there
-        keep_command(gateway.proc.pid, recording, _MEMORY, missing.launch)
+        record_launch_command(gateway.proc.pid, recording, _MEMORY, missing.launch)
         rehearse(context, Path(folder))
         context.stop()
         # The JVM ends when its standard input does, and writes the archive then.

@@ -16,7 +16,7 @@ _PANDAS = "pandas"
 _lock = Lock()
 
 
-def leave_pandas_alone() -> None:
+def defer_pandas_import() -> None:
     """Let Arrow find no pandas in this process until somebody imports it; from then on it knows it as ever.
 
     `to_pandas` of Arrow imports it itself, and so does `Table.from_pandas`. Until then nanoseconds become Python's

@@ -92,7 +92,7 @@ def start_driver_jvm(data: "ClassData", conf: Mapping[str, str]) -> DriverJvm | 
         data: where the command is kept, and the archive of classes.
         conf: all settings of the session.
     """
-    if _is_for_the_scripts(conf) or (template := _read_template(data.launch)) is None:
+    if needs_spark_submit(conf) or (template := _read_template(data.launch)) is None:
         return None
     java_options = data.options()
     command = _filled(template["command"], conf["spark.driver.memory"], java_options)
@@ -112,7 +112,7 @@ def start_driver_jvm(data: "ClassData", conf: Mapping[str, str]) -> DriverJvm | 
     return DriverJvm(process, folder, java_options)
 
 
-def keep_command(pid: int, java_options: str, memory: str, target: Path) -> None:
+def record_launch_command(pid: int, java_options: str, memory: str, target: Path) -> None:
     """Keep the command of a JVM that Spark's scripts have started, for `start_driver_jvm`."""
     import psutil
 
@@ -132,7 +132,8 @@ def keep_command(pid: int, java_options: str, memory: str, target: Path) -> None
     part.replace(target)
 
 
-def _is_for_the_scripts(conf: Mapping[str, str]) -> bool:
+def needs_spark_submit(conf: Mapping[str, str]) -> bool:
+    """Whether the environment or `conf` asks for what only `spark-submit` does."""
     deciding = [name for name in os.environ if name.startswith(_DECIDING) and name not in _HARMLESS]
     return bool(deciding) or any(name in conf for name in _CLASS_PATHS)
 

@@ -12,7 +12,7 @@ import gc
 _ALLOCATIONS = 50_000
 
 
-def spare_the_collector() -> None:
+def freeze_gc() -> None:
     """Call when the code location is loaded."""
     gc.freeze()
     gc.set_threshold(_ALLOCATIONS, *gc.get_threshold()[1:])

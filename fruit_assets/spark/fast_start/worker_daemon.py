@@ -1,7 +1,8 @@
 """The process that Spark forks its Python workers from, with what they all need imported once.
 
 Run by Spark as `python -m fruit_assets.spark.fast_start.worker_daemon pyspark.worker`, by
-`spark.python.daemon.module`. Put here imports that start no threads, and what makes a worker's tasks cheap; a worker opens its own engine.
+`spark.python.daemon.module`. Put here imports that start no threads, and what makes a worker's tasks cheap; a worker
+opens its own engine.
 """
 
 import gc

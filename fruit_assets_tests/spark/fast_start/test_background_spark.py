@@ -11,7 +11,7 @@ import pytest
 
 from fruit_assets.errors import PermanentError
 from fruit_assets.spark.fast_start import background_spark as early_start
-from fruit_assets.spark.fast_start.background_spark import EarlyStart
+from fruit_assets.spark.fast_start.background_spark import BackgroundSpark
 from fruit_assets.spark.session import LocalSparkOptions
 
 # In a process of its own: which processes fork workers when Spark has just started, and after a job of frames.
@@ -72,7 +72,7 @@ def test_whoever_waits_for_spark_imports_meanwhile_and_a_missing_module_is_no_ma
     spark, tmp_path, monkeypatch, imported
 ):
     _starting(monkeypatch, spark, 1)
-    early = EarlyStart(LocalSparkOptions(tmp_path), ["no_such_module", "broken_module", "wanted_later"])
+    early = BackgroundSpark(LocalSparkOptions(tmp_path), ["no_such_module", "broken_module", "wanted_later"])
     assert early.context() is early.context() is spark
     here = current_thread().name
     assert imported[-3:] == [("no_such_module", here), ("broken_module", here), ("wanted_later", here)]
@@ -83,7 +83,7 @@ def test_nobody_goes_on_importing_when_spark_is_there_and_what_is_left_is_import
     spark, tmp_path, monkeypatch, imported
 ):
     _starting(monkeypatch, spark, 0.2)
-    early = EarlyStart(LocalSparkOptions(tmp_path), ["slow", "slow", "last"])
+    early = BackgroundSpark(LocalSparkOptions(tmp_path), ["slow", "slow", "last"])
     before = time.monotonic()
     early.context()
     waited = time.monotonic() - before
@@ -99,7 +99,7 @@ def test_an_import_that_ends_its_thread_keeps_nobody_waiting(spark, tmp_path, mo
     ending: list = []
     monkeypatch.setattr(early_start.atexit, "register", ending.append)
     _starting(monkeypatch, spark, 0)
-    early = EarlyStart(LocalSparkOptions(tmp_path), ["slow", "panicking", "last"])
+    early = BackgroundSpark(LocalSparkOptions(tmp_path), ["slow", "panicking", "last"])
     early._future.result()
     assert early.context() is early.context() is spark
     [stop] = ending
@@ -114,7 +114,7 @@ def test_a_process_that_ends_meanwhile_waits_for_the_import_it_is_in_and_leaves_
     ending: list = []
     monkeypatch.setattr(early_start.atexit, "register", ending.append)
     _starting(monkeypatch, spark, 0)
-    early = EarlyStart(LocalSparkOptions(tmp_path), ["slow", "slow", "slow"])
+    early = BackgroundSpark(LocalSparkOptions(tmp_path), ["slow", "slow", "slow"])
     early.context()
     for stop in ending:
         stop()
@@ -125,7 +125,7 @@ def test_a_process_that_ends_meanwhile_waits_for_the_import_it_is_in_and_leaves_
 
 
 def test_a_session_that_cannot_start_says_why_where_it_is_asked_for(tmp_path):
-    early = EarlyStart(LocalSparkOptions(tmp_path, java_home=str(tmp_path / "no jdk")))
+    early = BackgroundSpark(LocalSparkOptions(tmp_path, java_home=str(tmp_path / "no jdk")))
     for _ in range(2):
         with pytest.raises(PermanentError, match=r"JAVA_HOME is .*no jdk"):
             early.context()
