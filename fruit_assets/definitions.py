@@ -8,27 +8,12 @@ from typing import Any
 
 import dagster as dg
 
-from fruit_assets.assets.feature_extractor import feature_extractor
-from fruit_assets.assets.fruit_recognition import fruit_recognition
-from fruit_assets.assets.image_features import image_features
-from fruit_assets.assets.pca_components import pca_components, pca_model
-from fruit_assets.assets.raw_images import raw_images
-from fruit_assets.assets.sampled_images import sampled_images
+from fruit_assets.assets.graph import ASSETS
 from fruit_assets.automation import automated, build_schedules, build_sensors
 from fruit_assets.jobs import fruit_features_job
 from fruit_assets.resources import resources_for
 from fruit_assets.settings import Settings, load_settings
 from fruit_assets.spark.fast_start.freeze_gc import freeze_gc
-
-ASSETS: list[dg.AssetsDefinition | dg.SourceAsset] = [
-    raw_images,
-    sampled_images,
-    feature_extractor,
-    image_features,
-    pca_model,
-    pca_components,
-    fruit_recognition,
-]
 
 
 def build_defs(settings: Settings | None = None, resources: dict[str, Any] | None = None) -> dg.Definitions:

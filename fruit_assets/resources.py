@@ -6,8 +6,9 @@ Put here the choice and its values, from settings. What a resource does belongs 
 from pathlib import Path
 from typing import Any
 
-from fruit_assets.assets.image_features import WorkerCache
-from fruit_assets.assets.resources import CorePrice, ImageCollection, RunConfigCheck, WeightsSetting
+from fruit_assets.assets.features.image_features import WorkerCache
+from fruit_assets.assets.resources import CorePrice, ImageCollection, WeightsSetting
+from fruit_assets.assets.run_config_check import RunConfigCheck
 from fruit_assets.emr.cost import load_prices
 from fruit_assets.settings import Settings
 from fruit_assets.spark.resource import ClusterSpark, LocalSpark

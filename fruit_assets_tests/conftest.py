@@ -198,7 +198,7 @@ def published(
 def _publish(folder: Path, settings: Settings) -> None:
     import dagster as dg
 
-    from fruit_assets.definitions import ASSETS
+    from fruit_assets.assets.graph import ASSETS
     from fruit_assets.resources import resources_for
 
     with dg.DagsterInstance.ephemeral() as instance:

@@ -1,24 +1,24 @@
 """`feature_extractor`: the network without its top, exported once.
 
-Put here what the asset takes, publishes and says. Building and exporting belong in
+Put here the asset with its config and checks. Building and exporting belong in
 `extractor/export.py`, which runs in a process of its own.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, replace
 from typing import Any, cast
 
 import dagster as dg
+from pydantic import Field, model_validator
 
-from fruit_assets import checks
+from fruit_assets.assets.check_set import CheckSet
 from fruit_assets.assets.config_inheritance import RUN_CONFIG, config_of_run
 from fruit_assets.assets.publishing import PhaseTimer, publish_results, translate_errors
 from fruit_assets.assets.resources import WeightsSetting
-from fruit_assets.assets.run_config import ExtractorConfig
 from fruit_assets.extractor.calibration import Calibration, resolve_calibration
 from fruit_assets.extractor.export import Export
 from fruit_assets.extractor.quantization import Quantization, can_quantize, int8_fingerprint
-from fruit_assets.extractor.specification import DESCRIPTION_FILE, ExtractorDescription, ExtractorSpec
+from fruit_assets.extractor.specification import DESCRIPTION_FILE, INPUT_SIZES, ExtractorDescription, ExtractorSpec
 from fruit_assets.extractor.weights import resolve_weights
 from fruit_assets.spark.resource import SparkResource
 from fruit_assets.storage.artifacts import stage_files
@@ -27,6 +27,39 @@ from fruit_assets.storage.tables import VersionWriter, republish
 from fruit_assets.storage.versions import StagedVersion, Version
 
 NAME = "feature_extractor"
+CHECKS = CheckSet(
+    NAME, warnings={"weights_are_pretrained": "The weights were trained on photographs, not drawn at random."}
+)
+
+
+class ExtractorConfig(dg.Config):
+    """Which extractor to export."""
+
+    input_size: int = Field(
+        default=224,
+        description=f"Height and width in pixels, one of {INPUT_SIZES}: smaller is faster and less accurate.",
+    )
+    quantize: bool = Field(
+        default=False,
+        description="Export an int8 model too. Not needed when image_features of the same run asks for int8 or auto.",
+    )
+    calibration_images: str | None = Field(
+        default=None,
+        description="Folder or s3:// prefix of images to calibrate int8 on; by default 300 rendered ones.",
+    )
+
+    @model_validator(mode="after")
+    def _size_is_known(self) -> "ExtractorConfig":
+        if self.input_size not in INPUT_SIZES:
+            raise ValueError(f"input_size is {self.input_size}: choose one of {', '.join(map(str, INPUT_SIZES))}")
+        return self
+
+
+def weights_are_pretrained(weights: Mapping[str, str]) -> dg.AssetCheckResult:
+    """Random weights show here, with the reason why they were taken."""
+    passed = weights["kind"] != "random"
+    text = weights["warning"] or f"Weights: {weights['kind']} {weights['location']}".strip() + "."
+    return CHECKS.result("weights_are_pretrained", passed, text, {"kind": weights["kind"]})
 
 
 @dg.asset(
@@ -35,7 +68,7 @@ NAME = "feature_extractor"
     kinds={"tensorflow", "keras", "openvino"},
     owners=["team:image-features"],
     code_version="1",
-    check_specs=checks.specs_for(NAME),
+    check_specs=CHECKS.specs(),
 )
 def feature_extractor(
     context: dg.AssetExecutionContext,
@@ -83,7 +116,7 @@ def feature_extractor(
                     data_version=dg.DataVersion(spec.fingerprint),
                 )
             ],
-            [checks.weights_are_pretrained(description.weights)],
+            [weights_are_pretrained(description.weights)],
         )
 
 

@@ -3,6 +3,7 @@
 Put here what every asset's last lines have in common. What is checked belongs in `checks.py`.
 """
 
+import hashlib
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -76,3 +77,8 @@ class PhaseTimer:
     def metadata(self) -> dict[str, float]:
         """One number per phase, so that the UI plots each over time."""
         return {f"{_SECONDS}{name}": round(value, 3) for name, value in self.seconds.items()}
+
+
+def combined_version(*parts: str) -> str:
+    """The data version of what is made from `parts` alone: versions of inputs, and config."""
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:32]

@@ -4,12 +4,10 @@ Put here small values with a name in the UI. Spark and storage have modules of t
 """
 
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import dagster as dg
 
-from fruit_assets.assets.run_config import check_run_config
-from fruit_assets.errors import InputError
 from fruit_assets.images.listing import ImageListing, list_images
 
 # Steps in this pool wait for each other across runs: one local Spark, or one EMR cluster, at a time.
@@ -60,15 +58,3 @@ class CorePrice(dg.ConfigurableResource[Any]):
 
     usd_per_core_hour: float
     told: str
-
-
-class RunConfigCheck(dg.ConfigurableResource[Any]):
-    """Checks the run config of all assets when a run begins, so that all problems are told at once."""
-
-    def setup_for_execution(self, context: dg.InitResourceContext) -> None:
-        """Raise with every wrong value of the run config, before any work."""
-        if context.run is not None:
-            try:
-                check_run_config(cast("dict[str, Any]", context.run.run_config.get("ops") or {}))
-            except InputError as error:
-                raise dg.Failure(description=str(error), allow_retries=False) from error

@@ -1,22 +1,22 @@
 """`sampled_images`: a reproducible, stratified sample with the bytes in it.
 
-Put here what the asset takes, publishes and says. The choice itself belongs in `images/sampling.py`.
+Put here the asset with its config, checks and columns. The choice itself belongs in `images/sampling.py`.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
+from pydantic import Field, model_validator
 
-from fruit_assets import checks
 from fruit_assets.assets import asset_plots as pictures
+from fruit_assets.assets.check_set import CheckSet
 from fruit_assets.assets.config_inheritance import RUN_CONFIG, config_of_run
 from fruit_assets.assets.publishing import PhaseTimer, publish_results, translate_errors
 from fruit_assets.assets.raw_images import RAW_IMAGES, observation_of
 from fruit_assets.assets.resources import SPARK_POOL, ImageCollection
-from fruit_assets.assets.run_config import SamplingConfig
-from fruit_assets.assets.schemas import table_metadata
+from fruit_assets.assets.table_schema import LABEL, PATH, SHA256, table_metadata
 from fruit_assets.images.listing import digest_of
 from fruit_assets.images.sampling import SamplePlan, choose, content_digest, fetch_sample, read_few, require_enough
 from fruit_assets.spark.fast_start.defer_pandas import defer_pandas_import
@@ -34,6 +34,51 @@ if TYPE_CHECKING:
 NAME = "sampled_images"
 _SHOWN = 40
 
+SCHEMA = dg.TableSchema(
+    [
+        PATH,
+        LABEL,
+        SHA256,
+        dg.TableColumn("content", "binary", description="The file's bytes; null when it could not be read."),
+    ]
+)
+CHECKS = CheckSet(
+    NAME,
+    blocking={"rows_reconcile": "Every chosen image is a row, once."},
+    warnings={"class_coverage": "Every class of the collection has at least two images in the sample."},
+)
+
+
+class SamplingConfig(dg.Config):
+    """How much of the collection to take."""
+
+    fraction: float = Field(default=0.01, gt=0, le=1, description="Share of every class to take, in (0, 1].")
+    min_per_class: int = Field(
+        default=1, ge=1, description="Images of every class to keep at least, as far as it has them."
+    )
+    max_per_class: int | None = Field(default=None, ge=1, description="Images of every class to keep at most.")
+    seed: int = Field(default=0, description="Another seed gives another sample; the same seed always the same.")
+
+    @model_validator(mode="after")
+    def _limits_fit(self) -> "SamplingConfig":
+        if self.max_per_class is not None and self.max_per_class < self.min_per_class:
+            raise ValueError(f"max_per_class ({self.max_per_class}) is below min_per_class ({self.min_per_class})")
+        return self
+
+
+def class_coverage(available: Mapping[str, int], sampled: Mapping[str, int]) -> dg.AssetCheckResult:
+    """Every class of the collection should have two images in the sample, so that it can be tested on."""
+    missing = sorted(set(available) - set(sampled))
+    single = sorted(label for label, count in sampled.items() if count < 2)
+    text = f"{len(sampled)} of {len(available)} classes are in the sample"
+    if missing or single:
+        named = ", ".join((missing + single)[:5])
+        text += (
+            f"; {len(single)} with a single image, {len(missing)} with none ({named}). Raise min_per_class to 2 or more"
+        )
+    metadata = {"classes": len(available), "sampled_classes": len(sampled), "single_image_classes": len(single)}
+    return CHECKS.result("class_coverage", not missing and not single, f"{text}.", metadata)
+
 
 @dg.asset(
     name=NAME,
@@ -42,9 +87,9 @@ _SHOWN = 40
     kinds={"pyspark", "parquet"},
     owners=["team:image-features"],
     code_version="1",
-    metadata=table_metadata(NAME),
+    metadata=table_metadata(SCHEMA),
     pool=SPARK_POOL,
-    check_specs=checks.specs_for(NAME),
+    check_specs=CHECKS.specs(),
 )
 def sampled_images(
     context: dg.AssetExecutionContext,
@@ -89,8 +134,8 @@ def sampled_images(
         yield from publish_results(
             [dg.MaterializeResult(asset_key=NAME, value=staged, metadata=metadata, data_version=version)],
             [
-                checks.rows_reconcile(NAME, choice.chosen.num_rows, {"rows": staged.manifest.row_count}),
-                checks.class_coverage(choice.listing.class_counts(), choice.class_counts),
+                CHECKS.rows_reconcile(choice.chosen.num_rows, {"rows": staged.manifest.row_count}),
+                class_coverage(choice.listing.class_counts(), choice.class_counts),
             ],
         )
 

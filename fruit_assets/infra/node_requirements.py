@@ -22,8 +22,9 @@ ARCHITECTURES = ("x86_64", "aarch64")
 
 # What a step imports. Plots are drawn inside the step, hence matplotlib.
 ROOTS = (
-    "boto3", "click", "dagster", "dagster-aws", "dagster-pyspark", "deltalake", "duckdb", "matplotlib", "numpy", "openvino",
-    "pandas", "pillow", "psutil", "pyarrow", "python-dotenv", "pyyaml", "rich", "scikit-learn", "simplejpeg",
+    "boto3", "click", "dagster", "dagster-aws", "dagster-pyspark", "deltalake", "duckdb", "matplotlib", "numpy",
+    "openvino", "pandas", "pillow", "psutil", "pyarrow", "python-dotenv", "pyyaml", "rich", "scikit-learn",
+    "simplejpeg",
 )  # fmt: skip
 # EMR brings its own build of Spark; a second pyspark in the environment would shadow it.
 EXCLUDED = frozenset({"pyspark", "py4j"})

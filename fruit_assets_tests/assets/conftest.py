@@ -10,7 +10,7 @@ import dagster as dg
 import pyarrow as pa
 import pytest
 
-from fruit_assets.definitions import ASSETS
+from fruit_assets.assets.graph import ASSETS
 from fruit_assets.resources import resources_for
 from fruit_assets.settings import Settings
 from fruit_assets.storage import read_current

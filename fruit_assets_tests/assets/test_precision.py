@@ -71,7 +71,7 @@ def test_int8_is_guarded_reused_and_told(int8_graph, collection):
 def test_a_guard_that_is_not_content_warns_before_the_work_fails_its_check_and_says_what_to_use(
     int8_graph, monkeypatch, capfd
 ):
-    from fruit_assets.assets import precision
+    from fruit_assets.assets.features import precision
 
     measured = comparison.compare
 
@@ -89,7 +89,7 @@ def test_a_guard_that_is_not_content_warns_before_the_work_fails_its_check_and_s
 
 
 def test_auto_settles_on_a_precision_once_and_says_why(int8_graph, collection, monkeypatch):
-    from fruit_assets.assets import precision
+    from fruit_assets.assets.features import precision
 
     measured = comparison.compare
     # How fast a dozen images are beside other tests says nothing; all else is as it was measured.

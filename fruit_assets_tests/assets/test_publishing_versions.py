@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from fruit_assets.assets import image_features as image_features_module
-from fruit_assets.assets import pca_components as pca_module
+from fruit_assets.assets import pca_model as pca_module
+from fruit_assets.assets.features import image_features as image_features_module
 from fruit_assets_tests.assets.conftest import Graph
 
 

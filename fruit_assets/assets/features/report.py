@@ -1,7 +1,7 @@
-"""What `image_features` and `rejected_images` say of a run: metadata, pictures, checks.
+"""What `image_features` and `rejected_images` show of a run: metadata, plots, checks.
 
-Put here how an outcome is told. How it came about belongs in `image_features.py`, what is said of the
-precision in `precision.py`.
+Put here how a result is reported. How it came about belongs in `image_features.py`, the report on the precision in
+`precision.py`.
 """
 
 import hashlib
@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from fruit_assets import checks
 from fruit_assets.assets import asset_plots as pictures
-from fruit_assets.assets import precision as precision_of_run
-from fruit_assets.assets.precision import Precision
+from fruit_assets.assets.features import precision as precision_of_run
+from fruit_assets.assets.features.checks import CHECKS, few_rejected
+from fruit_assets.assets.features.precision import ResolvedPrecision
 from fruit_assets.assets.publishing import PhaseTimer, publish_results
 from fruit_assets.assets.resources import CorePrice
 from fruit_assets.extractor.specification import FEATURES
@@ -43,15 +43,15 @@ class FeaturizationResult:
     arithmetics: tuple[str, ...]
 
 
-def results_of(
+def materialize_results(
     outcome: FeaturizationResult,
     phases: PhaseTimer,
     fingerprint: str,
     sample: Version,
-    precision: Precision,
+    precision: ResolvedPrecision,
     core_price: CorePrice,
 ) -> Iterator[Any]:
-    """Both assets' materialisations and checks, for `published`."""
+    """Both assets' materialisations and checks, for `publish_results`."""
     version = f"{sample.manifest.facts['data_version']}-{fingerprint}"
     figures = _figures(outcome, phases)
     arithmetics = list(outcome.arithmetics)
@@ -99,10 +99,10 @@ def _checks(outcome: FeaturizationResult, sampled: int) -> list[dg.AssetCheckRes
     # Without a single row there is no width to be wrong.
     widths = [FEATURES if measured[name] is None else measured[name] for name in ("shortest", "longest")]
     return [
-        checks.rows_reconcile(FEATURES_NAME, sampled, {"featurised": rows, "rejected": rejected}),
-        checks.dimensions(FEATURES_NAME, FEATURES, *widths),
-        checks.finite_values(FEATURES_NAME, outcome.broken),
-        checks.few_rejected(sampled, rejected),
+        CHECKS.rows_reconcile(sampled, {"featurised": rows, "rejected": rejected}),
+        CHECKS.dimensions(FEATURES, *widths),
+        CHECKS.finite_values(outcome.broken),
+        few_rejected(sampled, rejected),
     ]
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import dagster as dg
 
-from fruit_assets import checks
+from fruit_assets.assets.features.checks import close_to_f32, one_arithmetic
 from fruit_assets.extractor.processor import parse_precision
 from fruit_assets.extractor.specification import ExtractorDescription, ExtractorFiles
 from fruit_assets.features.comparison import compare
@@ -29,7 +29,7 @@ Measure = Callable[[str], DriftFigures]
 
 
 @dataclass(frozen=True)
-class Precision:
+class ResolvedPrecision:
     """The precision of a run.
 
     Attributes:
@@ -48,7 +48,7 @@ class Precision:
     def guarded(self) -> bool:
         return self.name == "f32" or self.guard is not None
 
-    def measured(self, figures: DriftFigures | None) -> "Precision":
+    def measured(self, figures: DriftFigures | None) -> "ResolvedPrecision":
         return replace(self, guard=figures)
 
 
@@ -65,7 +65,7 @@ def make_comparer(
 
 def resolve_precision(
     asked: str, features: AssetFolder, extractor: ExtractorDescription, measure: Measure, *, reuse: bool
-) -> Precision:
+) -> ResolvedPrecision:
     """The precision asked for, or what `auto` stands for: once chosen for an extractor, it stays.
 
     Args:
@@ -76,17 +76,17 @@ def resolve_precision(
         reuse: false lets `auto` look again.
     """
     if asked != AUTO:
-        return Precision(asked, "", None, {})
+        return ResolvedPrecision(asked, "", None, {})
     quantized = extractor.quantized
     key = f"{extractor.fingerprint} {quantized.fingerprint if quantized else 'without int8'}"
     before = features.find_latest(**{_CHOSEN_FOR: key}) if reuse else None
     if before is not None:
         chosen = before.manifest.facts[_CHOICE]
-        return Precision(chosen["precision"], chosen["why"], None, {_CHOSEN_FOR: key, _CHOICE: chosen})
+        return ResolvedPrecision(chosen["precision"], chosen["why"], None, {_CHOSEN_FOR: key, _CHOICE: chosen})
     absent = "" if quantized else "int8 was not exported, because NNCF is not installed where the extractor is made"
     choice: Choice = choose_precision(["int8", "bf16"] if quantized else ["bf16"], measure, absent)
     facts = {_CHOSEN_FOR: key, _CHOICE: {"precision": choice.precision, "why": choice.why}}
-    return Precision(choice.precision, choice.why, choice.figures, facts)
+    return ResolvedPrecision(choice.precision, choice.why, choice.figures, facts)
 
 
 def previous_drift(plan: IncrementalPlan) -> DriftFigures | None:
@@ -97,13 +97,13 @@ def previous_drift(plan: IncrementalPlan) -> DriftFigures | None:
     return DriftFigures.from_json(told) if told else None
 
 
-def facts(precision: Precision) -> dict[str, Any]:
+def facts(precision: ResolvedPrecision) -> dict[str, Any]:
     """What the version keeps of it."""
     guard = {_GUARD: precision.guard.to_json()} if precision.guard else {}
     return {**precision.facts, **guard, "precision": precision.name}
 
 
-def metadata(precision: Precision, arithmetics: list[str]) -> dict[str, Any]:
+def metadata(precision: ResolvedPrecision, arithmetics: list[str]) -> dict[str, Any]:
     """What people see: the precision, why it was chosen, what it does to the features, what really ran."""
     shown: dict[str, Any] = {"precision": precision.name, "arithmetic": "; ".join(arithmetics) or "nothing computed"}
     if precision.why:
@@ -120,9 +120,9 @@ def metadata(precision: Precision, arithmetics: list[str]) -> dict[str, Any]:
     return shown
 
 
-def check_results(precision: Precision, arithmetics: list[str]) -> list[dg.AssetCheckResult]:
+def check_results(precision: ResolvedPrecision, arithmetics: list[str]) -> list[dg.AssetCheckResult]:
     """Whether the features are as good as those at f32, and computed by one arithmetic."""
     return [
-        checks.close_to_f32(precision.name, precision.guard),
-        checks.one_arithmetic(precision.name, arithmetics, {parse_precision(told) for told in arithmetics}),
+        close_to_f32(precision.name, precision.guard),
+        one_arithmetic(precision.name, arithmetics, {parse_precision(told) for told in arithmetics}),
     ]

@@ -1,6 +1,6 @@
 """`image_features` and `rejected_images`: what became of every sampled image.
 
-Put here what the two assets take, publish and say. They are one step, because one pass over the images
+Put here the two assets and their columns. They are one step, because one pass over the images
 decides both. The work belongs in `features/featurization.py` and `features/incremental.py`.
 """
 
@@ -11,20 +11,20 @@ from typing import Any
 
 import dagster as dg
 
-from fruit_assets import checks
-from fruit_assets.assets import precision as precision_of_run
 from fruit_assets.assets.config_inheritance import RUN_CONFIG, config_of_run
-from fruit_assets.assets.features_report import (
+from fruit_assets.assets.features import precision as precision_of_run
+from fruit_assets.assets.features.checks import CHECKS
+from fruit_assets.assets.features.config import FeaturesConfig
+from fruit_assets.assets.features.report import (
     ARITHMETICS,
     FEATURES_NAME,
     REJECTED_NAME,
     FeaturizationResult,
-    results_of,
+    materialize_results,
 )
 from fruit_assets.assets.publishing import PhaseTimer, translate_errors
 from fruit_assets.assets.resources import SPARK_POOL, CorePrice
-from fruit_assets.assets.run_config import FeaturesConfig
-from fruit_assets.assets.schemas import table_metadata
+from fruit_assets.assets.table_schema import LABEL, PATH, SHA256, table_metadata
 from fruit_assets.extractor.specification import ExtractorFiles
 from fruit_assets.features.featurization import featurize, fingerprint_of
 from fruit_assets.features.incremental import IncrementalPlan, plan_reuse
@@ -34,6 +34,18 @@ from fruit_assets.spark.resource import SparkResource
 from fruit_assets.storage.io_managers import AssetStorage
 from fruit_assets.storage.tables import VersionWriter, republish, stage_table
 from fruit_assets.storage.versions import Version
+
+FEATURES_SCHEMA = dg.TableSchema(
+    [
+        PATH,
+        LABEL,
+        SHA256,
+        dg.TableColumn("features", "array<float>", description="1280 averages of the last convolution."),
+    ]
+)
+REJECTED_SCHEMA = dg.TableSchema(
+    [PATH, LABEL, SHA256, dg.TableColumn("reason", "string", description="Why the image could not be used.")]
+)
 
 
 class WorkerCache(dg.ConfigurableResource[Any]):
@@ -54,7 +66,7 @@ class WorkerCache(dg.ConfigurableResource[Any]):
             kinds={"pyspark", "openvino", "parquet"},
             owners=["team:image-features"],
             code_version="1",
-            metadata=table_metadata(FEATURES_NAME),
+            metadata=table_metadata(FEATURES_SCHEMA, "sampled_images", {"features": "content"}),
         ),
         REJECTED_NAME: dg.AssetOut(
             description="The sampled images that could not be read, and why: "
@@ -65,11 +77,11 @@ class WorkerCache(dg.ConfigurableResource[Any]):
             kinds={"pyspark", "parquet"},
             owners=["team:image-features"],
             code_version="1",
-            metadata=table_metadata(REJECTED_NAME),
+            metadata=table_metadata(REJECTED_SCHEMA, "sampled_images", {"reason": "content"}),
         ),
     },
     pool=SPARK_POOL,
-    check_specs=checks.specs_for(FEATURES_NAME),
+    check_specs=CHECKS.specs(),
 )
 def image_features(
     context: dg.AssetExecutionContext,
@@ -124,7 +136,7 @@ def image_features(
             **{RUN_CONFIG: config.model_dump(mode="json")}, **precision_of_run.facts(precision)
         )
         outcome = replace(outcome, features=features)
-        yield from results_of(outcome, phases, fingerprint, sampled_images, precision, core_price)
+        yield from materialize_results(outcome, phases, fingerprint, sampled_images, precision, core_price)
 
 
 def _plan(storage: AssetStorage, sample: Version, fingerprint: str, *, reuse: bool) -> IncrementalPlan:

@@ -1,0 +1,149 @@
+"""`pca_model`: the reduction, fitted in one pass over the features.
+
+Put here the asset with its config and checks. The mathematics belongs in `analysis/pca.py`.
+"""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+from pydantic import Field, model_validator
+
+from fruit_assets.analysis.moments import compute_moments
+from fruit_assets.analysis.pca import PcaModel, fit
+from fruit_assets.assets import asset_plots as pictures
+from fruit_assets.assets.check_set import CheckSet
+from fruit_assets.assets.config_inheritance import RUN_CONFIG, config_of_run
+from fruit_assets.assets.publishing import PhaseTimer, combined_version, publish_results, translate_errors
+from fruit_assets.assets.resources import SPARK_POOL
+from fruit_assets.spark.progress import reported_progress
+from fruit_assets.spark.resource import SparkResource
+from fruit_assets.storage.artifacts import stage_files
+from fruit_assets.storage.io_managers import AssetStorage
+from fruit_assets.storage.tables import republish
+from fruit_assets.storage.versions import Version
+
+if TYPE_CHECKING:
+    import numpy as np
+
+NAME = "pca_model"
+MIN_VARIANCE_EXPLAINED = 0.5
+_ORTHONORMAL_TOLERANCE = 1e-8
+CHECKS = CheckSet(
+    NAME,
+    blocking={"orthonormal_components": "The components are orthonormal.", "finite_values": "No NaN, no infinity."},
+    warnings={"variance_explained": f"The components explain at least {MIN_VARIANCE_EXPLAINED:.0%} of the variance."},
+)
+
+
+class PcaConfig(dg.Config):
+    """How many components to keep."""
+
+    n_components: int = Field(
+        default=80, ge=1, le=1280, description="Components to keep; at most the number of images."
+    )
+    variance: float | None = Field(
+        default=None, gt=0, le=1, description="Keep as many components as explain this share of the variance, instead."
+    )
+    standardize: bool = Field(default=True, description="Give every feature the same weight.")
+
+    @model_validator(mode="after")
+    def _one_way_to_choose(self) -> "PcaConfig":
+        if self.variance is not None and "n_components" in self.model_fields_set:
+            raise ValueError("give n_components or variance, not both")
+        return self
+
+
+def orthonormal_components(components: "np.ndarray") -> dg.AssetCheckResult:
+    """The rows of (k, d) components must be orthonormal."""
+    import numpy as np
+
+    deviation = float(np.abs(components @ components.T - np.eye(len(components))).max())
+    text = f"The largest deviation from orthonormal is {deviation:.1e}."
+    passed = deviation < _ORTHONORMAL_TOLERANCE
+    return CHECKS.result("orthonormal_components", passed, text, {"deviation": deviation})
+
+
+def variance_explained(share: float, n_components: int) -> dg.AssetCheckResult:
+    """The components kept should explain a good part of the variance."""
+    text = f"{n_components} components explain {share:.1%} of the variance."
+    return CHECKS.result("variance_explained", share >= MIN_VARIANCE_EXPLAINED, text, {"variance_explained": share})
+
+
+@dg.asset(
+    name=NAME,
+    group_name="components",
+    kinds={"pyspark", "numpy"},
+    owners=["team:image-features"],
+    code_version="1",
+    pool=SPARK_POOL,
+    check_specs=CHECKS.specs(),
+)
+def pca_model(
+    context: dg.AssetExecutionContext,
+    config: PcaConfig,
+    image_features: Version,
+    storage: AssetStorage,
+    spark: SparkResource,
+    step_launcher: dg.ResourceParam[object],
+) -> Iterator[Any]:
+    """Mean, scale, components and the explained variance of all 1280 directions.
+
+    One pass over the features with a tree reduction in float64; agrees with scikit-learn. In every
+    component the largest loading is positive, so that two runs have the same signs.
+
+    ```python
+    import numpy as np   # folder: that of the version CURRENT names
+    mean, scale, components = (np.load(f"{folder}/{name}.npy") for name in ("mean", "scale", "components"))
+    scores = (features - mean) / scale @ components.T
+    ```
+    """
+    with translate_errors():
+        phases = PhaseTimer()
+        config = config_of_run(context, config, storage.folder(NAME))
+        writing = storage.writing(NAME, context)
+        version = combined_version(
+            image_features.manifest.facts["data_version"], repr(sorted(config.model_dump().items()))
+        )
+        if (before := writing.folder.find_latest(data_version=version)) is not None:
+            context.log.info("Neither the features nor the config have changed: the previous model is published again.")
+            model, staged = PcaModel.of(before), republish(before, writing)
+        else:
+            with phases("moments"), reported_progress(spark.context(), context.log.info, NAME):
+                moments = compute_moments(image_features, spark.context())
+            with phases("eigenvectors"):
+                wanted = None if config.variance is not None else config.n_components
+                model = fit(moments, wanted, config.variance, standardize=config.standardize)
+            staged = stage_files(model.to_files(), writing)
+        ratio = model.explained_variance_ratio
+        share = float(ratio[: model.n_components].sum())
+        figures = {"n_components": model.n_components, "variance_explained": share, "samples": model.n_samples}
+        staged = staged.with_facts(data_version=version, **{RUN_CONFIG: _given(config)}, **figures)
+        with phases("pictures"):
+            metadata = pictures.scree(ratio, model.n_components)
+        yield from publish_results(
+            [
+                dg.MaterializeResult(
+                    asset_key=NAME,
+                    value=staged,
+                    metadata={**metadata, **figures, **phases.metadata()},
+                    data_version=dg.DataVersion(version),
+                )
+            ],
+            [
+                orthonormal_components(model.components),
+                CHECKS.finite_values(_broken(model)),
+                variance_explained(share, model.n_components),
+            ],
+        )
+
+
+def _broken(model: PcaModel) -> int:
+    import numpy as np
+
+    return int((~np.isfinite(model.components).all(axis=1)).sum()) + int((~np.isfinite(model.explained_variance)).sum())
+
+
+def _given(config: PcaConfig) -> dict[str, Any]:
+    """The config as a later run can be given it: one way to choose the number of components, not both."""
+    return config.model_dump(mode="json", exclude={"n_components" if config.variance is not None else "variance"})
