@@ -1,27 +1,20 @@
-"""Settings: the one place that reads environment variables.
+"""Settings: the one place that reads and sets environment variables, with those of `.env` among them.
 
 Put here what a deployment needs to know before Dagster starts: places and names. What may
 change from run to run (fractions, precision, components) is run config and lives with the
-assets. Values are checked all at once and passed down; nothing else calls `os.environ`.
+assets. Values are checked (`setting_values.py`) all at once and passed down; nothing else calls `os.environ`.
 """
 
 import os
-import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, cast
 
 from fruit_assets.errors import SettingsError
+from fruit_assets.setting_values import PREFIX, SettingReader
 
 Deployment = Literal["local", "emr"]
-
-_S3_URI = r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/.*)?"
-_PREFIX = "FRUIT_ASSETS_"
-_KNOWN = {
-    "DEPLOYMENT", "IMAGES", "STORAGE", "WEIGHTS", "STAGING", "EMR_CLUSTER", "KEEP_VERSIONS", "SSE", "KMS_KEY_ID",
-    "DRIVER_MEMORY", "CACHE", "REFRESH_BUDGET", "PRICES", "TEST_DATA",
-}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -88,129 +81,124 @@ class Settings:
             "SSE": self.sse,
             "KMS_KEY_ID": self.kms_key_id,
         }
-        return {_PREFIX + name: value for name, value in values.items() if value}
+        return {PREFIX + name: value for name, value in values.items() if value}
 
 
 def load_settings(environment: Mapping[str, str] | None = None, folder: Path | None = None) -> Settings:
     """Read and check the settings.
 
     Args:
-        environment: variables to read; the process environment over `.env` in `folder` when None.
+        environment: variables to read; the process environment over `.env` in `folder` when None. Then the other
+            variables of `.env`, such as AWS_*, become part of the process environment, where libraries find them.
         folder: what relative paths are relative to; the working directory when None.
 
     Raises:
         SettingsError: lists every wrong setting at once.
     """
-    folder = folder or Path.cwd()
-    variables = _with_dotenv(folder) if environment is None else dict(environment)
-    reader = _Reader(variables, folder)
+    folder = folder or _working_folder()
+    variables = use_dotenv(folder) if environment is None else dict(environment)
+    reader = SettingReader(variables, folder)
     deployment = reader.one_of("DEPLOYMENT", ("local", "emr"), default="local")
     settings = Settings(
         deployment=cast("Deployment", deployment),
-        images=reader.place("IMAGES", "data/demo_images"),
+        images=reader.folder("IMAGES", "data/demo_images"),
         images_are_demo=not reader.text("IMAGES"),
-        storage=reader.place("STORAGE", "data/assets"),
+        storage=reader.folder("STORAGE", "data/assets"),
         weights=reader.weights(),
-        staging=reader.s3_uri("STAGING"),
+        staging=reader.staging(),
         emr_cluster=reader.matching("EMR_CLUSTER", r"j-[A-Z0-9]+", "a cluster id looks like j-2AXXXXXXGAPLF"),
         keep_versions=int(reader.matching("KEEP_VERSIONS", r"[1-9]\d*", "use a whole number of at least 1") or 3),
         sse=reader.one_of("SSE", ("AES256", "aws:kms"), default=None),
         kms_key_id=reader.text("KMS_KEY_ID") or None,
         driver_memory=reader.matching("DRIVER_MEMORY", r"\d+[mg]", "write it like 4g or 900m"),
-        cache=Path(reader.text("CACHE") or Path.home() / ".cache" / "fruit_assets").expanduser(),
+        cache=Path(reader.local_folder("CACHE", "~/.cache/fruit_assets")),
         refresh_budget=reader.matching("REFRESH_BUDGET", r"\S+( \S+){4}", "use five cron fields, such as 0 * * * *")
         or "0 * * * *",
         prices=reader.file("PRICES"),
-        java_home=variables.get("JAVA_HOME") or None,
-        aws_endpoint_url=variables.get("AWS_ENDPOINT_URL_S3") or variables.get("AWS_ENDPOINT_URL") or None,
-        aws_region=variables.get("AWS_REGION") or variables.get("AWS_DEFAULT_REGION") or None,
+        java_home=reader.first("JAVA_HOME"),
+        aws_endpoint_url=reader.first("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"),
+        aws_region=reader.first("AWS_REGION", "AWS_DEFAULT_REGION"),
     )
-    problems = [*_unknown(variables), *reader.problems, *_contradictions(settings)]
+    problems = [*reader.problems, *_contradictions(settings)]
     if problems:
         raise SettingsError(problems)
     return settings
 
 
-class _Reader:
-    """Reads one variable at a time and remembers what was wrong with it."""
-
-    def __init__(self, variables: Mapping[str, str], folder: Path) -> None:
-        self.problems: list[str] = []
-        self._variables = variables
-        self._folder = folder
-
-    def text(self, name: str) -> str:
-        return self._variables.get(_PREFIX + name, "").strip()
-
-    def one_of(self, name: str, choices: tuple[str, ...], default: str | None) -> str | None:
-        value = self.text(name) or default
-        if value is not None and value not in choices:
-            self._wrong(name, value, f"use {' or '.join(choices)}")
-            return default
-        return value
-
-    def matching(self, name: str, pattern: str, advice: str) -> str | None:
-        value = self.text(name) or None
-        if value is not None and not re.fullmatch(pattern, value):
-            self._wrong(name, value, advice)
-            return None
-        return value
-
-    def s3_uri(self, name: str) -> str | None:
-        return self.matching(name, _S3_URI, "use s3://bucket/prefix")
-
-    def place(self, name: str, default: str) -> str:
-        value = self.text(name) or default
-        if value.startswith(("s3a://", "s3n://")):
-            self._wrong(name, value, "write s3:// (it works locally and on EMR)")
-        elif "://" in value:
-            self.matching(name, _S3_URI, "use a folder or s3://bucket/prefix")
-        else:
-            return str((self._folder / Path(value).expanduser()).resolve())
-        return value.rstrip("/")
-
-    def file(self, name: str) -> str | None:
-        value = self.text(name)
-        path = (self._folder / Path(value).expanduser()).resolve()
-        if value and not path.is_file():
-            self._wrong(name, value, "there is no such file")
-        return str(path) if value else None
-
-    def weights(self) -> str:
-        value = self.text("WEIGHTS") or "imagenet"
-        return value if value in ("imagenet", "random", "auto") else self.place("WEIGHTS", value)
-
-    def _wrong(self, name: str, value: str, advice: str) -> None:
-        self.problems.append(f"{_PREFIX}{name} is {value!r}: {advice}.")
-
-
-def _unknown(variables: Mapping[str, str]) -> list[str]:
-    known = ", ".join(_PREFIX + name for name in sorted(_KNOWN))
-    return [
-        f"{name} is not a setting of this project. Known: {known}."
-        for name in sorted(variables)
-        if name.startswith(_PREFIX) and name.removeprefix(_PREFIX) not in _KNOWN
-    ]
-
-
 def _contradictions(settings: Settings) -> list[str]:
     problems = []
     if settings.kms_key_id and settings.sse != "aws:kms":
-        problems.append(f"{_PREFIX}KMS_KEY_ID is set, but {_PREFIX}SSE is not aws:kms.")
+        problems.append(f"{PREFIX}KMS_KEY_ID is set, but {PREFIX}SSE is not aws:kms.")
     if settings.deployment != "emr":
         return problems
     if settings.staging is None:
-        problems.append(f"{_PREFIX}STAGING is not set: with deployment 'emr' it names s3://bucket/prefix.")
+        problems.append(f"{PREFIX}STAGING is not set: with deployment 'emr' it names s3://bucket/prefix.")
     return problems + [
-        f"{_PREFIX}{name} is {uri!r}: with deployment 'emr' it must be an s3:// URI the cluster can reach."
+        f"{PREFIX}{name} is {uri!r}: with deployment 'emr' it must be an s3:// URI the cluster can reach."
         for name, uri in (("IMAGES", settings.images), ("STORAGE", settings.storage))
         if not uri.startswith("s3://")
     ]
 
 
-def _with_dotenv(folder: Path) -> dict[str, str]:
-    """The process environment over the lines of `.env`; the environment wins."""
+def process_environment(without: Iterable[str] = ()) -> dict[str, str]:
+    """A copy of the environment of this process, for its children, without variables whose names begin so."""
+    return {name: value for name, value in os.environ.items() if not name.startswith(tuple(without))}
+
+
+def set_variables(values: Mapping[str, str], *, override: bool = True) -> None:
+    """Set variables of this process that a library reads; with `override` false only those that are not set."""
+    for name, value in values.items():
+        if override or name not in os.environ:
+            os.environ[name] = value
+
+
+def unset_variables(names: Iterable[str]) -> None:
+    """Take variables out of this process's environment."""
+    for name in names:
+        os.environ.pop(name, None)
+
+
+def dotenv_path() -> str:
+    """Where `.env` is looked for, and whether it is there; for messages."""
+    path = _working_folder() / ".env"
+    return f"{path}" if path.is_file() else f"{path} (there is no such file)"
+
+
+def _working_folder() -> Path:
+    try:
+        return Path.cwd()
+    except FileNotFoundError:
+        raise SettingsError(["The working folder has been deleted: change to a folder that exists."]) from None
+
+
+def use_dotenv(folder: Path | None = None) -> dict[str, str]:
+    """The process environment over the lines of `.env`; the environment wins.
+
+    Variables that are not ours, such as AWS_*, become part of the process environment.
+    """
+    from_file = read_dotenv((folder or _working_folder()) / ".env")
+    others = {name: value for name, value in from_file.items() if not name.startswith(PREFIX)}
+    set_variables(others, override=False)
+    return {**from_file, **os.environ}
+
+
+def read_dotenv(path: Path, *, interpolate: bool = True) -> dict[str, str]:
+    """The variables in a `.env` file; empty when there is no file.
+
+    Raises:
+        SettingsError: it cannot be read, or is not text in UTF-8.
+    """
     from dotenv import dotenv_values
 
-    from_file = {name: value for name, value in dotenv_values(folder / ".env").items() if value is not None}
-    return {**from_file, **os.environ}
+    try:
+        # Editors on Windows begin a file with a byte order mark, which would be part of the first name.
+        found = dotenv_values(path, interpolate=interpolate, encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        problem = f"{path} is not UTF-8 text (byte {error.object[error.start]:#04x} at {error.start})"
+        raise SettingsError([f"{problem}: save it in UTF-8."]) from None
+    except OSError as error:
+        raise SettingsError([f"{path} cannot be read: {error.strerror}."]) from error
+    values = {name: value for name, value in found.items() if value is not None}
+    if wrong := [name for name, value in values.items() if not name or "\0" in name + value]:
+        raise SettingsError([f"{path} has a NUL character or no name in a line ({wrong[0]!r}): correct the line."])
+    return values

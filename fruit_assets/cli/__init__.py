@@ -4,11 +4,13 @@ Put here names and one-line summaries only. What a command does lives in
 `fruit_assets/cli/`, so that `fruit-assets --help` imports nothing heavy.
 """
 
+from contextlib import suppress
 from importlib import import_module
 
 import click
 
-from fruit_assets.errors import FruitAssetsError
+from fruit_assets.errors import FruitAssetsError, NotPublishedError, SettingsError
+from fruit_assets.settings import dotenv_path, use_dotenv
 
 # name -> (module under fruit_assets.cli, attribute, summary shown by --help)
 COMMANDS: dict[str, tuple[str, str, str]] = {
@@ -40,8 +42,18 @@ class _LazyGroup(click.Group):
 
     def invoke(self, ctx: click.Context) -> object:
         try:
+            # AWS_* of `.env` are for every command; one that needs settings names what is wrong with the file.
+            with suppress(SettingsError):
+                use_dotenv()
             return super().invoke(ctx)
+        except NotPublishedError as error:
+            raise click.ClickException(f"{error} Settings come from the environment and {dotenv_path()}.") from error
         except FruitAssetsError as error:
+            raise click.ClickException(str(error)) from error
+        # A file or a connection of this machine; a pipe that is closed ends the command quietly, which is click's part.
+        except OSError as error:
+            if isinstance(error, BrokenPipeError):
+                raise
             raise click.ClickException(str(error)) from error
 
 

@@ -86,6 +86,7 @@ def deploy(
     console = Console()
     if not TEMPLATE.exists():
         raise PermanentError(f"{TEMPLATE} is missing: run this from a clone of the project, installed with -e.")
+    read_dotenv(env_file)  # it is written at the end: a file that cannot be read is named before anything is made
     caller = who_am_i()
     console.print(f"Account [bold]{caller.account}[/], region [bold]{caller.region}[/], as {caller.arn}")
 

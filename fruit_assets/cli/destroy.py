@@ -35,6 +35,7 @@ def destroy(project: str, data: bool, bucket: str | None, env_file: Path, yes: b
     the bucket's name has been given. Clusters must be stopped first. A later deploy takes a kept bucket in again.
     """
     console = Console()
+    read_dotenv(env_file)  # it is written at the end: a file that cannot be read is named before anything is removed
     caller = who_am_i()
     stack = Stack(project, caller.region)
     console.print(f"Account [bold]{caller.account}[/], region [bold]{caller.region}[/], stack [bold]{project}[/]")

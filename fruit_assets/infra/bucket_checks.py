@@ -55,8 +55,8 @@ def _write(s3: Any, bucket: str, prefix: str, encryption: Mapping[str, Any]) -> 
         call(s3.put_object, patience=5, Bucket=bucket, Key=key, Body=b"doctor", **encryption)
         call(s3.delete_object, patience=5, Bucket=bucket, Key=key)
     except AwsRefusedError as error:
-        return problem("VersionWriter", f"{place}: {error}", "Attach the orchestrator policy that deploy created.")
-    return ok("VersionWriter", place)
+        return problem("Write", f"{place}: {error}", "Attach the orchestrator policy that deploy created.")
+    return ok("Write", place)
 
 
 def _safety(s3: Any, bucket: str) -> Iterator[Finding]:

@@ -8,22 +8,21 @@ import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from fruit_assets import settings
+
 HEADER = "# Written by `fruit-assets deploy`. Lines that are not its own are left alone."
 
 
 def read_dotenv(path: Path) -> dict[str, str]:
     """The variables in the file, unexpanded; empty when there is no file."""
-    from dotenv import dotenv_values
-
-    found = dotenv_values(path, interpolate=False) if path.exists() else {}
-    return {name: value for name, value in found.items() if value is not None}
+    return settings.read_dotenv(path, interpolate=False)
 
 
 def remove_from_dotenv(path: Path, names: Iterable[str]) -> list[str]:
     """Take variables out of the file; returns the names that were there."""
     present = [name for name in names if name in read_dotenv(path)]
     if present:
-        lines = [line for line in path.read_text().splitlines() if not any(_sets(line, name) for name in present)]
+        lines = [line for line in _lines(path) if not any(_sets(line, name) for name in present)]
         _write(path, "\n".join(lines) + "\n")
     return present
 
@@ -38,7 +37,8 @@ def update_dotenv(path: Path, values: Mapping[str, str]) -> list[str]:
     Returns:
         Names of the variables whose value changed.
     """
-    lines = path.read_text().splitlines() if path.exists() else [HEADER]
+    read_dotenv(path)  # a file that cannot be read is named, not overwritten
+    lines = _lines(path) if path.exists() else [HEADER]
     changed = []
     for name, value in values.items():
         wanted = f"{name}={_quoted(value)}"
@@ -58,6 +58,10 @@ def update_dotenv(path: Path, values: Mapping[str, str]) -> list[str]:
     return changed
 
 
+def _lines(path: Path) -> list[str]:
+    return path.read_text("utf-8-sig").splitlines()
+
+
 def _sets(line: str, name: str) -> bool:
     return re.match(rf"\s*(export\s+)?{re.escape(name)}\s*=", line) is not None
 
@@ -72,6 +76,6 @@ def _write(path: Path, text: str) -> None:
     """Replace the file in one operation: a full disk must not cost the user their settings."""
     new = path.with_name(path.name + ".new")
     mode = path.stat().st_mode & 0o777 if path.exists() else 0o600
-    with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode), "w") as file:
+    with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode), "w", encoding="utf-8") as file:
         file.write(text)
     new.replace(path)

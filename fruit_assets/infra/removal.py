@@ -97,7 +97,7 @@ def retire_key(key_arn: str, region: str) -> None:
 
 def _delete(s3: Any, bucket: str, batch: list[dict[str, str]]) -> int:
     if batch:
-        call(s3.delete_objects, Bucket=bucket, Delete={"StagingStore": batch, "Quiet": True})
+        call(s3.delete_objects, Bucket=bucket, Delete={"Objects": batch, "Quiet": True})
     return len(batch)
 
 

@@ -200,7 +200,7 @@ class S3Store:
     def delete(self, keys: Iterable[str]) -> None:
         batch: list[dict[str, str]] = [{"Key": self._key(key)} for key in keys]
         for start in range(0, len(batch), 1000):  # DeleteObjects takes at most 1,000 keys
-            request = {"StagingStore": batch[start : start + 1000], "Quiet": True}
+            request = {"Objects": batch[start : start + 1000], "Quiet": True}
             self._call("delete", "", partial(self._s3.delete_objects, Bucket=self.bucket, Delete=request))
 
     def filesystem(self) -> tuple["pyarrow.fs.FileSystem", str]:

@@ -24,7 +24,7 @@ def test_a_careless_bucket_is_told_off_line_by_line(aws: AwsAccount) -> None:
     aws.client("s3").delete_bucket_encryption(Bucket="orchard")
     assert found("orchard") == {
         "Bucket": "ok",
-        "VersionWriter": "ok",
+        "Write": "ok",
         "Encryption": "problem",
         "Versioning": "warning",
         "Public access": "problem",
@@ -48,7 +48,7 @@ def test_a_bucket_in_another_region_costs_money(aws: AwsAccount) -> None:
 @pytest.mark.parametrize(
     ("action", "subject", "status"),
     [
-        ("s3:PutObject", "VersionWriter", "problem"),
+        ("s3:PutObject", "Write", "problem"),
         ("s3:GetEncryptionConfiguration", "Encryption", "warning"),
         ("s3:GetBucketVersioning", "Versioning", "warning"),
     ],

@@ -1,0 +1,95 @@
+"""The command's surroundings: `.env`, working folder, closed and narrow outputs, files that cannot be used."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from fruit_assets.cli import COMMANDS, main
+
+_SCRIPT = str(Path(sys.executable).parent / "fruit-assets")
+
+
+@pytest.fixture(autouse=True)
+def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder and variables of the test's own."""
+    monkeypatch.setattr(os, "environ", os.environ.copy())
+    monkeypatch.chdir(tmp_path)
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(main, arguments)
+
+
+@pytest.mark.parametrize("command", ["summary", "similar", "doctor", "deploy", "destroy"])
+def test_aws_variables_of_the_dotenv_file_reach_every_command(
+    s3_environment: str, tmp_path: Path, command: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from botocore.session import Session
+
+    arguments = {"similar": [str(tmp_path / "x.jpg")], "deploy": ["--yes"], "destroy": ["--yes"]}
+    (tmp_path / "x.jpg").write_bytes(b"x")
+    for name in ("AWS_ENDPOINT_URL", "AWS_DEFAULT_REGION"):
+        del os.environ[name]
+    # Nothing answers there: the message of a refused connection names the address that was asked.
+    lines = ["AWS_ENDPOINT_URL=http://127.0.0.1:9", "AWS_DEFAULT_REGION=eu-west-3", "FRUIT_ASSETS_STORAGE=s3://fruit/x"]
+    (tmp_path / ".env").write_text("\n".join(lines))
+    asked = []
+
+    def note(self, *args, **kwargs):
+        asked.append((os.environ.get("AWS_ENDPOINT_URL"), os.environ.get("AWS_DEFAULT_REGION")))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Session, "create_client", note)
+    run(command, *arguments.get(command, []))
+    assert asked[:1] == [("http://127.0.0.1:9", "eu-west-3")]
+
+
+@pytest.mark.parametrize("command", ["summary", "similar", "deploy", "destroy"])
+def test_a_dotenv_file_that_is_not_utf_8_is_one_line(tmp_path: Path, command: str) -> None:
+    (tmp_path / ".env").write_bytes("FRUIT_ASSETS_IMAGES=é\n".encode("latin-1"))
+    (tmp_path / "x.jpg").write_bytes(b"x")
+    result = run(command, *{"similar": [str(tmp_path / "x.jpg")]}.get(command, []))
+    assert result.exit_code == 1
+    assert ".env is not UTF-8 text (byte 0xe9 at 20)" in result.output
+    assert isinstance(result.exception, SystemExit)
+
+
+def test_summary_from_another_folder_says_where_it_looked(tmp_path: Path) -> None:
+    result = run("summary")
+    assert result.exit_code == 1
+    assert f"{tmp_path}/data/assets" in result.output
+    assert f"Settings come from the environment and {tmp_path}/.env (there is no such file)." in result.output
+    (tmp_path / ".env").write_text("FRUIT_ASSETS_STORAGE=elsewhere\n")
+    result = run("summary")
+    assert f"{tmp_path}/elsewhere" in result.output
+    assert f"Settings come from the environment and {tmp_path}/.env.\n" in result.output
+
+
+@pytest.mark.parametrize("command", ["summary", "doctor", "cluster status"])
+def test_a_deleted_working_folder_is_one_line_without_a_traceback(tmp_path: Path, command: str) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    line = f'cd "{gone}" && rmdir "{gone}" && exec "{_SCRIPT}" {command}'
+    done = subprocess.run(["bash", "-c", line], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "The working folder has been deleted" in done.stdout + done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
+
+
+def test_a_folder_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    result = run("demo-images", "--classes", "1", "--per-class", "1", "--out", str(tmp_path / "file" / "images"))
+    assert result.exit_code == 1
+    assert "Not a directory" in result.output
+    assert str(tmp_path / "file") in result.output
+    assert isinstance(result.exception, SystemExit)
+
+
+def test_every_command_explains_itself_beside_a_broken_dotenv_file(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_bytes(b"\xff\xfe\x00")
+    for command in COMMANDS:
+        assert run(command, "--help").exit_code == 0
