@@ -41,3 +41,7 @@ class StorageError(FruitAssetsError):
 
 class NotPublishedError(StorageError):
     """No version of this asset has been published yet."""
+
+
+class ObjectError(StorageError):
+    """One object cannot be read, by its size or by its permissions; the storage may be fine."""

@@ -113,11 +113,11 @@ class SimilarImages:
 
 
 def _dataset(version: Version) -> "pyarrow.dataset.Dataset":
-    import pyarrow.dataset
+    from pyarrow.dataset import FileSystemDataset, ParquetFileFormat
 
-    filesystem, root = version.store.filesystem()
-    paths = [f"{root}/{file.path}" for file in version.manifest.files]
-    return pyarrow.dataset.dataset(paths, filesystem=filesystem, format="parquet")
+    parquet = ParquetFileFormat()
+    fragments = [parquet.make_fragment(version.store.open(file.path)) for file in version.manifest.files]
+    return FileSystemDataset(fragments, fragments[0].physical_schema, parquet)
 
 
 def _point_batches(data: "pyarrow.dataset.Dataset") -> Iterator[tuple[int, "np.ndarray"]]:

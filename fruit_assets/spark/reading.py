@@ -183,10 +183,9 @@ def _even_shares(pieces: Iterable[_Piece], count: int) -> list[list[_Piece]]:
 def _batches(store: Store, pieces: Iterable[_Piece], reading: ScanOptions) -> "Iterator[pa.RecordBatch]":
     import pyarrow.parquet as pq
 
-    filesystem, root = store.filesystem()
     for path, group in groupby(pieces, key=lambda piece: piece.path):
         of_file = list(group)
-        with explained_reading(store, path), filesystem.open_input_file(f"{root}/{path}") as source:
+        with explained_reading(store, path), store.open(path) as source:
             parquet = pq.ParquetFile(source, pre_buffer=of_file[0].row_group is not None)
             whole = [piece for piece in of_file if piece.wanted is None]
             if whole:

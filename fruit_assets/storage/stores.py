@@ -6,18 +6,18 @@ What the bytes mean (versions, manifests, tables) does not belong here.
 
 import os
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import lru_cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from fruit_assets.errors import StorageError
+from fruit_assets.errors import ObjectError, StorageError
+from fruit_assets.storage.s3 import S3Connection, S3File, S3Location, S3Route, connect, parse_s3_uri, table_path
 
 if TYPE_CHECKING:
-    import pyarrow.fs
+    import pyarrow as pa
 
 
 @dataclass(frozen=True)
@@ -48,14 +48,18 @@ class Store(Protocol):
     def put(self, key: str, content: bytes) -> None: ...
     def list(self, prefix: str = "") -> Iterator[StoredObject]: ...
     def delete(self, keys: Iterable[str]) -> None: ...
-    def filesystem(self) -> tuple["pyarrow.fs.FileSystem", str]: ...
+    def delta(self) -> tuple[str, dict[str, str]]:
+        """URI and `storage_options` for deltalake, the same way to S3 as our own; take them anew for every table."""
+
+    def open(self, key: str) -> "pa.NativeFile":
+        """A file that Arrow reads in parts; raises FileNotFoundError when there is none."""
 
 
 def open_store(uri: str, sse: str | None = None, kms_key_id: str | None = None) -> Store:
     """The store at `uri`, a folder or `s3://bucket/prefix`; nothing is contacted yet."""
     if uri.startswith("s3://"):
-        bucket, _, prefix = uri.removeprefix("s3://").partition("/")
-        return S3Store(bucket, prefix.strip("/"), sse, kms_key_id)
+        asked = {"ServerSideEncryption": sse, "SSEKMSKeyId": kms_key_id}
+        return S3Store(parse_s3_uri(uri), {name: value for name, value in asked.items() if value})
     return LocalStore(Path(uri).expanduser().absolute())
 
 
@@ -125,10 +129,14 @@ class LocalStore:
                 with suppress(OSError):  # not empty, or somebody else was first
                     parent.rmdir()
 
-    def filesystem(self) -> tuple["pyarrow.fs.FileSystem", str]:
-        import pyarrow.fs
+    def delta(self) -> tuple[str, dict[str, str]]:
+        # Of a folder delta-rs makes a host name.
+        return f"file://{table_path(str(self.root), '%[0-9A-Fa-f]{2}|[][^|]')}", {}
 
-        return pyarrow.fs.LocalFileSystem(), str(self.root)
+    def open(self, key: str) -> "pa.NativeFile":
+        import pyarrow as pa
+
+        return pa.OSFile(str(self.root / key))
 
     @contextmanager
     def _explained(self, verb: str, key: str) -> Iterator[None]:
@@ -147,136 +155,113 @@ class S3Store:
     A store can travel to a worker: it takes the region and the endpoint along, never credentials.
     """
 
-    def __init__(self, bucket: str, prefix: str, sse: str | None = None, kms_key_id: str | None = None) -> None:
-        self.bucket = bucket
-        self.prefix = prefix
-        self._sse = sse
-        self._kms_key_id = kms_key_id
-        self._client: Any = None
-        self._place = _Place(None, None)
+    def __init__(self, location: S3Location, encryption: dict[str, str] | None = None) -> None:
+        self._location = location
+        self._encryption = encryption or {}
+        self._route = S3Route()
+        self._connection: S3Connection | None = None
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_client": None, "_place": _place_of(self._s3)}
+        return {**self.__dict__, "_connection": None, "_route": self._s3.route}
 
     @property
     def uri(self) -> str:
-        return f"s3://{self.bucket}/{self.prefix}".rstrip("/")
+        return self._location.uri
 
     def uri_of(self, key: str) -> str:
         return f"{self.uri}/{key}"
 
     def below(self, key: str) -> "S3Store":
-        store = S3Store(self.bucket, f"{self.prefix}/{key}".strip("/"), self._sse, self._kms_key_id)
-        store._client, store._place = self._client, self._place
+        store = S3Store(self._location.below(key), self._encryption)
+        store._connection, store._route = self._connection, self._route
         return store
 
-    def get(self, key: str) -> bytes:
-        """Read one object; raises KeyError when it is not there."""
-        # The body is read in the call too: a connection may break in the middle of it.
-        content: bytes = self._call(
-            "read", key, lambda: self._s3.get_object(Bucket=self.bucket, Key=self._key(key))["Body"].read()
-        )
-        return content
+    def get(self, key: str, limit: int | None = None) -> bytes:
+        """Read one object.
+
+        Raises:
+            KeyError: it is not there.
+            ObjectError: it may not be read, or has more than `limit` bytes.
+        """
+        return self._read(key, limit)[0]
+
+    def open(self, key: str) -> "pa.NativeFile":
+        import pyarrow as pa
+
+        try:
+            return pa.PythonFile(S3File(lambda part: self._read(key, Range=part)), "r")
+        except KeyError:
+            raise FileNotFoundError(self.uri_of(key)) from None
 
     def put(self, key: str, content: bytes) -> None:
-        encryption = {"ServerSideEncryption": self._sse} if self._sse else {}
-        if self._kms_key_id:
-            encryption["SSEKMSKeyId"] = self._kms_key_id
-        self._call(
-            "write",
-            key,
-            lambda: self._s3.put_object(Bucket=self.bucket, Key=self._key(key), Body=content, **encryption),
-        )
+        self._call("write", "put_object", key, Key=self._location.key(key), Body=content, **self._encryption)
 
     def list(self, prefix: str = "") -> Iterator[StoredObject]:
-        root = f"{self.prefix}/" if self.prefix else ""
-        pages = self._s3.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=root + prefix)
-        iterator = iter(pages)
-        while (page := self._call("list", prefix, lambda: next(iterator, None))) is not None:
+        root = self._location.key("")
+        page: dict[str, Any] = {"NextContinuationToken": None}
+        while "NextContinuationToken" in page:
+            token = page["NextContinuationToken"]
+            more = {"ContinuationToken": token} if token else {}
+            page = self._call("list", "list_objects_v2", prefix, Prefix=root + prefix, **more)
             for item in page.get("Contents", []):
                 if not item["Key"].endswith("/"):
                     yield StoredObject(item["Key"].removeprefix(root), item["Size"], item["LastModified"], item["ETag"])
 
     def delete(self, keys: Iterable[str]) -> None:
-        batch: list[dict[str, str]] = [{"Key": self._key(key)} for key in keys]
+        batch = [{"Key": self._location.key(key)} for key in keys]
         for start in range(0, len(batch), 1000):  # DeleteObjects takes at most 1,000 keys
-            request = {"Objects": batch[start : start + 1000], "Quiet": True}
-            self._call("delete", "", partial(self._s3.delete_objects, Bucket=self.bucket, Delete=request))
+            self._call("delete", "delete_objects", "", Delete={"Objects": batch[start : start + 1000], "Quiet": True})
 
-    def filesystem(self) -> tuple["pyarrow.fs.FileSystem", str]:
-        import pyarrow.fs
+    def delta(self) -> tuple[str, dict[str, str]]:
+        encryption = {
+            "aws_server_side_encryption": self._encryption.get("ServerSideEncryption", ""),
+            "aws_sse_kms_key_id": self._encryption.get("SSEKMSKeyId", ""),
+        }
+        options = self._s3.delta_options() | {name: value for name, value in encryption.items() if value}
+        return self._location.table_uri(), options
 
-        session = _session_of_process() if self._place.region else _new_session()
-        credentials = session.get_credentials()
-        keys: dict[str, str | None] = {}
-        if credentials is not None:
-            frozen = credentials.get_frozen_credentials()
-            keys = {"access_key": frozen.access_key, "secret_key": frozen.secret_key, "session_token": frozen.token}
-        place = self._place if self._place.region else _place_of(self._s3)
-        filesystem = pyarrow.fs.S3FileSystem(**keys, region=place.region, endpoint_override=place.endpoint_url)
-        return filesystem, f"{self.bucket}/{self.prefix}".rstrip("/")
+    def _read(self, key: str, limit: int | None = None, **part: str) -> tuple[bytes, int]:
+        """Bytes of an object, and its size."""
 
-    def _key(self, key: str) -> str:
-        return f"{self.prefix}/{key}" if self.prefix else key
+        def read(client: Any) -> tuple[bytes, int]:
+            answer = client.get_object(Bucket=self._location.bucket, Key=self._location.key(key), **part)
+            size = int(answer.get("ContentRange", "").rpartition("/")[2] or answer["ContentLength"])
+            if limit is not None and size > limit:
+                answer["Body"].close()
+                raise ObjectError(f"{self.uri_of(key)} has {size:,} bytes; the limit is {limit:,}.")
+            # The body is read in the call too: a connection may break in the middle of it.
+            return answer["Body"].read(), size
+
+        with self._explained("read", key):
+            return self._s3.run(read)
 
     @property
-    def _s3(self) -> Any:
-        if self._client is None:
-            self._client = _client_of_process(self._place) if self._place.region else _new_client(self._place)
-        return self._client
+    def _s3(self) -> S3Connection:
+        if self._connection is None:
+            self._connection = connect(self._route)
+        return self._connection
 
-    def _call(self, verb: str, key: str, request: Callable[[], Any]) -> Any:
+    def _call(self, verb: str, operation: str, key: str, **arguments: Any) -> Any:
+        with self._explained(verb, key):
+            return self._s3.call(operation, Bucket=self._location.bucket, **arguments)
+
+    @contextmanager
+    def _explained(self, verb: str, key: str) -> Iterator[None]:
         from botocore.exceptions import BotoCoreError, ClientError
 
         try:
-            return request()
+            yield
         except ClientError as error:
             code = error.response.get("Error", {}).get("Code", "")
             if code in ("NoSuchKey", "404"):
                 raise KeyError(key) from error
-            raise StorageError(f"Cannot {verb} {self.uri_of(key)}: {_explain(code, error)}") from error
+            kind = ObjectError if code in ("AccessDenied", "403") and verb == "read" else StorageError
+            raise kind(f"Cannot {verb} {self.uri_of(key)}: {_S3_ADVICE.get(code, str(error))}") from error
         except BotoCoreError as error:
             raise StorageError(
                 f"Cannot {verb} {self.uri_of(key)}: {error}. "
                 "Check the AWS credentials, region and endpoint of this process (aws sts get-caller-identity)."
             ) from error
-
-
-class _Place(NamedTuple):
-    """Where a client looks; None leaves it to the process."""
-
-    region: str | None
-    endpoint_url: str | None
-
-
-def _new_session() -> Any:
-    import boto3
-
-    return boto3.Session()
-
-
-def _new_client(place: _Place, session: Any = None) -> Any:
-    import boto3
-    from botocore.config import Config
-
-    config = Config(retries={"mode": "standard", "max_attempts": 8})
-    return (session or boto3).client("s3", config=config, region_name=place.region, endpoint_url=place.endpoint_url)
-
-
-# Tasks follow each other in one process, each with a store of its own. To resolve credentials may ask AWS or a
-# program; a session renews them by itself.
-_session_of_process = lru_cache(maxsize=1)(_new_session)
-
-
-@lru_cache(maxsize=4)
-def _client_of_process(place: _Place) -> Any:
-    return _new_client(place, _session_of_process())
-
-
-def _place_of(client: Any) -> _Place:
-    region, endpoint = client.meta.region_name, client.meta.endpoint_url
-    own = endpoint in ("https://s3.amazonaws.com", f"https://s3.{region}.amazonaws.com")
-    return _Place(region, None if own else endpoint)
 
 
 _S3_ADVICE = {
@@ -286,10 +271,6 @@ _S3_ADVICE = {
     "PermanentRedirect": "the bucket lies in another region. Set AWS_DEFAULT_REGION to the bucket's.",
     "InvalidAccessKeyId": "the AWS access key is not known. Check AWS_ACCESS_KEY_ID.",
 }
-
-
-def _explain(code: str, error: Exception) -> str:
-    return _S3_ADVICE.get(code, str(error))
 
 
 def _sync_folder(folder: Path) -> None:

@@ -74,15 +74,15 @@ def republish(version: Version, writing: VersionWriter) -> StagedVersion:
 
 def read_arrow(version: Version, columns: list[str] | None) -> "pa.Table":
     """Rows of exactly the listed files; see `Version.read_table`."""
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
-    filesystem, root = version.store.filesystem()
-    paths = [f"{root}/{file.path}" for file in version.manifest.files]
-    try:
-        # No partitioning: a storage path may well hold a '=' that means nothing.
-        return pq.read_table(paths, columns=columns, filesystem=filesystem, partitioning=None)
-    except (OSError, ValueError) as error:
-        raise StorageError(f"Cannot read version {version.manifest.version} of {version.store.uri}: {error}") from error
+    def read(path: str) -> "pa.Table":
+        with explained_reading(version.store, path), version.store.open(path) as source:
+            return pq.read_table(source, columns=columns)
+
+    with ThreadPoolExecutor(_FILES_AT_A_TIME) as pool:
+        return pa.concat_tables(pool.map(read, [file.path for file in version.manifest.files]))
 
 
 def read_rows_at(version: Version, numbers: "np.ndarray", columns: list[str]) -> "pa.Table":
@@ -91,7 +91,6 @@ def read_rows_at(version: Version, numbers: "np.ndarray", columns: list[str]) ->
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    filesystem, root = version.store.filesystem()
     files = version.manifest.files
     # Where the rows of every file begin, in the version and among the numbers.
     firsts = np.cumsum([0, *(file.rows for file in files)])
@@ -99,7 +98,7 @@ def read_rows_at(version: Version, numbers: "np.ndarray", columns: list[str]) ->
 
     def rows_of(index: int) -> "list[pa.RecordBatch]":
         path = files[index].path
-        with explained_reading(version.store, path), filesystem.open_input_file(f"{root}/{path}") as source:
+        with explained_reading(version.store, path), version.store.open(path) as source:
             batches = pq.ParquetFile(source).iter_batches(_ROWS_AT_A_TIME, columns=columns)
             return [batch for batch, _ in take_rows(batches, numbers, int(firsts[index]))]
 

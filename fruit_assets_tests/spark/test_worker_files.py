@@ -115,7 +115,8 @@ def test_what_workers_copy_is_what_was_there(spark, tmp_path):
     assert copy.current().manifest.schema[3] == {"name": "features", "type": "array<float>"}
 
 
-def test_a_task_reads_and_writes_a_bucket_as_it_does_a_folder(place):
+def test_a_task_reads_and_writes_a_bucket_behind_a_private_ca_and_a_proxy(private_bucket):
+    place = f"s3://{private_bucket}/année 2026 #1 [fruit]=50%"
     source, copy = (AssetFolder(open_store(place).below(name)) for name in ("source", "copy"))
     _publish(source, "one", 103, 10)
     writing = VersionWriter(copy, "two")

@@ -12,7 +12,8 @@ import pytest
 from moto.core import set_initial_no_auth_action_count
 
 from fruit_assets.errors import StorageError
-from fruit_assets.storage.stores import _place_of, open_store
+from fruit_assets.storage.s3 import S3Route, connect
+from fruit_assets.storage.stores import open_store
 
 
 def test_an_object_is_read_listed_and_deleted_by_the_key_it_was_put_under(place):
@@ -61,9 +62,24 @@ def test_a_prefix_that_only_begins_the_same_is_another_place(bucket):
 def test_arrow_finds_the_objects_where_the_store_put_them(place):
     store = open_store(place)
     store.put("a/b.bin", b"content")
-    filesystem, root = store.filesystem()
-    with filesystem.open_input_file(f"{root}/a/b.bin") as file:
+    with store.open("a/b.bin") as file:
         assert file.read() == b"content"
+    with pytest.raises(FileNotFoundError):
+        store.open("a/c.bin")
+
+
+@pytest.mark.parametrize("size", [0, 1, 300_000])
+def test_an_open_object_reads_as_a_file_does(size, bucket):
+    content = bytes(range(256)) * (size // 256) + b"x" * (size % 256)
+    store = open_store(f"s3://{bucket}/files")
+    store.put("x", content)
+    with store.open("x") as file:
+        assert file.size() == size
+        assert file.read() == content
+        for start, count in ((0, 10), (30_000, 20_000), (size - 5, 10), (size + 7, 3), (size // 2, size)):
+            if start >= 0:
+                file.seek(start)
+                assert file.read(count) == content[start : start + count]
 
 
 def test_a_store_travels_to_a_worker_with_its_place_and_without_credentials(bucket, monkeypatch):
@@ -76,8 +92,7 @@ def test_a_store_travels_to_a_worker_with_its_place_and_without_credentials(buck
         monkeypatch.delenv(variable, raising=False)
     there = pickle.loads(packed)
     assert there.get("a") == b"x"
-    filesystem, root = there.filesystem()
-    with filesystem.open_input_file(f"{root}/a") as file:
+    with there.open("a") as file:
         assert file.read() == b"x"
 
 
@@ -93,8 +108,7 @@ def test_a_store_travels_to_a_worker_with_its_place_and_without_credentials(buck
 )
 def test_an_endpoint_that_is_not_the_region_s_own_goes_along(endpoint, kept, s3_environment, monkeypatch):
     monkeypatch.delenv("AWS_ENDPOINT_URL")
-    client = boto3.client("s3", region_name="eu-west-1", endpoint_url=endpoint)
-    assert _place_of(client) == ("eu-west-1", endpoint if kept else None)
+    assert connect(S3Route("eu-west-1", endpoint)).route == ("eu-west-1", endpoint if kept else None)
 
 
 def test_a_reader_never_sees_half_of_a_file_that_is_being_replaced(tmp_path):
@@ -136,7 +150,7 @@ def test_a_folder_that_may_not_be_written_is_said_with_the_fix(tmp_path):
     code = f"""
 import os
 from fruit_assets.errors import StorageError
-from fruit_assets.storage.stores import _place_of, open_store
+from fruit_assets.storage.stores import open_store
 store = open_store({str(tmp_path)!r})
 if os.geteuid() == 0:
     os.setegid(65534)

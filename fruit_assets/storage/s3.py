@@ -1,0 +1,231 @@
+"""The way to S3: locations, boto3's connection, and the same way for delta-rs.
+
+Put here how a process reaches S3. boto3 finds out (profile, SSO, endpoint, region, private CA, proxy, credentials
+that it renews); `delta_options` gives delta-rs what boto3 found. What is stored does not belong here.
+"""
+
+import io
+import re
+import threading
+from collections.abc import Callable
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
+from urllib.parse import quote, urlsplit
+
+from fruit_assets.errors import InputError
+
+T = TypeVar("T")
+
+_BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
+_EXPIRED = frozenset({"ExpiredToken", "ExpiredTokenException", "RequestExpired", "TokenRefreshRequired"})
+# Footers of Parquet files, and small files as a whole.
+_TAIL_BYTES = 256 * 2**10
+_CONNECTIONS = 20  # of one client: the threads that read images share it
+
+
+class S3Location(NamedTuple):
+    """A bucket and a prefix, which neither begins nor ends with a slash."""
+
+    bucket: str
+    prefix: str
+
+    @property
+    def uri(self) -> str:
+        return f"s3://{self.bucket}/{self.prefix}".rstrip("/")
+
+    def key(self, name: str) -> str:
+        """The S3 key of an object below the prefix."""
+        return f"{self.prefix}/{name}" if self.prefix else name
+
+    def below(self, name: str) -> "S3Location":
+        return S3Location(self.bucket, self.key(name).strip("/"))
+
+    def table_uri(self) -> str:
+        """The URI that delta-rs takes for this location; raises InputError."""
+        return f"s3://{self.bucket}/{table_path(self.prefix)}".rstrip("/")
+
+
+def table_path(path: str, unnamed: str = "//|%[0-9A-Fa-f]{2}") -> str:
+    """A path as delta-rs takes it in a URI, percent-encoded.
+
+    Raises:
+        InputError: it has a part that delta-rs cannot name.
+    """
+    if found := re.search(unnamed, path):
+        raise InputError(
+            f"{path} cannot hold tables: Delta Lake has no name for {found[0]!r} in it. "
+            "Choose another FRUIT_ASSETS_STORAGE."
+        )
+    return quote(path)
+
+
+def parse_s3_uri(uri: str) -> S3Location:
+    """The location that `s3://bucket/prefix` names.
+
+    The prefix is literal: '#', '?', '%' and blanks have no meaning. Slashes at its ends are dropped, so
+    `s3://bucket//prefix/` is `s3://bucket/prefix`; within it they are part of the keys.
+
+    Raises:
+        InputError: it is no such URI.
+    """
+    bucket, _, prefix = uri.removeprefix("s3://").partition("/")
+    if not uri.startswith("s3://") or not _BUCKET.fullmatch(bucket):
+        raise InputError(f"{uri!r} is not an S3 location: use s3://bucket/prefix.")
+    return S3Location(bucket, prefix.strip("/"))
+
+
+class S3Route(NamedTuple):
+    """Where S3 is, for workers: credentials, CA and proxy are those of the process that connects."""
+
+    region: str | None = None
+    endpoint_url: str | None = None
+
+
+class S3Connection:
+    """A boto3 client that takes up credentials which were renewed in the middle of a run. Thread-safe."""
+
+    def __init__(self, route: S3Route, session: Any) -> None:
+        self._route = route
+        self._lock = threading.Lock()
+        self._session = session
+        self._client = self._new_client(session)
+
+    @property
+    def route(self) -> S3Route:
+        """Region and endpoint as boto3 found them; no endpoint where it is the region's own."""
+        region, endpoint = self._client.meta.region_name, self._client.meta.endpoint_url
+        own = endpoint in ("https://s3.amazonaws.com", f"https://s3.{region}.amazonaws.com")
+        return S3Route(region, None if own else endpoint)
+
+    def call(self, operation: str, **arguments: Any) -> Any:
+        """Call S3; after a refusal for an expired token once more, when there are new credentials by then."""
+        return self.run(lambda client: getattr(client, operation)(**arguments))
+
+    def run(self, request: Callable[[Any], T]) -> T:
+        """The same for a request that also reads the answer's body."""
+        from botocore.exceptions import ClientError
+
+        client = self._client
+        try:
+            return request(client)
+        except ClientError as error:
+            if error.response.get("Error", {}).get("Code") not in _EXPIRED or not self._renewed(client):
+                raise
+        return request(self._client)
+
+    def delta_options(self) -> dict[str, str]:
+        """The same route, credentials, CA and proxy for delta-rs, as `storage_options`.
+
+        They hold credentials as of now: take new ones for every table that is opened.
+        """
+        from botocore.utils import get_environ_proxies
+
+        region, endpoint = self.route
+        options = {"aws_region": region, "aws_endpoint_url": endpoint, **self._keys()}
+        url = self._client.meta.endpoint_url
+        options["allow_http"] = "true" if url.startswith("http://") else None
+        # boto3's default session is the one that has read AWS_CA_BUNDLE or the profile's ca_bundle.
+        bundle = self._session._session.get_config_variable("ca_bundle")
+        proxy = get_environ_proxies(url).get(urlsplit(url).scheme)
+        if bundle and not proxy:
+            # delta-rs takes a CA together with a proxy only: name one, and exclude everything from it.
+            options |= {"proxy_url": "http://unused.invalid", "proxy_excludes": urlsplit(url).hostname}
+        elif proxy:
+            options["proxy_url"] = proxy if "://" in proxy else f"http://{proxy}"
+        if bundle:
+            options["proxy_ca_certificate"] = Path(bundle).read_text()
+        return {name: value for name, value in options.items() if value}
+
+    def _keys(self) -> dict[str, str | None]:
+        from botocore.credentials import RefreshableCredentials
+
+        if not isinstance(self._session.get_credentials(), RefreshableCredentials):
+            self._renewed(self._client)
+        credentials = self._session.get_credentials()
+        if credentials is None:
+            return {}
+        frozen = credentials.get_frozen_credentials()
+        return {
+            "aws_access_key_id": frozen.access_key,
+            "aws_secret_access_key": frozen.secret_key,
+            "aws_session_token": frozen.token,
+        }
+
+    def _renewed(self, client: Any) -> bool:
+        """Whether there are other credentials than those of `client`: boto3 reads variables and files only once."""
+        import boto3
+
+        with self._lock:
+            if self._client is client:
+                session = boto3.Session()
+                if _frozen(session) == _frozen(self._session):
+                    return False
+                self._session, self._client = session, self._new_client(session)
+            return True
+
+    def _new_client(self, session: Any) -> Any:
+        from botocore.config import Config
+
+        config = Config(max_pool_connections=_CONNECTIONS, retries={"mode": "standard", "max_attempts": 8})
+        region, endpoint = self._route
+        return session.client("s3", config=config, region_name=region, endpoint_url=endpoint)
+
+
+class S3File(io.RawIOBase):
+    """An object as a file: every read is a ranged request, but for the end, which the first request brings.
+
+    Args:
+        read: the bytes of an HTTP range, and the size of the whole object.
+    """
+
+    def __init__(self, read: Callable[[str], tuple[bytes, int]]) -> None:
+        self._read = read
+        self._tail, self._size = read(f"bytes=-{_TAIL_BYTES}")
+        self._position = 0
+
+    def seekable(self) -> bool:
+        return True
+
+    def readable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._position
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        self._position = offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._size}[whence]
+        return self._position
+
+    def read(self, size: int | None = -1) -> bytes:
+        start, left = self._position, max(0, self._size - self._position)
+        count = left if size is None or size < 0 else min(size, left)
+        self._position += count
+        in_tail = start - (self._size - len(self._tail))
+        if in_tail >= 0:
+            return self._tail[in_tail : in_tail + count]
+        return self._read(f"bytes={start}-{start + count - 1}")[0] if count else b""
+
+
+def connect(route: S3Route) -> S3Connection:
+    """A connection to S3: on a worker, whose route is known, the one of the process."""
+    return _connection_of_process(route) if route.region else S3Connection(route, _default_session())
+
+
+@lru_cache(maxsize=4)
+def _connection_of_process(route: S3Route) -> S3Connection:
+    """Tasks follow each other in one process, each with a store of its own; resolving credentials may take seconds."""
+    return S3Connection(route, _default_session())
+
+
+def _default_session() -> Any:
+    import boto3
+
+    if boto3.DEFAULT_SESSION is None:
+        boto3.setup_default_session()
+    return boto3.DEFAULT_SESSION
+
+
+def _frozen(session: Any) -> Any:
+    credentials = session.get_credentials()
+    return credentials.get_frozen_credentials() if credentials is not None else None
