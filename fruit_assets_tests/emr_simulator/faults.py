@@ -12,11 +12,14 @@ from typing import TYPE_CHECKING, Literal
 
 from fruit_assets_tests.emr_simulator.provisioning import ClusterFailure
 from fruit_assets_tests.emr_simulator.serialisation import EmrError, service_model
+from fruit_assets_tests.emr_simulator.serverless import wire
 
 if TYPE_CHECKING:
     from fruit_assets_tests.emr_simulator.agents import Agents
 
-OrderKind = Literal["answer", "drop", "token", "truncate", "break", "hang", "ignore_interrupt", "bootstrap"]
+OrderKind = Literal[
+    "answer", "drop", "token", "truncate", "break", "hang", "ignore_interrupt", "bootstrap", "capacity", "role"
+]  # fmt: skip
 
 
 @dataclass
@@ -41,7 +44,7 @@ class Faults:
     def throttle(self, operation: str, times: int = 1, caller: str | None = None) -> None:
         """Answer an operation of EMR or S3 as when it is called too often."""
         code, message = ("ThrottlingException", "Rate exceeded")
-        if operation not in service_model().operation_names:
+        if operation not in (*service_model().operation_names, *wire.service_model().operation_names):
             code, message = ("SlowDown", "Please reduce your request rate.")
         self.refuse(operation, code, message, times, caller)
 
@@ -77,6 +80,14 @@ class Faults:
     def fail_bootstrap(self, stderr_text: str = "") -> None:
         """The bootstrap action of the next cluster exits 1 on the primary node, having written this."""
         self._add(_Order("bootstrap", lambda _: True, 1, text=stderr_text))
+
+    def exceed_capacity(self, times: int = 1) -> None:
+        """The next job runs find no room below the application's maximum capacity."""
+        self._add(_Order("capacity", lambda _: True, times))
+
+    def refuse_role(self) -> None:
+        """The next job run's execution role cannot be assumed."""
+        self._add(_Order("role", lambda _: True, 1))
 
     def kill_step(self, step_id: str, signal: int = signals.SIGKILL, tree: bool = True) -> None:
         """Send a signal to the process of a running step (a crash, or the kernel short of memory).

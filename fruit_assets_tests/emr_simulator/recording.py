@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qs
 
+from fruit_assets_tests.emr_simulator.serverless import wire
+
 # Who calls is told by the access key, as in CloudTrail.
 ORCHESTRATOR_KEY = "AKIAORCHESTRATOR0000"
 CLUSTER_KEY = "ASIAINSTANCEPROFILE0"
@@ -25,7 +27,7 @@ class Request:
 
     Attributes:
         service: signing name, such as `elasticmapreduce` or `s3`.
-        operation: EMR's operation; for S3 the likely one; for others the action where it is known.
+        operation: EMR's or EMR Serverless's operation; for S3 the likely one; for others the action where it is known.
         params: EMR's parameters; for S3 `Bucket` and `Key`.
         at: when it arrived.
         caller: `orchestrator`, `cluster` (the steps) or `simulator` (the agents themselves).
@@ -59,6 +61,8 @@ class Recording:
         target = environ.get("HTTP_X_AMZ_TARGET", "")
         if service == "s3":
             operation, params = _s3_operation(environ)
+        elif service == wire.SERVICE:
+            operation, params = wire.route(environ)
         else:
             # Read here, so that a request which is dropped or refused unread is still known by what it asked.
             operation, params = target.rpartition(".")[2], _json_params(environ) if target else {}

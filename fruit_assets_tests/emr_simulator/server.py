@@ -21,6 +21,7 @@ from fruit_assets_tests.emr_simulator.faults import Faults
 from fruit_assets_tests.emr_simulator.quotas import Quotas
 from fruit_assets_tests.emr_simulator.recording import Recording, Request
 from fruit_assets_tests.emr_simulator.serialisation import TARGET_PREFIX, EmrError, parse_request, serialise
+from fruit_assets_tests.emr_simulator.serverless import wire
 
 Environ = dict[str, Any]
 StartResponse = Callable[..., Any]
@@ -46,6 +47,7 @@ class Endpoint:
     Args:
         account: account id that moto keeps its resources under.
         find_operation: the method that answers an EMR operation; None where only moto could.
+        find_serverless: the method that answers an operation of EMR Serverless.
         lock: held while an EMR operation is carried out.
         quotas: EMR's rates; None leaves them out.
     """
@@ -54,6 +56,7 @@ class Endpoint:
         self,
         account: str,
         find_operation: Callable[[str], Operation | None],
+        find_serverless: Callable[[str], Operation],
         recording: Recording,
         faults: Faults,
         lock: threading.Condition,
@@ -61,6 +64,7 @@ class Endpoint:
     ) -> None:
         self._account = account
         self._find_operation = find_operation
+        self._find_serverless = find_serverless
         self._recording = recording
         self._faults = faults
         self._lock = lock
@@ -88,7 +92,25 @@ class Endpoint:
             return _expired(request)
         if environ.get("HTTP_X_AMZ_TARGET", "").startswith(TARGET_PREFIX):
             return self._emr(environ, request)
+        if request.service == wire.SERVICE:
+            return self._serverless(environ, request)
         return self._elsewhere(environ, request)
+
+    def _serverless(self, environ: Environ, request: Request) -> Answer:
+        raw = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+        headers = [("Content-Type", "application/json"), ("x-amzn-RequestId", str(uuid.uuid4()))]
+        try:
+            request.params = wire.parse(request.operation, request.params, raw)
+            if (order := self._faults.take("answer", request.operation, request.caller)) and order.error:
+                raise order.error
+            if self._quotas is not None and not self._quotas.allow(request.operation):
+                raise EmrError("ThrottlingException", "Rate exceeded")
+            operation = self._find_serverless(request.operation)
+            with self._lock:
+                answer = operation(request.region, request.params)
+            return "200 OK", headers, wire.serialise(request.operation, answer)
+        except EmrError as error:
+            return f"{error.status} Error", headers, error.body()
 
     def _emr(self, environ: Environ, request: Request) -> Answer:
         length = int(environ.get("CONTENT_LENGTH") or 0)
@@ -173,7 +195,7 @@ def _broken_off(environ: Environ, body: bytes) -> Iterable[bytes]:
 
 def _expired(request: Request) -> Answer:
     """The refusal of an expired token in the protocol of the service."""
-    if request.service == "elasticmapreduce":
+    if request.service in ("elasticmapreduce", wire.SERVICE):
         return "400 Error", [("Content-Type", _TYPE)], EmrError("ExpiredTokenException", _EXPIRED).body()
     return _xml_error(request.service, EmrError("ExpiredToken", _EXPIRED, 400 if request.service == "s3" else 403))
 

@@ -21,6 +21,8 @@ from fruit_assets_tests.emr_simulator.recording import ORCHESTRATOR_KEY, Recordi
 from fruit_assets_tests.emr_simulator.runners import Runner
 from fruit_assets_tests.emr_simulator.serialisation import EmrError
 from fruit_assets_tests.emr_simulator.server import Endpoint, Operation, Server
+from fruit_assets_tests.emr_simulator.serverless.execution import JobRunPace
+from fruit_assets_tests.emr_simulator.serverless.service import ServerlessService
 from fruit_assets_tests.emr_simulator.step_operations import StepOperations
 from fruit_assets_tests.emr_simulator.world import Pace, World
 from fruit_assets_tests.emr_simulator.yarn import MiniYarn
@@ -46,6 +48,7 @@ class EmrSimulator:
         starting_seconds, bootstrap_seconds, terminating_seconds: how long these states last.
         log_delay_seconds: from the end of a step to its logs in LogUri (five minutes with EMR).
         idle_scale: seconds of ours for one second of an IdleTimeout.
+        job_run_pace: how long job runs of EMR Serverless take to start, and to stop.
         master: the local master Spark runs on.
         yarn: a running YARN that Spark runs on instead.
         check_roles: whether instance profile and service role must exist in IAM.
@@ -62,6 +65,7 @@ class EmrSimulator:
         terminating_seconds: float = 0.05,
         log_delay_seconds: float = 0.5,
         idle_scale: float = 1.0,
+        job_run_pace: JobRunPace = JobRunPace(),  # noqa: B008  frozen
         master: str = "local[1]",
         yarn: MiniYarn | None = None,
         region: str = "us-east-1",
@@ -83,8 +87,12 @@ class EmrSimulator:
         has_instance_profile = self._account.has_instance_profile if check_roles else lambda _: True
         clusters = ClusterOperations(self._register, self._agents, self.account, has_instance_profile)
         self._operations = (clusters, StepOperations(self._register, self._agents))
+        self.serverless = ServerlessService(self.account, work_dir, master, idle_scale, job_run_pace)
         quotas = Quotas() if enforce_quotas else None
-        endpoint = Endpoint(self.account, self._operation, self._recording, self.faults, self._register.changed, quotas)
+        endpoint = Endpoint(
+            self.account, self._operation, self._serverless_operation, self._recording, self.faults,
+            self._register.changed, quotas,
+        )  # fmt: skip
         self._server = Server(endpoint)
 
     def __enter__(self) -> Self:
@@ -103,12 +111,14 @@ class EmrSimulator:
             self._check_roles,
             self._yarn,
         )
+        self.serverless.world, self.serverless.endpoint_url = self._agents.world, self._server.url
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._agents.stop()
+        self.serverless.stop()
         self._archive.close()
         self._server.stop()
         self._account.forget_buckets()
@@ -202,6 +212,12 @@ class EmrSimulator:
         found: Operation | None = next((method for method in methods if method is not None), None)
         if found is None:
             raise EmrError("NotImplementedException", f"The simulator does not know EMR's {name}.", 501)
+        return found
+
+    def _serverless_operation(self, name: str) -> Operation:
+        found: Operation | None = getattr(self.serverless.operations, name, None)
+        if found is None:
+            raise EmrError("NotImplementedException", f"The simulator does not know EMR Serverless's {name}.", 501)
         return found
 
     def _node(self, cluster: Cluster) -> Node:
