@@ -45,3 +45,7 @@ class NotPublishedError(StorageError):
 
 class ObjectError(StorageError):
     """One object cannot be read, by its size or by its permissions; the storage may be fine."""
+
+
+class NewerVersionError(StorageError):
+    """Another run has published meanwhile, and publishing now would overwrite its newer work."""

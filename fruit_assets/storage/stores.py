@@ -256,7 +256,7 @@ class S3Store:
             if code in ("NoSuchKey", "404"):
                 raise KeyError(key) from error
             kind = ObjectError if code in ("AccessDenied", "403") and verb == "read" else StorageError
-            raise kind(f"Cannot {verb} {self.uri_of(key)}: {_S3_ADVICE.get(code, str(error))}") from error
+            raise kind(f"Cannot {verb} {self.uri_of(key)}: {S3_ADVICE.get(code, str(error))}") from error
         except BotoCoreError as error:
             raise StorageError(
                 f"Cannot {verb} {self.uri_of(key)}: {error}. "
@@ -264,7 +264,7 @@ class S3Store:
             ) from error
 
 
-_S3_ADVICE = {
+S3_ADVICE = {
     "NoSuchBucket": "the bucket does not exist. Create it (fruit-assets deploy) or correct the URI.",
     "AccessDenied": "access denied. Grant this identity Get, Put, List and Delete on the prefix.",
     "ExpiredToken": "the AWS session has expired. Sign in again and re-run; nothing published is lost.",

@@ -1,0 +1,328 @@
+"""Delta tables: one per asset, at `<storage>/<asset>`. Workers write Parquet files, the driver commits them.
+
+    table = Table(store)                                   # a folder or an S3 prefix; nothing is contacted yet
+    before = table.current_or_none()                       # Version: number, files, columns, facts, read_table()
+    staged = table.stage(files, columns, run_id, before)   # the files that the table shall hold, old ones included
+    version = table.commit(staged.with_facts(data_version="...").made_from(sample))
+
+`commit` compares the staged files with those that the table holds, and makes one commit of the difference: files that
+stay are not touched, an append removes none, and where neither files nor facts differ there is no commit. So an
+increment stages `[*kept, *new]`. Files are never changed, and are readable for the retention after their removal.
+
+Put here opening and committing. What may be removed from storage belongs in `upkeep.py`, what a run reads in `pins.py`.
+"""
+
+import json
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from fruit_assets.errors import NewerVersionError, NotPublishedError, StorageError
+from fruit_assets.storage.columns import Columns, from_delta, to_delta, with_comments
+from fruit_assets.storage.commit_log import CommitInfo, commit_metadata, read_commits
+from fruit_assets.storage.delta_files import add_action, explained, files_of, remove_action
+from fruit_assets.storage.parquet_files import DataFile
+from fruit_assets.storage.stores import Store
+from fruit_assets.storage.table_version import STAGED, Version
+
+if TYPE_CHECKING:
+    from deltalake import DeltaTable
+
+# Fact: for each asset that a version was made from, which of its versions.
+INPUTS = "inputs"
+# What the first layout of this project left in an asset's folder.
+_OLD_LAYOUT = "CURRENT"
+# Commits in which an earlier version with the same facts is looked for.
+_LOOK_BACK = 30
+# Other writers may be first this often before a commit gives up.
+_COMMIT_ATTEMPTS = 20
+# Operations of other programs that leave the rows as they are.
+_MAINTENANCE = frozenset({"OPTIMIZE", "VACUUM START", "VACUUM END", "SET TBLPROPERTIES", "CHANGE COLUMN"})
+
+
+@dataclass(frozen=True)
+class StagedCommit:
+    """What a table shall hold, complete on storage and seen by no reader until `Table.commit`.
+
+    Attributes:
+        table: where it is to be committed.
+        base: the version that the table had when the work began; None when it had none.
+        version: the table as readers would see it.
+    """
+
+    table: "Table"
+    base: Version | None
+    version: Version
+
+    def with_facts(self, **facts: Any) -> "StagedCommit":
+        """Add what identifies the content; a commit is made when facts differ, even if files do not."""
+        return replace(self, version=replace(self.version, facts={**self.version.facts, **facts}))
+
+    def with_figures(self, **figures: Any) -> "StagedCommit":
+        """Add what this run measured; figures alone are no reason for a commit."""
+        return replace(self, version=replace(self.version, figures={**self.version.figures, **figures}))
+
+    def made_from(self, *inputs: Version) -> "StagedCommit":
+        """Name the versions that it was made from: it will not replace what was made from newer ones."""
+        return self.with_facts(**{INPUTS: {version.name: version.published for version in inputs}})
+
+
+class Table:
+    """The Delta table of one asset.
+
+    Args:
+        store: the table's folder.
+        retention: how long files stay after their removal from the table.
+    """
+
+    def __init__(self, store: Store, retention: timedelta = timedelta(days=7)) -> None:
+        self.store = store
+        self.retention = retention
+
+    @property
+    def name(self) -> str:
+        return self.store.uri.rstrip("/").rpartition("/")[2]
+
+    def current(self) -> Version:
+        """The newest version; raises NotPublishedError when there is none."""
+        if (version := self.current_or_none()) is None:
+            raise NotPublishedError(
+                f"{self.name} has not been published at {self.store.uri} yet: materialise {self.name} first."
+            )
+        return version
+
+    def current_or_none(self) -> Version | None:
+        table = self.open()
+        return None if table is None else self._version(table)
+
+    def at(self, number: int) -> Version:
+        """One version by its number; raises StorageError when there is no such."""
+        table = self.open(number)
+        if table is None:
+            raise NotPublishedError(f"{self.name} has not been published at {self.store.uri} yet.")
+        return self._version(table)
+
+    def history(self) -> Iterator[CommitInfo]:
+        """The commits, newest first, as far back as the log reaches."""
+        table = self.open()
+        return iter(()) if table is None else read_commits(self.store, table.version())
+
+    def find_latest(self, **facts: Any) -> Version | None:
+        """The newest version that states all these facts and whose files are all there, or None."""
+        for _, commit in zip(range(_LOOK_BACK), self.history(), strict=False):
+            if all(commit.facts.get(name) == value for name, value in facts.items()) and commit.ours:
+                version = self.at(commit.number)
+                if version.is_intact():
+                    return version
+        return None
+
+    def stage(
+        self,
+        files: Iterable[DataFile],
+        columns: Columns,
+        run_id: str,
+        base: Version | None,
+        facts: Mapping[str, Any] | None = None,
+    ) -> StagedCommit:
+        """Describe what the table shall hold: exactly these files, which are written already.
+
+        Args:
+            files: new ones, and those of earlier versions that stay or come back.
+            columns: of all of them.
+            run_id: the Dagster run.
+            base: the version that the table had when the work began.
+            facts: see `Version`.
+        """
+        listed = tuple(sorted(files, key=lambda file: file.path))
+        return StagedCommit(self, base, Version(self.store, STAGED, listed, columns, facts or {}, run_id=run_id))
+
+    def commit(
+        self, staged: StagedCommit, *, comments: Mapping[str, str] | None = None, text: str = "", code_version: str = ""
+    ) -> Version:
+        """Make a staged commit the newest version, unless nothing differs from the one there is.
+
+        Args:
+            staged: from `stage`.
+            comments: of columns, for the table's schema.
+            text: the table's description.
+            code_version: of the asset.
+
+        Raises:
+            NewerVersionError: another run published meanwhile, or published what was made from newer inputs.
+            StorageError: storage cannot be written.
+        """
+        # As the log will have them: lists for tuples.
+        staged = staged.with_facts(**json.loads(json.dumps(dict(staged.version.facts))))
+        version = staged.version
+        self._require_files(version, staged.base)
+        columns = with_comments(version.columns, comments or {})
+        metadata = commit_metadata(version.run_id, code_version, version.facts, version.figures)
+        for _ in range(_COMMIT_ATTEMPTS):
+            table = self.open()
+            if table is None:
+                if self._create(version, columns, metadata, text):
+                    return self.at(0)
+                continue
+            current = self._version(table)
+            if _is_same(current, staged):
+                return current
+            _require_newest(current, staged)
+            if self._write(table, current, version, columns, metadata):
+                return self.at(current.number + 1)
+        raise StorageError(f"{self.store.uri} is being written by too many runs at once: nothing was published.")
+
+    def restore(self, number: int, run_id: str = "") -> Version:
+        """Make the content of an earlier version the newest again, in a commit of its own.
+
+        Raises:
+            StorageError: there is no such version, or some of its files have been removed.
+        """
+        earlier = self.at(number)
+        if not earlier.is_intact():
+            raise StorageError(
+                f"Version {number} of {self.name} cannot be restored: files of it are gone. They stay for "
+                f"{self.retention.days} days after they were replaced (FRUIT_ASSETS_RETENTION_DAYS)."
+            )
+        staged = self.stage(earlier.files, earlier.columns, run_id, self.current(), earlier.facts)
+        # What a restored version was made from is older than what it replaces: that is its purpose.
+        return self.commit(staged.with_figures(**earlier.figures, restored_from=number).with_facts(**{INPUTS: {}}))
+
+    def open(self, number: int | None = None) -> "DeltaTable | None":
+        """delta-rs' view of the table, or None when there is no table."""
+        from deltalake import DeltaTable
+        from deltalake.exceptions import TableNotFoundError
+
+        with explained(self.store, "open"), suppress(TableNotFoundError):
+            uri, options = self.store.delta()
+            return DeltaTable(uri, version=number, storage_options=options)
+        self._require_no_old_layout()
+        return None
+
+    def _version(self, table: "DeltaTable") -> Version:
+        number = table.version()
+        commit = _content_commit(read_commits(self.store, number), number)
+        return Version(
+            store=self.store,
+            number=number,
+            files=files_of(table, self.store),
+            columns=from_delta(table.schema().to_json()),
+            facts=commit.facts,
+            figures=commit.figures,
+            run_id=commit.run_id,
+            published=commit.published,
+        )
+
+    def _create(self, version: Version, columns: Columns, metadata: dict[str, Any], text: str) -> bool:
+        from deltalake import CommitProperties, Schema
+        from deltalake.exceptions import DeltaError
+        from deltalake.transaction import create_table_with_add_actions
+
+        days = self.retention.days
+        uri, options = self.store.delta()
+        with explained(self.store, "create"):
+            try:
+                create_table_with_add_actions(
+                    uri,
+                    Schema.from_json(to_delta(columns)),
+                    [add_action(file) for file in version.files],
+                    name=self.name,
+                    description=text or None,
+                    configuration={
+                        "delta.deletedFileRetentionDuration": f"interval {days} days",
+                        "delta.logRetentionDuration": f"interval {max(30, days)} days",
+                    },
+                    storage_options=options,
+                    commit_properties=CommitProperties(custom_metadata=metadata, max_commit_retries=0),
+                )
+            except DeltaError:
+                if self.open() is None:
+                    raise
+                return False  # another run was first
+        return True
+
+    def _write(
+        self, table: "DeltaTable", current: Version, wanted: Version, columns: Columns, metadata: dict[str, Any]
+    ) -> bool:
+        """Commit the difference, on top of exactly the version that was compared; False when it is not the newest."""
+        from deltalake import CommitProperties, Schema
+        from deltalake.exceptions import CommitFailedError
+
+        held, listed = {file.path for file in current.files}, {file.path for file in wanted.files}
+        actions: list[Any] = [add_action(file) for file in wanted.files if file.path not in held]
+        # An overwrite takes the schema and the comments over, but cannot keep a file.
+        mode = "append" if held & listed or held == listed else "overwrite"
+        if mode == "append":
+            actions += [remove_action(file) for file in current.files if file.path not in listed]
+        properties = CommitProperties(custom_metadata=metadata, max_commit_retries=0)
+        with explained(self.store, "commit to"):
+            try:
+                schema = Schema.from_json(to_delta(columns))
+                table.create_write_transaction(actions, mode, schema, commit_properties=properties)
+            except CommitFailedError:
+                time.sleep(0.05)
+                return False
+        return True
+
+    def _require_files(self, version: Version, base: Version | None) -> None:
+        """Files of earlier versions that come back may have been removed from storage since they were listed."""
+        held = {file.path for file in base.files} if base is not None else set()
+        missing = replace(version, files=tuple(file for file in version.files if file.path not in held))
+        if not missing.is_intact():
+            raise StorageError(f"Files that were to be published at {self.store.uri} are gone. Run it again.")
+
+    def _require_no_old_layout(self) -> None:
+        try:
+            self.store.get(_OLD_LAYOUT)
+        except KeyError:
+            return
+        raise StorageError(
+            f"{self.store.uri} was published by a release before Delta tables (it holds {_OLD_LAYOUT} and versions/), "
+            "which this one does not read. Delete that folder, or name another FRUIT_ASSETS_STORAGE, and materialise "
+            f"{self.name} again."
+        )
+
+
+def _content_commit(commits: Iterator[CommitInfo], number: int) -> CommitInfo:
+    """The commit whose facts hold for version `number`; without any when another program changed the rows."""
+    newest = None
+    for commit in commits:
+        newest = newest or commit
+        if commit.ours:
+            return commit
+        if commit.operation not in _MAINTENANCE:
+            break
+    return newest or CommitInfo(number, datetime.now(UTC), "unknown", published=number)
+
+
+def _is_same(current: Version, staged: StagedCommit) -> bool:
+    """Whether nothing is left to publish: the same files and facts, or another run's result with the same facts."""
+    wanted = staged.version
+    if current.facts != wanted.facts or _types(current) != _types(wanted):
+        return False
+    overtaken = staged.base is None or current.published != staged.base.published
+    same_files = {file.path for file in current.files} == {file.path for file in wanted.files}
+    return same_files or (overtaken and current.row_count == wanted.row_count)
+
+
+def _types(version: Version) -> list[tuple[str, str]]:
+    return [(column.name, column.type) for column in version.columns]
+
+
+def _require_newest(current: Version, staged: StagedCommit) -> None:
+    base = staged.base.published if staged.base is not None else None
+    if current.published != base:
+        started = "before there was any version" if base is None else f"from version {base}"
+        raise NewerVersionError(
+            f"Run {current.run_id or 'of another program'} published version {current.published} of {current.name} "
+            f"while this run worked {started}. Nothing was published. Run it again to build on the newer version."
+        )
+    mine = staged.version.facts.get(INPUTS, {})
+    for name, version in current.facts.get(INPUTS, {}).items():
+        if version > mine.get(name, version):
+            raise NewerVersionError(
+                f"Version {current.number} of {current.name}, by run {current.run_id}, was made from version {version} "
+                f"of {name}; this run read version {mine[name]}. Nothing was published. Run it again."
+            )

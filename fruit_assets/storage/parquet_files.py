@@ -1,0 +1,86 @@
+"""Parquet files of a table: what is known of each, and reading them.
+
+Put here what concerns files one by one. Which files make up a version is in `table_version.py`.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from fruit_assets.errors import StorageError
+from fruit_assets.storage.stores import Store
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pyarrow as pa
+
+# A file on S3 is some requests, one after the other, and a few megabytes.
+FILES_AT_A_TIME = 8
+
+
+@dataclass(frozen=True)
+class DataFile:
+    """One Parquet file of a table.
+
+    Attributes:
+        path: relative to the table's folder.
+        bytes: its size.
+        rows: its rows.
+        least: the least value of some columns, for readers that skip files.
+        greatest: the greatest likewise.
+    """
+
+    path: str
+    bytes: int
+    rows: int
+    least: Mapping[str, str] = field(default_factory=dict, compare=False)
+    greatest: Mapping[str, str] = field(default_factory=dict, compare=False)
+
+
+def read_files(store: Store, files: Sequence[DataFile], columns: list[str] | None) -> "pa.Table":
+    """All rows of some files, at least one; raises StorageError."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    def read(file: DataFile) -> "pa.Table":
+        with explained_reading(store, file.path), store.open(file.path) as source:
+            return pq.read_table(source, columns=columns)
+
+    with ThreadPoolExecutor(FILES_AT_A_TIME) as pool:
+        return pa.concat_tables(pool.map(read, files))
+
+
+@contextmanager
+def explained_reading(store: Store, path: str) -> Iterator[None]:
+    """Say which file it is that cannot be read; raises StorageError."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise StorageError(
+            f"Cannot read {store.uri_of(path)}: it is gone. Files that were replaced longer ago than "
+            "FRUIT_ASSETS_RETENTION_DAYS are removed."
+        ) from error
+    except (OSError, ValueError) as error:
+        raise StorageError(f"Cannot read {store.uri_of(path)}: {error}") from error
+
+
+def take_rows(
+    batches: "Iterable[pa.RecordBatch]", numbers: "np.ndarray", first: int = 0
+) -> "Iterator[tuple[pa.RecordBatch, slice]]":
+    """The rows with these sorted numbers, and which of the numbers those of a batch are.
+
+    Args:
+        batches: rows in order.
+        numbers: of the rows wanted; one that is there twice gives its row twice.
+        first: number of the first row of the batches.
+    """
+    import numpy as np
+    import pyarrow as pa
+
+    for batch in batches:
+        start, end = np.searchsorted(numbers, [first, first + batch.num_rows])
+        if start < end:
+            yield batch.take(pa.array(numbers[start:end] - first)), slice(int(start), int(end))
+        first += batch.num_rows
