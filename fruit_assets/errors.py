@@ -5,17 +5,19 @@ path, step or cluster, and what to do. Dagster's own exception types do not belo
 asset layer translates.
 """
 
+# The launcher library is independent of this project, so the shared base classes are defined there.
+from fruit_assets.emr.errors import ActionableError as FruitAssetsError
+from fruit_assets.emr.errors import PermanentError, TransientError
 
-class FruitAssetsError(Exception):
-    """A failure whose message is written for the person who must act on it."""
-
-
-class PermanentError(FruitAssetsError):
-    """Trying again cannot help: bad settings, bad input, refused access, version skew."""
-
-
-class TransientError(FruitAssetsError):
-    """Trying again may help: throttling, a lost connection, a lost executor."""
+__all__ = [
+    "FruitAssetsError",
+    "InputError",
+    "NotPublishedError",
+    "PermanentError",
+    "SettingsError",
+    "StorageError",
+    "TransientError",
+]
 
 
 class SettingsError(PermanentError):

@@ -4,7 +4,7 @@ Put here the choice and its values, from settings. What a resource does belongs 
 """
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fruit_assets.assets.features.image_features import WorkerCache
 from fruit_assets.assets.resources import CorePrice, ImageCollection, WeightsSetting
@@ -14,6 +14,9 @@ from fruit_assets.settings import Settings
 from fruit_assets.spark.resource import ClusterSpark, LocalSpark
 from fruit_assets.spark.s3a_jars import encryption_conf
 from fruit_assets.storage.io_managers import AssetStorage, VersionIOManager
+
+if TYPE_CHECKING:
+    from fruit_assets.emr.ec2.step_launcher import EmrPySparkStepLauncher
 
 # Nodes of a cluster have their own disk; the orchestrator's cache folder means nothing there.
 _CLUSTER_CACHE = "/tmp/fruit_assets"  # noqa: S108
@@ -80,10 +83,11 @@ def _region(settings: Settings) -> dict[str, str]:
     return {"AWS_DEFAULT_REGION": settings.aws_region} if settings.aws_region else {}
 
 
-def _emr(settings: Settings) -> dict[str, Any]:
-    from fruit_assets.emr.step_launcher import EmrPySparkStepLauncher
+def emr_launcher(settings: Settings) -> "EmrPySparkStepLauncher":
+    """The step launcher of the `emr` deployment."""
+    from fruit_assets.emr.ec2.step_launcher import EmrPySparkStepLauncher
 
-    launcher = EmrPySparkStepLauncher(
+    return EmrPySparkStepLauncher(
         staging=settings.staging or "",  # settings refuse `emr` without it
         cluster_id=settings.emr_cluster,
         cluster_spec=str(Path(__file__).parent.parent / "bootstrap" / "cluster.json"),
@@ -95,4 +99,11 @@ def _emr(settings: Settings) -> dict[str, Any]:
         spark_conf=encryption_conf(settings.sse, settings.kms_key_id),
         prices=settings.prices,
     )
-    return {"spark": ClusterSpark(), "worker_cache": WorkerCache(folder=_CLUSTER_CACHE), "step_launcher": launcher}
+
+
+def _emr(settings: Settings) -> dict[str, Any]:
+    return {
+        "spark": ClusterSpark(),
+        "worker_cache": WorkerCache(folder=_CLUSTER_CACHE),
+        "step_launcher": emr_launcher(settings),
+    }

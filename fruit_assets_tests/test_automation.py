@@ -81,7 +81,7 @@ def test_everything_is_off_until_somebody_switches_it_on(make_settings, tmp_path
     assert schedules == {"refresh_every_night": dg.DefaultScheduleStatus.STOPPED}
 
 
-def test_with_emr_the_sweeper_of_orphaned_steps_is_one_more_switch(make_settings, tmp_path):
+def test_with_emr_the_orphan_sensor_is_one_more_switch(make_settings, tmp_path):
     settings = make_settings(
         tmp_path,
         deployment="emr",
@@ -89,8 +89,8 @@ def test_with_emr_the_sweeper_of_orphaned_steps_is_one_more_switch(make_settings
         storage="s3://bucket/assets",
         staging="s3://bucket/staging",
     )
-    sweeper = build_defs(settings).get_repository_def().get_sensor_def("emr_step_sweeper")
-    assert sweeper.default_status is dg.DefaultSensorStatus.STOPPED
+    sensor = build_defs(settings).get_repository_def().get_sensor_def("emr_orphan_sensor")
+    assert sensor.default_status is dg.DefaultSensorStatus.STOPPED
 
 
 def test_a_first_look_observes_the_collection(images):

@@ -47,9 +47,10 @@ def build_sensors(assets: Sequence[Asset], settings: Settings) -> list[dg.Sensor
 def _of_deployment(settings: Settings) -> list[dg.SensorDefinition]:
     if settings.deployment != "emr" or settings.staging is None:
         return []
-    from fruit_assets.emr.orphan_sensor import build_sweeper
+    from fruit_assets.emr.orphan_sensor import build_orphan_sensor
+    from fruit_assets.resources import emr_launcher
 
-    return [build_sweeper(settings.staging, settings.aws_region, settings.emr_cluster)]
+    return [build_orphan_sensor(emr_launcher(settings))]
 
 
 def build_schedules(job_name: str) -> list[dg.ScheduleDefinition]:

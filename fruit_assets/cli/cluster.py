@@ -1,6 +1,6 @@
 """`fruit-assets cluster`: start, inspect and stop the clusters that runs use.
 
-Put here asking and showing. How clusters come to be and end is `fruit_assets/emr/cluster.py`.
+Put here asking and showing. How clusters come to be and end is `fruit_assets/emr/ec2/clusters.py`.
 """
 
 import time
@@ -10,10 +10,11 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from fruit_assets.emr.cluster import Clusters
-from fruit_assets.emr.cluster_spec import deployed_spec
-from fruit_assets.emr.cost import Prices, cost_between, load_prices
-from fruit_assets.emr.ec2 import ClusterFacts, EmrOnEc2
+from fruit_assets.emr.cost import Prices, load_prices
+from fruit_assets.emr.ec2.cluster_spec import deployed_spec
+from fruit_assets.emr.ec2.clusters import Clusters
+from fruit_assets.emr.ec2.compute import ClusterFacts, EmrOnEc2
+from fruit_assets.emr.ec2.instance_hours import cost_between
 from fruit_assets.emr.staging import StagingStore
 from fruit_assets.errors import FruitAssetsError, PermanentError
 from fruit_assets.infra.cluster_size import SPEC
@@ -38,7 +39,7 @@ def up(wait: bool) -> None:
     """Start the cluster of bootstrap/cluster.json, or find the one that runs."""
     settings, staging = _settings()
     if settings.emr_cluster:
-        compute, is_new = Clusters(staging).given(settings.emr_cluster), False
+        compute, is_new = Clusters(staging).get(settings.emr_cluster), False
     else:
         compute, is_new = Clusters(staging).find_or_create(deployed_spec(SPEC, staging, None, {}))
     click.echo(f"{compute.cluster_id} {'is being made' if is_new else 'runs already'}: {_link(compute)}")
@@ -50,7 +51,7 @@ def up(wait: bool) -> None:
 def status() -> None:
     """Show the clusters, their steps and what an hour of them costs."""
     settings, staging = _settings()
-    found = list(Clusters(staging).ours())
+    found = list(Clusters(staging).owned())
     if settings.emr_cluster and settings.emr_cluster not in [facts.cluster_id for facts in found]:
         found.append(EmrOnEc2(settings.emr_cluster).describe())
     if not found:
@@ -71,7 +72,7 @@ def down(yes: bool) -> None:
     """End the clusters that this project made. Others are never touched."""
     settings, staging = _settings()
     clusters = Clusters(staging)
-    found = list(clusters.ours())
+    found = list(clusters.owned())
     if settings.emr_cluster and settings.emr_cluster not in [facts.cluster_id for facts in found]:
         click.echo(f"{settings.emr_cluster} (FRUIT_ASSETS_EMR_CLUSTER) was not made by this project: it stays.")
     if not found:
@@ -82,7 +83,7 @@ def down(yes: bool) -> None:
 
 
 def _end(clusters: Clusters, facts: ClusterFacts, yes: bool) -> None:
-    active = EmrOnEc2(facts.cluster_id).names(("PENDING", "RUNNING"))
+    active = EmrOnEc2(facts.cluster_id).active()
     question = f"End {facts.cluster_id} ({facts.state}, {len(active)} steps at work)?"
     if yes or click.confirm(question):
         clusters.terminate(facts.cluster_id)
@@ -105,8 +106,8 @@ def _wait(compute: EmrOnEc2) -> None:
         facts = compute.describe()
         if not facts.is_alive:
             console.print(f"{time.monotonic() - began:4.0f} s  {facts.state}; looking for its logs")
-            trouble = compute.trouble(_LOG_SECONDS)
-            raise PermanentError(trouble.message if trouble else f"{compute.cluster_id} is {facts.state}.")
+            failure = compute.failure(_LOG_SECONDS)
+            raise PermanentError(failure.message if failure else f"{compute.cluster_id} is {facts.state}.")
         if facts.state != state:
             state = facts.state
             console.print(f"{time.monotonic() - began:4.0f} s  {state}")
@@ -117,7 +118,7 @@ def _wait(compute: EmrOnEc2) -> None:
 def _load(compute: EmrOnEc2, prices: Prices) -> tuple[str, str, str]:
     """Steps at work, machines by type, and their price, as far as they may be asked for."""
     try:
-        steps = str(len(compute.names(("PENDING", "RUNNING"))))
+        steps = str(len(compute.active()))
         running = [machine for machine in compute.instances() if machine.until is None]
     except FruitAssetsError as error:
         return "?", str(error), "?"

@@ -1,4 +1,5 @@
-"""Dagster steps on Amazon EMR: what knows AWS and Dagster, and nothing of what the steps compute.
+"""Dagster steps on Amazon EMR: a library that knows AWS and Dagster, and nothing of what the steps compute.
 
-Put here the step launcher and its parts, one noun a file. Assets, images and models do not belong here.
+Put here the step launcher and its parts. It imports nothing of the project around it, so any Dagster
+project can use it: see `docs/launcher.md`.
 """

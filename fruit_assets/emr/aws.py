@@ -1,6 +1,6 @@
 """Calls to AWS: clients, retries with jitter, and errors a person can act on.
 
-Put here what every call shares. What is asked of S3 lives in `staging.py`, of EMR in `ec2.py`.
+Put here what every call shares. What is asked of S3 lives in `staging.py`, of EMR in `ec2/`.
 """
 
 import random
@@ -9,9 +9,9 @@ import time
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from dagster._core.errors import raise_execution_interrupts
+import dagster as dg
 
-from fruit_assets.errors import PermanentError, TransientError
+from fruit_assets.emr.errors import PermanentError, TransientError
 
 T = TypeVar("T")
 
@@ -41,7 +41,7 @@ class LostAnswerError(TransientError):
 
 
 def client(service: str, region: str | None) -> Any:
-    """A boto3 client that never retries by itself: `call` retries, and knows which calls may be repeated.
+    """A boto3 client that never retries by itself: `call_with_retries` does, and knows which calls may be repeated.
 
     Credentials, endpoint and, when `region` is None, the region come from boto3's own chain.
     """
@@ -58,13 +58,13 @@ def client(service: str, region: str | None) -> Any:
         raise PermanentError(f"{service}: {error} Set AWS_DEFAULT_REGION, or the launcher's region.") from error
 
 
-def pause(seconds: float) -> None:
+def interruptible_sleep(seconds: float) -> None:
     """Wait; a terminated run ends the waiting."""
-    with raise_execution_interrupts():
+    with dg.raise_execution_interrupts():
         time.sleep(seconds)
 
 
-def call(
+def call_with_retries(
     function: Callable[..., T],
     *,
     repeatable: bool = True,
@@ -96,7 +96,7 @@ def call(
                 raise translated from error
         attempt += 1
         # The floor keeps a token bucket that refills every two seconds from being hit in a burst.
-        pause(min(20.0, random.uniform(0.1, 0.5) * 2**attempt))  # noqa: S311
+        interruptible_sleep(min(20.0, random.uniform(0.1, 0.5) * 2**attempt))  # noqa: S311
 
 
 def translate(error: Exception, operation: str, *, repeatable: bool = True) -> PermanentError | TransientError | None:
@@ -134,14 +134,14 @@ def translate(error: Exception, operation: str, *, repeatable: bool = True) -> P
     return None
 
 
-def masked(text: str) -> str:
+def redact(text: str) -> str:
     """The text without anything that looks like a credential."""
     return _SECRET.sub("***", text)
 
 
 def _from_answer(error: Any, operation: str) -> PermanentError | TransientError:
     code = error.response.get("Error", {}).get("Code", "Unknown")
-    said = masked(error.response.get("Error", {}).get("Message", "") or "no message")
+    said = redact(error.response.get("Error", {}).get("Message", "") or "no message")
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
     if code in _THROTTLED or status == 429:
         return TransientError(f"{operation}: AWS throttled the call ({code}: {said}).")

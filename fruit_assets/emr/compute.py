@@ -1,17 +1,19 @@
-"""The small interface between the step launcher and whatever runs its steps.
+"""The interface between the step launcher and the service that runs its steps.
 
-Put here what every kind of EMR offers: submit, watch, cancel, explain, fetch logs. EMR on EC2 is
-`ec2.py`; EMR Serverless and EMR on EKS would be neighbours of it. Dagster does not belong here.
+Put here what every service offers and no service's own words. EMR on EC2 is `ec2/`, EMR Serverless
+`serverless/`; EMR on EKS would be another package beside them. Dagster does not belong here.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from datetime import datetime
+from typing import Literal, Protocol
 
-from fruit_assets.emr.cost import RunningInstance
+from fruit_assets.emr.cost import Cost, Prices
 
-FINAL_STATES = frozenset({"COMPLETED", "CANCELLED", "FAILED", "INTERRUPTED"})
-KNOWN_STATES = FINAL_STATES | {"PENDING", "CANCEL_PENDING", "RUNNING"}
+# `lost`: the machines under the step are gone. `unknown`: a state that AWS added after this was written.
+Phase = Literal["waiting", "running", "cancelling", "succeeded", "failed", "cancelled", "lost", "unknown"]
+FINAL_PHASES: frozenset[Phase] = frozenset({"succeeded", "failed", "cancelled", "lost"})
 
 
 @dataclass(frozen=True)
@@ -19,28 +21,45 @@ class Submission:
     """One Spark application to start.
 
     Attributes:
-        name: unique to the attempt; how the step is found again when an answer was lost.
+        name: unique to the attempt, at most 150 characters of `[A-Za-z0-9/_.-]` and brackets. A step whose
+            submission was not answered is found again by it, and it is the idempotency key of services that take one.
         main: `s3://` URI of the Python main.
         arguments: the main's arguments.
-        py_files: `s3://` URI of the zip that executors import from.
+        py_files: `s3://` URI of the zip that executors import from; empty when nothing is shipped.
         spark_conf: Spark settings of this submission.
-        deploy_mode: `client` or `cluster`.
+        deploy_mode: `client` or `cluster`, where the service knows both.
+        execution_role_arn: IAM role of this step; None leaves it to the service's default.
+        tags: cost allocation tags, where the service takes tags on a step.
     """
 
     name: str
     main: str
     arguments: Sequence[str]
-    py_files: str
+    py_files: str = ""
     spark_conf: Mapping[str, str] = field(default_factory=dict)
     deploy_mode: str = "client"
+    execution_role_arn: str | None = None
+    tags: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class StepStatus:
-    """What EMR last said about a step. States EMR adds in future are kept as they come; `started` is in ISO form."""
+    """The latest status of a step.
+
+    Attributes:
+        step_id: the service's id.
+        state: the state as AWS spells it, for people.
+        phase: the same in the launcher's terms; every decision uses this one.
+        reason: why the state changed, in the service's words.
+        failure: details of a failure, in the service's words.
+        log_file: where AWS says the failure is logged.
+        applications: YARN application ids.
+        started: when it began to run, ISO 8601; empty before.
+    """
 
     step_id: str
     state: str
+    phase: Phase
     reason: str = ""
     failure: str = ""
     log_file: str = ""
@@ -49,17 +68,17 @@ class StepStatus:
 
     @property
     def is_final(self) -> bool:
-        return self.state in FINAL_STATES
+        return self.phase in FINAL_PHASES
 
 
 @dataclass(frozen=True)
-class ClusterFailure:
-    """Why a place can take no more steps.
+class ComputeFailure:
+    """Why a cluster or an application takes no more steps.
 
     Attributes:
         message: what happened and what to do.
-        may_help: waiting or retrying can help.
-        is_orderly: nothing failed, it was ended: for being idle, or by a person.
+        retryable: waiting or retrying can help.
+        clean_shutdown: nothing failed: it was idle, or a person stopped it.
     """
 
     message: str
@@ -68,38 +87,75 @@ class ClusterFailure:
 
 
 class Compute(Protocol):
-    """A place that runs steps. Every method may raise `AwsRefusedError` (for good) or `TransientError`."""
+    """One cluster or application that runs steps.
+
+    Implementations are thread-safe and contact nothing when constructed. Every method may raise
+    `AwsRefusedError` (permanent) or `TransientError`. `step_id` is the service's id of a step or job run.
+    """
 
     @property
     def target_id(self) -> str:
-        """Id of the cluster or application, as AWS spells it."""
+        """Id of the cluster or application, as AWS spells it. Steps of one target share a status cache."""
+
+    @property
+    def kind(self) -> str:
+        """`cluster` or `application`: the noun that messages use."""
 
     def submit(self, submission: Submission) -> str:
-        """Start a step, once: a lost answer never starts it twice. Returns its id."""
+        """Start a step exactly once, even when an answer is lost; returns its id.
+
+        Raises:
+            AtCapacityError: the target takes no more steps for now; submit again later.
+            AwsRefusedError: refused. The caller then asks `failure` whether the target itself is the reason.
+        """
 
     def find(self, name: str) -> str | None:
         """The id of a recent step of this name, or None."""
 
     def statuses(self, wanted: Sequence[str] = ()) -> dict[str, StepStatus]:
-        """One call: the newest steps, or the ones wanted (ten at most)."""
+        """Statuses by step id, in one API call: the newest steps, or the wanted ones (ten at most)."""
+
+    def active(self) -> dict[str, str]:
+        """Ids and names of every step that waits or runs."""
 
     def cancel(self, step_id: str, *, force: bool) -> None:
-        """Ask for a step's end: politely, or by killing its process. Returns before it has ended."""
+        """Request the end of a step: an orderly stop, or with `force` the end of its process.
+
+        Returns before the step has ended. Cancelling a step that has ended does nothing.
+        """
 
     def cancel_command(self, step_id: str) -> str:
-        """What a person types to cancel the step by hand."""
+        """The shell command with which a person cancels the step."""
 
-    def trouble(self, patience: float = 0.0) -> ClusterFailure | None:
-        """What is wrong with the place itself; None when it is well.
+    def failure(self, patience: float = 0.0) -> ComputeFailure | None:
+        """Why the target takes no more steps; None while it does.
 
-        With `patience` it waits so many seconds for the logs that explain the trouble.
+        With `patience`, waits up to that many seconds for the logs that explain the failure.
         """
 
     def log_tails(self, step_id: str) -> dict[str, str]:
-        """The ends of the step's own logs, by name, as far as they have arrived; empty while they have not."""
+        """The last lines of the step's logs, by log name; empty until the service has uploaded them."""
 
     def links(self, step_id: str) -> dict[str, str]:
-        """Console and log addresses, by title."""
+        """Console, log and Spark UI addresses, by title."""
 
-    def instances(self) -> list[RunningInstance]:
-        """The machines that are or were part of it."""
+    def cost(self, step_id: str, start: datetime, end: datetime, prices: Prices) -> Cost | None:
+        """An estimate for the step between two moments; None when the service does not say."""
+
+
+class ComputeSource(Protocol):
+    """Where a launcher's target comes from: a given id, one found by its tags, or a new one from a spec."""
+
+    @property
+    def is_replaceable(self) -> bool:
+        """Whether `acquire` provides another target after one that shut down cleanly."""
+
+    def acquire(self) -> tuple[Compute, str]:
+        """The target to use, and its origin in a few words, such as `found by its tag`. Creates at most one.
+
+        Raises:
+            PermanentError: nothing is configured, the given target takes no steps, or AWS refused to create one.
+        """
+
+    def owned(self) -> Iterable[Compute]:
+        """Every living target that steps of this launcher may run on: what the orphan sensor looks at."""

@@ -1,76 +1,64 @@
-"""The sweeper: cancels steps whose run has ended, found by the names our steps carry.
+"""The orphan sensor: cancels steps whose run has ended, found by the names of the launcher's steps.
 
-Put here the sensor and what it does. It is for the rare case that nobody else could: the run's
-process was killed and the step does not see its missing heartbeat. Off until somebody turns it on.
+Put here the sensor and its check. It covers one rare case: the run's process was killed, and the step
+does not notice the missing heartbeat. It is off until a person turns it on.
 """
 
 from collections.abc import Iterator
 
 import dagster as dg
 
-from fruit_assets.emr.cluster import Clusters
-from fruit_assets.emr.ec2 import EmrOnEc2
-from fruit_assets.emr.staging import StagingStore
-from fruit_assets.errors import FruitAssetsError
-
-_ACTIVE = ("PENDING", "RUNNING")
+from fruit_assets.emr.compute import Compute
+from fruit_assets.emr.errors import ActionableError
+from fruit_assets.emr.launcher_settings import LauncherSettings
+from fruit_assets.emr.protocol.attempt import run_of
 
 
-def orphans(instance: dg.DagsterInstance, compute: EmrOnEc2) -> Iterator[tuple[str, str]]:
-    """Step ids and run ids of steps that run although their run has ended.
+def orphans(instance: dg.DagsterInstance, compute: Compute) -> Iterator[tuple[str, str]]:
+    """Step ids and run ids of active steps whose run has ended.
 
-    Runs this instance does not know belong to another Dagster and are left alone.
+    Runs that this instance does not know belong to another Dagster instance and are skipped.
     """
-    for step_id, name in compute.names(_ACTIVE).items():
-        parts = name.split("/")
-        if len(parts) < 4 or parts[0] != "dagster":
-            continue
-        run = instance.get_run_by_id(parts[1])
+    for step_id, name in compute.active().items():
+        run_id = run_of(name)
+        run = instance.get_run_by_id(run_id) if run_id else None
         if run is not None and run.is_finished:
-            yield step_id, parts[1]
+            yield step_id, run.run_id
 
 
-def sweep(instance: dg.DagsterInstance, staging: StagingStore, region: str | None, cluster_id: str | None) -> list[str]:
-    """Cancel the orphans on the cluster given, or on all clusters we made; one sentence for each step."""
-    if cluster_id:
-        computes = [EmrOnEc2(cluster_id, region)]
-    else:
-        computes = [EmrOnEc2(facts.cluster_id, region) for facts in Clusters(staging, region).ours()]
-    said = []
-    for compute in computes:
+def cancel_orphans(instance: dg.DagsterInstance, launcher: LauncherSettings) -> list[str]:
+    """Cancel the orphans on every target of the launcher; one sentence for each step."""
+    actions = []
+    for compute in launcher.compute_source(launcher.open_staging()).owned():
         for step_id, run_id in orphans(instance, compute):
             try:
                 compute.cancel(step_id, force=True)
-                said.append(f"Cancelled step {step_id} on {compute.target_id}: its run {run_id} has ended.")
-            except FruitAssetsError as error:
-                said.append(f"{error} Cancel it by hand: {compute.cancel_command(step_id)}")
-    return said
+                actions.append(f"Cancelled step {step_id} on {compute.target_id}: its run {run_id} has ended.")
+            except ActionableError as error:
+                actions.append(f"{error} Cancel it by hand: {compute.cancel_command(step_id)}")
+    return actions
 
 
-def build_sweeper(
-    staging: str, region: str | None = None, cluster_id: str | None = None, seconds: int = 300
-) -> dg.SensorDefinition:
-    """A sensor that sweeps every few minutes. It launches no runs; what it did is in its ticks.
+def build_orphan_sensor(launcher: LauncherSettings, seconds: int = 300) -> dg.SensorDefinition:
+    """A sensor that cancels orphans every few minutes. It launches no runs; its ticks list what it cancelled.
 
     Args:
-        staging: as the launcher's.
-        region: as the launcher's.
-        cluster_id: as the launcher's.
-        seconds: between two sweeps.
+        launcher: the step launcher whose steps it looks after.
+        seconds: between two checks.
     """
 
     @dg.sensor(
-        name="emr_step_sweeper",
+        name="emr_orphan_sensor",
         description="Cancels EMR steps whose run has ended.",
         minimum_interval_seconds=seconds,
         default_status=dg.DefaultSensorStatus.STOPPED,
-        # A sensor must have a target; this one never asks for a run.
+        # A sensor must have a target; this one never requests a run.
         job_name=None,
     )
-    def emr_step_sweeper(context: dg.SensorEvaluationContext) -> dg.SkipReason:
-        said = sweep(context.instance, StagingStore(staging, region), region, cluster_id)
-        for sentence in said:
+    def emr_orphan_sensor(context: dg.SensorEvaluationContext) -> dg.SkipReason:
+        actions = cancel_orphans(context.instance, launcher)
+        for sentence in actions:
             context.log.info(sentence)
-        return dg.SkipReason(" ".join(said) or "No step outlives its run.")
+        return dg.SkipReason(" ".join(actions) or "No step outlives its run.")
 
-    return emr_step_sweeper
+    return emr_orphan_sensor

@@ -9,8 +9,8 @@ from email.utils import parsedate_to_datetime
 from functools import cached_property, partial
 from typing import Any, TypeVar
 
-from fruit_assets.emr.aws import AwsRefusedError, call, client
-from fruit_assets.errors import PermanentError
+from fruit_assets.emr.aws import AwsRefusedError, call_with_retries, client
+from fruit_assets.emr.errors import PermanentError
 
 T = TypeVar("T")
 
@@ -50,7 +50,7 @@ class StagingStore:
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in self.__dict__.items() if name != "_s3"}
 
-    def at(self, name: str) -> "StagingStore":
+    def subprefix(self, name: str) -> "StagingStore":
         """The objects one level down."""
         below = StagingStore(f"{self.uri}/{name}", self._region, self._encryption)
         below.__dict__["_s3"] = self._s3
@@ -86,7 +86,9 @@ class StagingStore:
             PermanentError: it is larger than anything of ours.
         """
         try:
-            return self._explained(partial(call, self._get_object, Bucket=self.bucket, Key=self._prefix + name))
+            return self._explained(
+                partial(call_with_retries, self._get_object, Bucket=self.bucket, Key=self._prefix + name)
+            )
         except AwsRefusedError as refusal:
             if refusal.code in _ABSENT:
                 return None
@@ -101,7 +103,7 @@ class StagingStore:
                 return None
             raise
 
-    def names(self, below: str = "") -> Iterator[str]:
+    def list_keys(self, below: str = "") -> Iterator[str]:
         """Names of the objects whose name begins with `below`, in key order."""
         token: dict[str, Any] = {}
         while True:
@@ -128,12 +130,16 @@ class StagingStore:
         return StoredObject(answer["Body"].read(), answer.get("ETag", ""), _age(answer))
 
     def _listing(self, below: str, token: dict[str, Any]) -> dict[str, Any]:
-        listing = partial(call, self._s3.list_objects_v2, Bucket=self.bucket, Prefix=self._prefix + below, **token)
+        listing = partial(
+            call_with_retries, self._s3.list_objects_v2, Bucket=self.bucket, Prefix=self._prefix + below, **token
+        )
         return self._explained(listing)
 
     def _call(self, method: str, name: str, **arguments: Any) -> dict[str, Any]:
         function = getattr(self._s3, method)
-        return self._explained(partial(call, function, Bucket=self.bucket, Key=self._prefix + name, **arguments))
+        return self._explained(
+            partial(call_with_retries, function, Bucket=self.bucket, Key=self._prefix + name, **arguments)
+        )
 
     def _explained(self, attempt: Callable[[], T]) -> T:
         try:

@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from fruit_assets.emr.aws import AwsRefusedError, call, client
+from fruit_assets.emr.aws import AwsRefusedError, call_with_retries, client
 from fruit_assets.infra.node_requirements import BOOTSTRAP, FILES
 
 SCRIPT = "install_runtime.sh"
@@ -100,7 +100,7 @@ def read_facts(staging: str, region: str | None = None) -> dict[str, str] | None
     """What `write_facts` published, or None where nothing was deployed to this staging prefix."""
     bucket, key = _split(deployment_uri(staging))
     try:
-        body = call(client("s3", region).get_object, patience=5, Bucket=bucket, Key=key)["Body"].read()
+        body = call_with_retries(client("s3", region).get_object, patience=5, Bucket=bucket, Key=key)["Body"].read()
     except AwsRefusedError as error:
         if error.code in ("NoSuchKey", "NoSuchBucket", "404"):
             return None
@@ -112,7 +112,9 @@ def write_facts(staging: str, facts: Mapping[str, str], region: str | None = Non
     """Publish the facts about the stack for whoever starts clusters."""
     bucket, key = _split(deployment_uri(staging))
     body = json.dumps(facts, indent=1, sort_keys=True).encode()
-    call(client("s3", region).put_object, Bucket=bucket, Key=key, Body=body, ContentType="application/json")
+    call_with_retries(
+        client("s3", region).put_object, Bucket=bucket, Key=key, Body=body, ContentType="application/json"
+    )
 
 
 def missing_files(staging: str, architectures: Iterable[str], region: str | None = None) -> list[str]:
@@ -133,14 +135,14 @@ def _put(s3: Any, bucket: str, key: str, path: Path) -> None:
         with path.open("rb") as body:
             s3.put_object(Bucket=bucket, Key=key, Body=body, ChecksumAlgorithm="SHA256")
 
-    call(put_object)
+    call_with_retries(put_object)
 
 
 def _sizes(s3: Any, bucket: str, prefix: str) -> dict[str, int]:
     sizes: dict[str, int] = {}
     token: dict[str, Any] = {}
     while True:
-        page = call(s3.list_objects_v2, Bucket=bucket, Prefix=prefix, **token)
+        page = call_with_retries(s3.list_objects_v2, Bucket=bucket, Prefix=prefix, **token)
         sizes |= {item["Key"].removeprefix(prefix): item["Size"] for item in page.get("Contents", [])}
         if not page.get("IsTruncated"):
             return sizes

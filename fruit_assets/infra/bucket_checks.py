@@ -8,7 +8,7 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from fruit_assets.emr.aws import AwsRefusedError, call, client
+from fruit_assets.emr.aws import AwsRefusedError, call_with_retries, client
 from fruit_assets.infra.findings import Finding, ok, problem, warning
 
 _AGAIN = "Run `fruit-assets deploy`, whose template sets this, or set it on the bucket."
@@ -31,7 +31,10 @@ def check_bucket(
     subject = "Bucket"
     s3 = client("s3", region)
     try:
-        place = call(s3.get_bucket_location, patience=5, Bucket=bucket).get("LocationConstraint") or "us-east-1"
+        place = (
+            call_with_retries(s3.get_bucket_location, patience=5, Bucket=bucket).get("LocationConstraint")
+            or "us-east-1"
+        )
     except AwsRefusedError as error:
         missing = error.code in ("NoSuchBucket", "404")
         remedy = "Correct the name, or run `fruit-assets deploy`." if missing else "Allow s3:GetBucketLocation on it."
@@ -52,8 +55,8 @@ def _write(s3: Any, bucket: str, prefix: str, encryption: Mapping[str, Any]) -> 
     key = f"{prefix.strip('/')}/doctor-{uuid.uuid4().hex}".lstrip("/")
     place = f"s3://{bucket}/{prefix.strip('/')}".rstrip("/")
     try:
-        call(s3.put_object, patience=5, Bucket=bucket, Key=key, Body=b"doctor", **encryption)
-        call(s3.delete_object, patience=5, Bucket=bucket, Key=key)
+        call_with_retries(s3.put_object, patience=5, Bucket=bucket, Key=key, Body=b"doctor", **encryption)
+        call_with_retries(s3.delete_object, patience=5, Bucket=bucket, Key=key)
     except AwsRefusedError as error:
         return problem("Write", f"{place}: {error}", "Attach the orchestrator policy that deploy created.")
     return ok("Write", place)
@@ -113,7 +116,7 @@ def _tls_only(s3: Any, bucket: str) -> Finding:
 def _read(method: Callable[..., dict[str, Any]], bucket: str) -> dict[str, Any]:
     """What S3 says; nothing, where S3 says that it was never configured."""
     try:
-        return call(method, patience=5, Bucket=bucket)
+        return call_with_retries(method, patience=5, Bucket=bucket)
     except AwsRefusedError as error:
         if error.code in _ABSENT:
             return {}

@@ -9,8 +9,8 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from fruit_assets.emr.aws import AwsRefusedError, call, client
-from fruit_assets.emr.cluster_spec import deployed_spec
+from fruit_assets.emr.aws import AwsRefusedError, call_with_retries, client
+from fruit_assets.emr.ec2.cluster_spec import deployed_spec
 from fruit_assets.emr.staging import StagingStore
 from fruit_assets.errors import FruitAssetsError
 from fruit_assets.infra.cluster_size import SPEC
@@ -27,7 +27,7 @@ def check_disks_of_new_clusters(staging: str, region: str) -> Iterator[Finding]:
 
 def check_disks_of_cluster(cluster_id: str, region: str) -> Iterator[Finding]:
     """What a cluster that the settings name has got."""
-    cluster = call(client("emr", region).describe_cluster, patience=5, ClusterId=cluster_id)["Cluster"]
+    cluster = call_with_retries(client("emr", region).describe_cluster, patience=5, ClusterId=cluster_id)["Cluster"]
     yield _finding(cluster.get("SecurityConfiguration"), region)
 
 
@@ -59,7 +59,7 @@ def _local_disks(name: str | None, region: str) -> dict[str, Any]:
     """The part of a security configuration that is about local disks; empty where there is none."""
     if name is None:
         return {}
-    found = call(client("emr", region).describe_security_configuration, patience=5, Name=name)
+    found = call_with_retries(client("emr", region).describe_security_configuration, patience=5, Name=name)
     encryption = json.loads(found["SecurityConfiguration"]).get("EncryptionConfiguration") or {}
     if not encryption.get("EnableAtRestEncryption"):
         return {}
@@ -67,7 +67,9 @@ def _local_disks(name: str | None, region: str) -> dict[str, Any]:
 
 
 def _by_account(region: str) -> bool:
-    return bool(call(client("ec2", region).get_ebs_encryption_by_default, patience=5)["EbsEncryptionByDefault"])
+    return bool(
+        call_with_retries(client("ec2", region).get_ebs_encryption_by_default, patience=5)["EbsEncryptionByDefault"]
+    )
 
 
 def _unknown(error: FruitAssetsError) -> Finding:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from fruit_assets.emr.aws import AwsRefusedError, call, client
+from fruit_assets.emr.aws import AwsRefusedError, call_with_retries, client
 from fruit_assets.errors import FruitAssetsError
 from fruit_assets.infra.bootstrap_files import bootstrap_uri, missing_files
 from fruit_assets.infra.findings import Finding, ok, problem, warning
@@ -35,7 +35,7 @@ def check_release(label: str, region: str) -> Iterator[Finding]:
     else:
         yield ok("Release", f"{label} has Spark {expected}, here is pyspark {installed}")
     emr = client("emr", region)
-    labels = call(emr.list_release_labels, patience=5, Filters={"Prefix": label}).get("ReleaseLabels", [])
+    labels = call_with_retries(emr.list_release_labels, patience=5, Filters={"Prefix": label}).get("ReleaseLabels", [])
     if label not in labels:
         yield problem("Release", f"{region} does not offer {label}", "Choose another region or release label.")
 
@@ -68,7 +68,7 @@ def check_pass_role(facts: Mapping[str, str], caller: Identity) -> Iterator[Find
         subject = "Pass node role" if profile else "Pass service role"
         try:
             arn = _role(iam, name, profile=profile)["Arn"]
-            answer = call(
+            answer = call_with_retries(
                 iam.simulate_principal_policy,
                 patience=5,
                 PolicySourceArn=caller.role_or_user_arn,
@@ -100,7 +100,7 @@ def check_network(facts: Mapping[str, str], region: str) -> Iterator[Finding]:
         remedy = f"Name subnets in bootstrap/cluster.json, tagged {MANAGED_POLICY_TAG}=true, as is their VPC."
         yield warning("Network", "the stack has none", remedy)
         return
-    found = call(client("ec2", region).describe_subnets, patience=5, SubnetIds=subnets)["Subnets"]
+    found = call_with_retries(client("ec2", region).describe_subnets, patience=5, SubnetIds=subnets)["Subnets"]
     for subnet in found:
         tags = {tag["Key"]: tag["Value"] for tag in subnet.get("Tags", [])}
         free = subnet["AvailableIpAddressCount"]
@@ -124,7 +124,7 @@ def check_quotas(vcpus: Mapping[str, int], region: str) -> Iterator[Finding]:
     for name, code in QUOTAS.items():
         needed = vcpus.get(name, 0)
         try:
-            answer = call(quotas.get_service_quota, patience=5, ServiceCode="ec2", QuotaCode=code)
+            answer = call_with_retries(quotas.get_service_quota, patience=5, ServiceCode="ec2", QuotaCode=code)
         except FruitAssetsError as error:
             yield warning(name, f"cannot be read: {error}", f"Look at quota {code} in the Service Quotas console.")
             continue
@@ -153,7 +153,7 @@ def check_cluster(cluster_id: str, region: str) -> Iterator[Finding]:
     """A cluster that the settings name must be able to take steps."""
     remedy = "Correct FRUIT_ASSETS_EMR_CLUSTER, or unset it: clusters then come from the spec."
     try:
-        found = call(client("emr", region).describe_cluster, patience=5, ClusterId=cluster_id)["Cluster"]
+        found = call_with_retries(client("emr", region).describe_cluster, patience=5, ClusterId=cluster_id)["Cluster"]
     except AwsRefusedError as error:
         yield problem("Cluster", f"{cluster_id}: {error}", remedy)
         return
@@ -167,5 +167,7 @@ def check_cluster(cluster_id: str, region: str) -> Iterator[Finding]:
 def _role(iam: Any, name: str, *, profile: bool) -> dict[str, Any]:
     """The role itself, or the one inside the instance profile of that name."""
     if not profile:
-        return dict(call(iam.get_role, patience=5, RoleName=name)["Role"])
-    return dict(call(iam.get_instance_profile, patience=5, InstanceProfileName=name)["InstanceProfile"]["Roles"][0])
+        return dict(call_with_retries(iam.get_role, patience=5, RoleName=name)["Role"])
+    return dict(
+        call_with_retries(iam.get_instance_profile, patience=5, InstanceProfileName=name)["InstanceProfile"]["Roles"][0]
+    )

@@ -5,7 +5,7 @@ Put here the one call that tells. What the principal may do is checked in `emr_c
 
 from dataclasses import dataclass
 
-from fruit_assets.emr.aws import call, client
+from fruit_assets.emr.aws import call_with_retries, client
 from fruit_assets.errors import PermanentError
 
 
@@ -38,5 +38,5 @@ def who_am_i() -> Identity:
     if not region:
         raise PermanentError("No AWS region is chosen: set AWS_DEFAULT_REGION, such as eu-west-1.")
     # A short patience: these commands are watched by a person.
-    answer = call(client("sts", region).get_caller_identity, patience=5)
+    answer = call_with_retries(client("sts", region).get_caller_identity, patience=5)
     return Identity(account=answer["Account"], arn=answer["Arn"], region=region)

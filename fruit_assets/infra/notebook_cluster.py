@@ -5,8 +5,8 @@ Put here only the way from a spec in bootstrap/ to a running cluster. Runs of th
 
 import click
 
-from fruit_assets.emr.cluster import Clusters
-from fruit_assets.emr.cluster_spec import deployed_spec
+from fruit_assets.emr.ec2.cluster_spec import deployed_spec
+from fruit_assets.emr.ec2.clusters import Clusters
 from fruit_assets.emr.staging import StagingStore
 from fruit_assets.errors import FruitAssetsError, PermanentError
 from fruit_assets.infra.node_requirements import BOOTSTRAP

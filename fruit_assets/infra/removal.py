@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from fruit_assets.emr.aws import AwsRefusedError, call, client
+from fruit_assets.emr.aws import AwsRefusedError, call_with_retries, client
 
 _ALIVE = ["STARTING", "BOOTSTRAPPING", "RUNNING", "WAITING", "TERMINATING"]
 _DELETE_AT_ONCE = 1000
@@ -26,7 +26,7 @@ def living_clusters(project: str, region: str) -> list[str]:
     emr = client("emr", region)
     found = []
     for cluster in _pages(emr.list_clusters, "Clusters", "Marker", "Marker", ClusterStates=_ALIVE):
-        described = call(emr.describe_cluster, ClusterId=cluster["Id"])["Cluster"]
+        described = call_with_retries(emr.describe_cluster, ClusterId=cluster["Id"])["Cluster"]
         tags = {tag["Key"]: tag.get("Value") for tag in described.get("Tags", [])}
         if tags.get("project") == project:
             found.append(f"{cluster['Id']} {cluster['Name']} {cluster['Status']['State']}")
@@ -40,7 +40,9 @@ def remove_emr_security_groups(vpc: str, region: str) -> list[str]:
         Names of the deleted groups.
     """
     ec2 = client("ec2", region)
-    groups = call(ec2.describe_security_groups, Filters=[{"Name": "vpc-id", "Values": [vpc]}])["SecurityGroups"]
+    groups = call_with_retries(ec2.describe_security_groups, Filters=[{"Name": "vpc-id", "Values": [vpc]}])[
+        "SecurityGroups"
+    ]
     ours = [group for group in groups if group["GroupName"].startswith("ElasticMapReduce-")]
     for group in ours:
         for revoke, rules in (
@@ -48,9 +50,9 @@ def remove_emr_security_groups(vpc: str, region: str) -> list[str]:
             (ec2.revoke_security_group_egress, group["IpPermissionsEgress"]),
         ):
             if rules:
-                call(revoke, GroupId=group["GroupId"], IpPermissions=rules)
+                call_with_retries(revoke, GroupId=group["GroupId"], IpPermissions=rules)
     for group in ours:
-        call(ec2.delete_security_group, GroupId=group["GroupId"])
+        call_with_retries(ec2.delete_security_group, GroupId=group["GroupId"])
     return [group["GroupName"] for group in ours]
 
 
@@ -85,19 +87,19 @@ def delete_bucket(bucket: str, region: str, report: Callable[[int], None] = lamb
             report(deleted)
     deleted += _delete(s3, bucket, batch)
     for upload in _pages(s3.list_multipart_uploads, "Uploads", "KeyMarker", "NextKeyMarker", Bucket=bucket):
-        call(s3.abort_multipart_upload, Bucket=bucket, Key=upload["Key"], UploadId=upload["UploadId"])
-    call(s3.delete_bucket, Bucket=bucket)
+        call_with_retries(s3.abort_multipart_upload, Bucket=bucket, Key=upload["Key"], UploadId=upload["UploadId"])
+    call_with_retries(s3.delete_bucket, Bucket=bucket)
     return deleted
 
 
 def retire_key(key_arn: str, region: str) -> None:
     """Schedule the deletion of the key in 30 days; until then it can be called back."""
-    call(client("kms", region).schedule_key_deletion, KeyId=key_arn, PendingWindowInDays=30)
+    call_with_retries(client("kms", region).schedule_key_deletion, KeyId=key_arn, PendingWindowInDays=30)
 
 
 def _delete(s3: Any, bucket: str, batch: list[dict[str, str]]) -> int:
     if batch:
-        call(s3.delete_objects, Bucket=bucket, Delete={"Objects": batch, "Quiet": True})
+        call_with_retries(s3.delete_objects, Bucket=bucket, Delete={"Objects": batch, "Quiet": True})
     return len(batch)
 
 
@@ -105,7 +107,7 @@ def _versions(s3: Any, bucket: str) -> Iterator[dict[str, Any]]:
     """Every version and every delete marker."""
     markers: dict[str, Any] = {}
     while True:
-        page = call(s3.list_object_versions, Bucket=bucket, **markers)
+        page = call_with_retries(s3.list_object_versions, Bucket=bucket, **markers)
         yield from page.get("Versions", [])
         yield from page.get("DeleteMarkers", [])
         if not page.get("IsTruncated"):
@@ -118,7 +120,7 @@ def _pages(
 ) -> Iterator[dict[str, Any]]:
     token: dict[str, Any] = {}
     while True:
-        page = call(method, **arguments, **token)
+        page = call_with_retries(method, **arguments, **token)
         yield from page.get(items, [])
         if not page.get(answer) or page.get("IsTruncated") is False:
             return

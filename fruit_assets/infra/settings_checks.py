@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from fruit_assets.emr.aws import AwsRefusedError, call, client
+from fruit_assets.emr.aws import AwsRefusedError, call_with_retries, client
 from fruit_assets.infra.findings import Finding, ok, problem, warning
 from fruit_assets.settings import Settings
 
@@ -21,7 +21,9 @@ def check_images(settings: Settings) -> Iterator[Finding]:
     if place.startswith("s3://"):
         bucket, prefix = _split(place)
         prefix = f"{prefix}/" if prefix else ""
-        found = call(client("s3", None).list_objects_v2, patience=5, Bucket=bucket, Prefix=prefix, MaxKeys=1)
+        found = call_with_retries(
+            client("s3", None).list_objects_v2, patience=5, Bucket=bucket, Prefix=prefix, MaxKeys=1
+        )
         empty = not found.get("KeyCount")
     elif settings.images_are_demo and not Path(place).exists():
         yield ok("Images", f"demo images will be made in {place}")
@@ -71,7 +73,7 @@ def check_weights(settings: Settings, keras_cache: Path = KERAS_CACHE) -> Iterat
 def _weights_in_s3(uri: str) -> Finding:
     bucket, key = _split(uri)
     try:
-        size = call(client("s3", None).head_object, patience=5, Bucket=bucket, Key=key)["ContentLength"]
+        size = call_with_retries(client("s3", None).head_object, patience=5, Bucket=bucket, Key=key)["ContentLength"]
     except AwsRefusedError as error:
         return problem("Weights", f"{uri}: {error}", "Upload the file, or correct FRUIT_ASSETS_WEIGHTS.")
     return ok("Weights", f"{uri}, {size / 1e6:.0f} MB")

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from fruit_assets.emr.aws import AwsRefusedError, call, client
+from fruit_assets.emr.aws import AwsRefusedError, call_with_retries, client
 from fruit_assets.errors import PermanentError
 from fruit_assets.infra.node_requirements import BOOTSTRAP
 
@@ -112,24 +112,24 @@ class Stack:
         """
         if plan.change_set is None:
             return
-        call(self._aws.execute_change_set, ChangeSetName=plan.change_set, repeatable=False)
+        call_with_retries(self._aws.execute_change_set, ChangeSetName=plan.change_set, repeatable=False)
         self._wait(report, good=("CREATE_COMPLETE", "UPDATE_COMPLETE"))
 
     def drop(self, plan: Plan) -> None:
         """Forget a plan that was not wanted, with the empty stack that CloudFormation keeps for it."""
         if plan.change_set is not None:
-            call(self._aws.delete_change_set, ChangeSetName=plan.change_set)
+            call_with_retries(self._aws.delete_change_set, ChangeSetName=plan.change_set)
         if plan.is_new and self.status() == "REVIEW_IN_PROGRESS":
-            call(self._aws.delete_stack, StackName=self.name)
+            call_with_retries(self._aws.delete_stack, StackName=self.name)
 
     def delete(self, report: Callable[[str], None] = lambda _: None) -> None:
         """Delete the stack and wait. The bucket and the key stay: the template retains them."""
-        call(self._aws.delete_stack, StackName=self.name)
+        call_with_retries(self._aws.delete_stack, StackName=self.name)
         self._wait(report, good=("DELETE_COMPLETE",))
 
     def _describe(self) -> dict[str, Any] | None:
         try:
-            found = call(self._aws.describe_stacks, StackName=self.name)["Stacks"]
+            found = call_with_retries(self._aws.describe_stacks, StackName=self.name)["Stacks"]
         except AwsRefusedError as error:
             if error.code == "ValidationError" and "does not exist" in str(error):
                 return None
@@ -150,7 +150,7 @@ class Stack:
         self, template: str, parameters: list[dict[str, Any]], is_new: bool, project: str
     ) -> str | None:
         try:
-            created = call(
+            created = call_with_retries(
                 self._aws.create_change_set,
                 StackName=self.name,
                 ChangeSetName=f"deploy-{int(time.time() * 1000)}",
@@ -170,15 +170,15 @@ class Stack:
 
     def _wait_for_change_set(self, change_set: str) -> list[dict[str, Any]] | None:
         while True:
-            found = call(self._aws.describe_change_set, ChangeSetName=change_set)
+            found = call_with_retries(self._aws.describe_change_set, ChangeSetName=change_set)
             if found["Status"] == "CREATE_COMPLETE":
                 changes = list(found["Changes"])
                 while token := found.get("NextToken"):
-                    found = call(self._aws.describe_change_set, ChangeSetName=change_set, NextToken=token)
+                    found = call_with_retries(self._aws.describe_change_set, ChangeSetName=change_set, NextToken=token)
                     changes += found["Changes"]
                 return changes
             if found["Status"] == "FAILED":
-                call(self._aws.delete_change_set, ChangeSetName=change_set)
+                call_with_retries(self._aws.delete_change_set, ChangeSetName=change_set)
                 reason = found.get("StatusReason", "")
                 if any(words in reason for words in _NOTHING):
                     return None
@@ -186,7 +186,9 @@ class Stack:
             time.sleep(_POLL_SECONDS / 4)
 
     def _template_diff(self, template: str) -> str:
-        deployed = call(self._aws.get_template, StackName=self.name, TemplateStage="Original")["TemplateBody"]
+        deployed = call_with_retries(self._aws.get_template, StackName=self.name, TemplateStage="Original")[
+            "TemplateBody"
+        ]
         before = deployed if isinstance(deployed, str) else ""
         lines = difflib.unified_diff(
             before.splitlines(), template.splitlines(), "deployed", str(TEMPLATE.name), lineterm="", n=1
@@ -211,7 +213,7 @@ class Stack:
 
     def _describe_by_id(self, stack_id: str) -> dict[str, Any] | None:
         try:
-            return dict(call(self._aws.describe_stacks, StackName=stack_id)["Stacks"][0])
+            return dict(call_with_retries(self._aws.describe_stacks, StackName=stack_id)["Stacks"][0])
         except AwsRefusedError as error:
             if error.code == "ValidationError":
                 return None
@@ -219,7 +221,7 @@ class Stack:
 
     def _events(self, stack_id: str) -> list[dict[str, Any]]:
         try:
-            return list(call(self._aws.describe_stack_events, StackName=stack_id)["StackEvents"])
+            return list(call_with_retries(self._aws.describe_stack_events, StackName=stack_id)["StackEvents"])
         except AwsRefusedError as error:
             if error.code == "ValidationError":
                 return []

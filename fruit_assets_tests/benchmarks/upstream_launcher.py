@@ -25,7 +25,7 @@ from rich.console import Console
 from rich.table import Table
 
 import fruit_assets
-from fruit_assets.emr.staging import Objects
+from fruit_assets.emr.staging import StagingStore
 from fruit_assets_tests.emr.conftest import BUCKET, HERE, TinyLocation, tiny_location_on
 from fruit_assets_tests.emr_simulator import EmrSimulator, StepCall
 from fruit_assets_tests.emr_simulator.runners import SparkSubmit
@@ -202,7 +202,7 @@ def main() -> None:
             emr.create_bucket(BUCKET)
             folder = work / "location"
             folder.mkdir()
-            staging = Objects(f"s3://{BUCKET}/ours")
+            staging = StagingStore(f"s3://{BUCKET}/ours")
             tiny = stack.enter_context(tiny_location_on(emr, staging, folder, monkeypatch))
             columns[title] = measure(tiny, configure)
     table = Table("", *columns, title="EMR step launchers")

@@ -8,7 +8,7 @@ import botocore.session
 import pytest
 from botocore.validate import ParamValidator
 
-from fruit_assets.emr.cluster_spec import load_spec
+from fruit_assets.emr.ec2.cluster_spec import load_spec
 from fruit_assets.infra.bootstrap_files import deployment_facts
 from fruit_assets.infra.node_requirements import BOOTSTRAP
 from fruit_assets.spark.session import PIPELINE_CONF

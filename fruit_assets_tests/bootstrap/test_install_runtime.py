@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import boto3
 import pytest
 
-from fruit_assets.emr.packaging import build_package
+from fruit_assets.emr.attempt.packaging import build_package
 from fruit_assets.infra.bootstrap_files import bootstrap_uri, upload_bootstrap
 from fruit_assets.infra.node_requirements import BOOTSTRAP
 from fruit_assets.infra.wheelhouse import build_wheelhouse, requirements_digest

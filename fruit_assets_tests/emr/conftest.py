@@ -14,8 +14,8 @@ from typing import Any
 
 import dagster as dg
 import pytest
-from dagster._core.definitions.reconstruct import ReconstructableJob
 
+from fruit_assets.emr.dagster_internals import ReconstructableJob
 from fruit_assets.emr.staging import StagingStore
 from fruit_assets_tests.emr_simulator import EmrSimulator
 
@@ -259,5 +259,5 @@ def eventually(condition: Callable[[], object], seconds: float = 120) -> None:
 
 def objects_below(place: StagingStore) -> list[tuple[str, bytes]]:
     """Every object under a place, with its content."""
-    found = ((name, place.get(name)) for name in place.names())
+    found = ((name, place.get(name)) for name in place.list_keys())
     return [(name, stored.body) for name, stored in found if stored is not None]

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError, ConnectionClosedError, EndpointConnectionError, NoCredentialsError
 
-from fruit_assets.emr.aws import AwsRefusedError, LostAnswerError, call, masked, translate
+from fruit_assets.emr.aws import AwsRefusedError, LostAnswerError, call_with_retries, redact, translate
 from fruit_assets.errors import PermanentError, TransientError
 
 
@@ -54,7 +54,7 @@ def test_errors_that_are_not_of_aws_pass_through() -> None:
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        call(broken)
+        call_with_retries(broken)
 
 
 def test_throttled_calls_are_repeated_until_they_succeed() -> None:
@@ -66,7 +66,7 @@ def test_throttled_calls_are_repeated_until_they_succeed() -> None:
             raise error
         return "done"
 
-    assert call(flaky) == "done"
+    assert call_with_retries(flaky) == "done"
 
 
 def test_patience_ends() -> None:
@@ -74,10 +74,10 @@ def test_patience_ends() -> None:
         raise refused("ThrottlingException")
 
     with pytest.raises(TransientError, match="throttled"):
-        call(throttled, patience=0)
+        call_with_retries(throttled, patience=0)
 
 
 def test_credentials_in_messages_are_masked() -> None:
-    said = masked("key AKIAIOSFODNN7EXAMPLE and aws_secret_access_key=abc/def was wrong")
+    said = redact("key AKIAIOSFODNN7EXAMPLE and aws_secret_access_key=abc/def was wrong")
     assert "AKIAIOSFODNN7EXAMPLE" not in said
     assert "abc/def" not in said

@@ -4,8 +4,8 @@ import signal
 
 import pytest
 
-from fruit_assets.emr.cancellation import CancelFailedError, cancel_step
-from fruit_assets.emr.ec2 import EmrOnEc2
+from fruit_assets.emr.attempt.cancellation import CancelFailedError, cancel_step
+from fruit_assets.emr.ec2.compute import EmrOnEc2
 from fruit_assets_tests.emr.conftest import TinyLocation, eventually
 
 pytestmark = pytest.mark.long
@@ -63,7 +63,7 @@ def test_a_step_whose_orchestrator_was_killed_stops_itself(tiny: TinyLocation) -
     process.kill()
     process.wait(120)
     assert tiny.emr.wait_for_step(step_id, timeout=180) == "FAILED"
-    events = [name for name in tiny.staging.names("runs/") if "/events/" in name]
+    events = [name for name in tiny.staging.list_keys("runs/") if "/events/" in name]
     last = tiny.staging.get(max(events))
     assert last is not None
     assert b"No sign of life from the orchestrator" in last.body
@@ -90,10 +90,10 @@ def test_cancelling_a_step_that_has_ended_is_no_failure(tiny: TinyLocation) -> N
     assert tiny.run().success
     (step_id,) = tiny.step_ids
     tiny.emr.wait_for_step(step_id)
-    state = cancel_step(EmrOnEc2(tiny.cluster_id), tiny.staging, tiny.staging.at("x"), step_id, "test", 10.0)
+    state = cancel_step(EmrOnEc2(tiny.cluster_id), tiny.staging, tiny.staging.subprefix("x"), step_id, "test", 10.0)
     assert state == "COMPLETED"
 
 
 def test_a_step_nobody_can_confirm_is_reported_with_its_id(tiny: TinyLocation) -> None:
     with pytest.raises(CancelFailedError, match="s-UNKNOWN"):
-        cancel_step(EmrOnEc2(tiny.cluster_id), tiny.staging, tiny.staging.at("x"), "s-UNKNOWN", "test", 0.5)
+        cancel_step(EmrOnEc2(tiny.cluster_id), tiny.staging, tiny.staging.subprefix("x"), "s-UNKNOWN", "test", 0.5)

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from fruit_assets.emr import cluster as cluster_module
 from fruit_assets.emr.aws import AwsRefusedError
-from fruit_assets.emr.cluster import OWNER_TAG, Clusters
-from fruit_assets.emr.cluster_spec import SPEC_TAG, ClusterSpec, deployed_spec
-from fruit_assets.emr.ec2 import EmrOnEc2
+from fruit_assets.emr.ec2 import clusters as cluster_module
+from fruit_assets.emr.ec2.cluster_spec import SPEC_TAG, ClusterSpec, deployed_spec
+from fruit_assets.emr.ec2.clusters import OWNER_TAG, Clusters
+from fruit_assets.emr.ec2.compute import EmrOnEc2
 from fruit_assets.emr.staging import StagingStore
 from fruit_assets.errors import PermanentError
 from fruit_assets_tests.emr.conftest import start_cluster
@@ -107,7 +107,7 @@ def test_the_fleets_are_on_demand_where_a_loss_would_end_the_run_and_spot_elsewh
 def test_ten_callers_at_once_make_one_cluster(
     emr: EmrSimulator, staging: StagingStore, spec: ClusterSpec, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cluster_module, "pause", lambda _: __import__("time").sleep(0.2))
+    monkeypatch.setattr(cluster_module, "interruptible_sleep", lambda _: __import__("time").sleep(0.2))
     with ThreadPoolExecutor(10) as pool:
         found = list(pool.map(lambda _: Clusters(StagingStore(staging.uri)).find_or_create(spec), range(10)))
     assert len(made(emr, spec)) == 1
@@ -177,7 +177,7 @@ def test_a_failed_bootstrap_is_told_with_emrs_reason_and_the_scripts_stderr(
     assert "correct it and deploy it again" in trouble.message
     assert not trouble.retryable
     with pytest.raises(PermanentError, match="no matching wheel"):
-        Clusters(staging).given(compute.cluster_id)
+        Clusters(staging).get(compute.cluster_id)
 
 
 @pytest.mark.parametrize(
@@ -206,15 +206,15 @@ def test_a_cluster_of_somebody_else_is_never_ended(emr: EmrSimulator, staging: S
     with pytest.raises(PermanentError, match="was not made by this project"):
         Clusters(staging).terminate(theirs)
     assert emr.clusters[theirs].state == "WAITING"
-    assert theirs not in [facts.cluster_id for facts in Clusters(staging).ours()]
+    assert theirs not in [facts.cluster_id for facts in Clusters(staging).owned()]
 
 
 def test_a_cluster_of_another_deployment_in_the_same_account_is_neither_used_nor_ended(
     emr: EmrSimulator, staging: StagingStore, spec: ClusterSpec
 ) -> None:
-    theirs, _ = Clusters(staging.at("another")).find_or_create(spec)
+    theirs, _ = Clusters(staging.subprefix("another")).find_or_create(spec)
     clusters = Clusters(staging)
-    assert list(clusters.ours()) == []
+    assert list(clusters.owned()) == []
     with pytest.raises(PermanentError, match="was not made by this project"):
         clusters.terminate(theirs.cluster_id)
     assert emr.clusters[theirs.cluster_id].ending is None

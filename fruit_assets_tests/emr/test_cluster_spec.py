@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import yaml
 
-from fruit_assets.emr.cluster_spec import load_spec
+from fruit_assets.emr.ec2.cluster_spec import load_spec
 from fruit_assets.errors import PermanentError
 
 MINIMAL = {"Name": "orchard", "ReleaseLabel": "emr-spark-8.1.0", "LogUri": "s3://b/logs/", "Instances": {"X": "1"}}

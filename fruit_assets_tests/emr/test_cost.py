@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from fruit_assets.emr.cost import RunningInstance, StepCost, cost_between, cost_of, load_prices, spent_together
-from fruit_assets.errors import InputError
+from fruit_assets.emr.cost import StepCost, load_prices, total_usd
+from fruit_assets.emr.ec2.instance_hours import RunningInstance, cost_between, cost_of
+from fruit_assets.errors import PermanentError
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 
@@ -19,7 +20,7 @@ def test_only_the_time_within_the_window_counts() -> None:
     cost = cost_between(NOON, NOON + timedelta(hours=1), [early, late, gone])
     prices = load_prices()
     ec2, emr = prices.per_hour["m8i.xlarge"]
-    assert cost.hours == {"m8i.xlarge on-demand": 1.0, "m8i.xlarge spot": 0.5}
+    assert cost.usage == {"m8i.xlarge on-demand": 1.0, "m8i.xlarge spot": 0.5}
     assert cost.usd == pytest.approx(ec2 + emr + 0.5 * (ec2 * prices.spot_share + emr))
     assert cost.prices_of == prices.date
 
@@ -28,15 +29,15 @@ def test_a_type_without_a_price_is_listed_and_not_guessed() -> None:
     cost = cost_of(3600, {"x9.metal": 2, "m8i.xlarge": 1})
     assert cost.unpriced == ("x9.metal",)
     assert cost.usd == pytest.approx(sum(load_prices().per_hour["m8i.xlarge"]))
-    assert cost.hours["x9.metal on-demand"] == 2.0
+    assert cost.usage["x9.metal on-demand"] == 2.0
 
 
-def test_time_that_steps_share_on_a_cluster_is_paid_once() -> None:
+def test_time_that_steps_share_of_a_cluster_is_paid_once() -> None:
     side_by_side = [StepCost("j-1", 0, 100, 1.0), StepCost("j-1", 50, 150, 1.0)]
     elsewhere = StepCost("j-2", 0, 100, 3.0)
     later = StepCost("j-1", 1000, 1100, 2.0)
-    assert spent_together([*side_by_side, elsewhere, later]) == pytest.approx(1.5 + 3.0 + 2.0)
-    assert spent_together([]) == 0
+    assert total_usd([*side_by_side, elsewhere, later]) == pytest.approx(1.5 + 3.0 + 2.0)
+    assert total_usd([]) == 0
 
 
 def test_a_file_overrides_and_adds_prices(tmp_path: Path) -> None:
@@ -49,5 +50,5 @@ def test_a_file_overrides_and_adds_prices(tmp_path: Path) -> None:
 
 
 def test_a_price_file_that_cannot_be_used_is_named(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"nowhere\.json"):
+    with pytest.raises(PermanentError, match=r"nowhere\.json"):
         load_prices(str(tmp_path / "nowhere.json"))

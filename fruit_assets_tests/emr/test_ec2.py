@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 
 from fruit_assets.emr.compute import Submission
-from fruit_assets.emr.ec2 import MAX_STEP_CHARACTERS, EmrOnEc2
+from fruit_assets.emr.ec2.compute import MAX_STEP_CHARACTERS, EmrOnEc2
 from fruit_assets.emr.staging import StagingStore
 from fruit_assets.errors import PermanentError
 from fruit_assets_tests.emr.conftest import BUCKET, start_cluster
@@ -52,7 +52,7 @@ def test_the_log_place_and_the_machines_of_a_cluster_are_known(emr: EmrSimulator
     (machine,) = compute.instances()
     assert (machine.instance_type, machine.market, machine.until) == ("m7g.xlarge", "ON_DEMAND", None)
     assert machine.since < datetime.now(UTC)
-    assert compute.trouble() is None
+    assert compute.failure() is None
 
 
 def test_the_command_to_cancel_by_hand_is_complete() -> None:

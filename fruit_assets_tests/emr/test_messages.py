@@ -8,18 +8,16 @@ from typing import Any
 
 import dagster as dg
 import pytest
-from dagster._core.code_pointer import ModuleCodePointer
-from dagster._core.definitions.reconstruct import ReconstructableRepository
-from dagster._core.events.log import EventLogEntry
-from dagster._serdes import pack_value
+from dagster import EventLogEntry
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fruit_assets.emr.messages import (
+from fruit_assets.emr.dagster_internals import ModuleCodePointer, ReconstructableRepository, pack_value
+from fruit_assets.emr.protocol.messages import (
     EVENT_CLASSES,
     REQUEST_CLASSES,
     CorruptMessageError,
-    End,
+    FinalMessage,
     InvalidMessageError,
     decode,
     decode_batch,
@@ -96,7 +94,7 @@ def test_everything_a_step_says_arrives_unchanged(spoken: list[EventLogEntry], s
 
 
 def test_the_last_word_arrives() -> None:
-    end = End("refused", "Version skew: ü", permanent=True)
+    end = FinalMessage("refused", "Version skew: ü", permanent=True)
     assert decode_batch(encode_batch(1, [], end), 1, run_id="r", step_key="s").end == end
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from fruit_assets.emr import packaging
-from fruit_assets.emr.packaging import Package, build_package, ship
+from fruit_assets.emr.attempt import packaging
+from fruit_assets.emr.attempt.packaging import Package, build_package, ship
 from fruit_assets.emr.staging import StagingStore
 from fruit_assets.errors import PermanentError
 from fruit_assets_tests.emr_simulator import EmrSimulator
@@ -60,7 +60,7 @@ def test_a_version_is_uploaded_once(orchard: Path, emr: EmrSimulator, staging: S
 
 def test_the_project_itself_ships_without_tests_and_within_the_limit() -> None:
     shipped = names(build_package(["fruit_assets"]))
-    assert "fruit_assets/emr/step_runner.py" in shipped
+    assert "fruit_assets/emr/remote/step_runner.py" in shipped
     assert not [name for name in shipped if "test" in name.split("/")[0] or name.endswith(".pyc")]
 
 

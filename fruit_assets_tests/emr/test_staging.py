@@ -53,11 +53,11 @@ def test_an_object_too_large_to_be_ours_is_not_read(staging: StagingStore, monke
 
 
 def test_long_listings_come_whole_and_relative(staging: StagingStore) -> None:
-    below = staging.at("runs")
+    below = staging.subprefix("runs")
     for number in range(3):
         below.put(f"{number}.json", b"")
-    assert list(below.names()) == ["0.json", "1.json", "2.json"]
-    assert list(staging.names("runs/1")) == ["runs/1.json"]
+    assert list(below.list_keys()) == ["0.json", "1.json", "2.json"]
+    assert list(staging.list_keys("runs/1")) == ["runs/1.json"]
 
 
 def test_a_missing_bucket_and_a_wrong_place_are_named(emr: EmrSimulator) -> None:

@@ -6,10 +6,9 @@ import time
 
 import pytest
 
-from fruit_assets.emr.compute import StepStatus
-from fruit_assets.emr.ec2 import EmrOnEc2
+from fruit_assets.emr.attempt.status_cache import StepStatusCache
+from fruit_assets.emr.ec2.compute import EmrOnEc2
 from fruit_assets.emr.staging import StagingStore
-from fruit_assets.emr.status_cache import StepStatusCache
 from fruit_assets_tests.emr.conftest import eventually, start_cluster
 from fruit_assets_tests.emr_simulator import EmrSimulator
 
@@ -74,7 +73,14 @@ def test_an_unreadable_board_is_written_anew(emr: EmrSimulator, staging: Staging
 
 
 @pytest.mark.parametrize(
-    ("state", "is_final"), [("COMPLETED", True), ("CANCEL_PENDING", False), ("HIBERNATING", False)]
+    ("state", "is_final"),
+    [("COMPLETED", True), ("INTERRUPTED", True), ("CANCEL_PENDING", False), ("HIBERNATING", False)],
 )
-def test_only_the_four_last_states_are_final(state: str, is_final: bool) -> None:
-    assert StepStatus("s-1", state).is_final is is_final
+def test_only_the_four_last_states_are_final(
+    emr: EmrSimulator, staging: StagingStore, state: str, is_final: bool
+) -> None:
+    cluster_id = start_cluster(emr)
+    (step_id,) = add_steps(emr, cluster_id, 1, ["sleep", "60"])
+    emr.set_step_state(step_id, state)
+    status = EmrOnEc2(cluster_id).statuses()[step_id]
+    assert (status.state, status.is_final) == (state, is_final)

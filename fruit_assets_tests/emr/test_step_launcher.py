@@ -11,8 +11,7 @@ from typing import Any
 
 import pytest
 
-from fruit_assets.emr import step_attempt as flight
-from fruit_assets.emr import submission as sending
+from fruit_assets.emr.attempt import step_attempt, submission
 from fruit_assets.emr.staging import StagingStore
 from fruit_assets_tests.emr.conftest import (
     BUCKET,
@@ -140,7 +139,7 @@ def test_a_step_that_dies_mute_is_explained_by_emrs_own_logs(
 ) -> None:
     broken = tiny.folder / "bootstrap_main.py"
     broken.write_text("import sys\nsys.exit('there is no room on this node')\n")
-    monkeypatch.setattr(sending, "__file__", str(tiny.folder / "submission.py"))
+    monkeypatch.setattr(submission, "REMOTE_MAIN", broken)
     outcome = tiny.run()
     # Spark's Python runner sends the stderr of a client-mode driver to the step's stdout.
     assert "there is no room on this node" in outcome.failure.user_failure_data.metadata["emr/stdout"].value
@@ -150,7 +149,7 @@ def test_a_step_that_dies_mute_is_explained_by_emrs_own_logs(
 def test_a_completed_step_without_a_success_event_is_a_failure(
     tiny: TinyLocation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("fruit_assets.emr.monitor.DRAIN_SECONDS", {"COMPLETED": 1.0})
+    monkeypatch.setattr("fruit_assets.emr.attempt.monitor.DRAIN_SECONDS", {"succeeded": 1.0})
     outcome = tiny.run("exit-zero")
     assert tiny.states == ["COMPLETED"]
     assert "no success event arrived" in outcome.failure.error.to_string()
@@ -169,7 +168,7 @@ def test_slow_writes_of_events_lose_nothing(tiny: TinyLocation) -> None:
 def test_a_truncated_event_object_fails_the_step_and_is_named(
     tiny: TinyLocation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("fruit_assets.emr.streams.REREAD_SECONDS", 1.0)
+    monkeypatch.setattr("fruit_assets.emr.protocol.streams.REREAD_SECONDS", 1.0)
     tiny.emr.faults.truncate_object("/events/000001.json", times=100)
     outcome = tiny.run("chatter", seconds=1)
     assert "events/000001.json is damaged" in outcome.failure.error.to_string()
@@ -233,8 +232,8 @@ def test_a_failure_that_forbids_retries_is_not_retried(tiny: TinyLocation) -> No
 def test_version_skew_is_refused_before_the_code_runs_and_names_both_sides(
     tiny: TinyLocation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ours = sending.orchestrator_versions("fruit_assets")
-    monkeypatch.setattr(sending, "orchestrator_versions", lambda _: {**ours, "spark": "3.5.6", "dagster": "1.9.0"})
+    ours = submission.orchestrator_versions("fruit_assets")
+    monkeypatch.setattr(submission, "orchestrator_versions", lambda _: {**ours, "spark": "3.5.6", "dagster": "1.9.0"})
     outcome = tiny.run(retries=2, modules=["dagster", "cucumbers"], encryption=KMS)
     said = outcome.failure.error.to_string()
     assert f"spark is {ours['spark']} on the cluster and 3.5.6 where the run was launched" in said
@@ -248,8 +247,8 @@ def test_version_skew_is_refused_before_the_code_runs_and_names_both_sides(
 def test_an_older_python_is_refused_by_the_remote_main_alone(
     tiny: TinyLocation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ours = sending.orchestrator_versions("fruit_assets")
-    monkeypatch.setattr(sending, "orchestrator_versions", lambda _: {**ours, "python": "3.14"})
+    ours = submission.orchestrator_versions("fruit_assets")
+    monkeypatch.setattr(submission, "orchestrator_versions", lambda _: {**ours, "python": "3.14"})
     assert f"Python is {ours['python']} on the cluster" in tiny.run().failure.error.to_string()
 
 
@@ -299,18 +298,18 @@ def test_a_run_makes_the_cluster_it_needs_and_another_when_that_one_ends_itself_
     made = made_by_runs(tiny)
     first = tiny.run(**made)
     (cluster_id,) = set(tiny.emr.clusters) - before
-    assert f"on cluster {cluster_id}, made for this run" in engine_said(first)
-    send = flight.sent
+    assert f"on cluster {cluster_id}, created for this run" in engine_said(first)
+    send = step_attempt.prepare
 
     def sent_to_an_idle_cluster(*arguments: Any) -> Any:
         tiny.emr.faults.end_idle_cluster(cluster_id)
         return send(*arguments)
 
-    monkeypatch.setattr(flight, "sent", sent_to_an_idle_cluster)
+    monkeypatch.setattr(step_attempt, "prepare", sent_to_an_idle_cluster)
     second = tiny.run(**made)
     (other_id,) = set(tiny.emr.clusters) - before - {cluster_id}
     assert (first.success, second.success) == (True, True)
-    assert f"on cluster {other_id}, made for this run" in engine_said(second)
+    assert f"on cluster {other_id}, created for this run" in engine_said(second)
     tiny.emr.client("emr").terminate_job_flows(JobFlowIds=[other_id])
 
 
@@ -338,7 +337,7 @@ def engine_said(outcome: Outcome) -> str:
 def encryption_below(emr: EmrSimulator, place: StagingStore) -> dict[str, tuple[str | None, str | None]]:
     """Algorithm and key of every object under a place."""
     s3, prefix = emr.client("s3"), place.uri.removeprefix(f"s3://{place.bucket}/")
-    heads = {name: s3.head_object(Bucket=place.bucket, Key=f"{prefix}/{name}") for name in place.names()}
+    heads = {name: s3.head_object(Bucket=place.bucket, Key=f"{prefix}/{name}") for name in place.list_keys()}
     return {name: (head.get("ServerSideEncryption"), head.get("SSEKMSKeyId")) for name, head in heads.items()}
 
 
@@ -351,7 +350,7 @@ def test_a_lost_answer_does_not_start_the_step_twice(tiny: TinyLocation) -> None
 def test_constructing_the_launcher_costs_no_network_no_credentials_and_no_boto3() -> None:
     program = (
         "import sys, warnings; warnings.simplefilter('error', DeprecationWarning)\n"
-        "from fruit_assets.emr.step_launcher import EmrPySparkStepLauncher\n"
+        "from fruit_assets.emr.ec2.step_launcher import EmrPySparkStepLauncher\n"
         "from dagster import StepLauncher\n"
         "launcher = EmrPySparkStepLauncher(staging='s3://b/x', package='fruit_assets', cluster_spec='/nowhere')\n"
         "assert isinstance(launcher, StepLauncher)\n"

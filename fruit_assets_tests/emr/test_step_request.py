@@ -1,18 +1,25 @@
 """Requests: complete for the cluster, empty of secrets and of this machine, and refused when forged."""
 
 import json
+import re
+import uuid
 from collections.abc import Mapping
 from typing import Any
 
 import dagster as dg
 import pytest
-from dagster._core.code_pointer import FileCodePointer, ModuleCodePointer
-from dagster._core.definitions.reconstruct import ReconstructableJob, ReconstructableRepository
-from dagster._serdes import pack_value
 
-from fruit_assets.emr.messages import InvalidMessageError
-from fruit_assets.emr.step_launcher import EmrPySparkStepLauncher
-from fruit_assets.emr.step_request import Attempt, _module_pointer, checked_environment, unpack_request
+from fruit_assets.emr.dagster_internals import (
+    FileCodePointer,
+    ModuleCodePointer,
+    ReconstructableJob,
+    ReconstructableRepository,
+    pack_value,
+)
+from fruit_assets.emr.ec2.step_launcher import EmrPySparkStepLauncher
+from fruit_assets.emr.protocol.attempt import Attempt, run_of
+from fruit_assets.emr.protocol.messages import InvalidMessageError
+from fruit_assets.emr.protocol.step_request import _module_pointer, checked_environment, unpack_request
 from fruit_assets.errors import PermanentError
 from fruit_assets_tests.emr.conftest import TinyLocation
 
@@ -44,7 +51,7 @@ def test_a_job_that_lives_in_this_process_only_is_refused_with_the_way_out(tiny:
 
 def test_a_request_says_nothing_about_the_machine_it_comes_from(tiny: TinyLocation) -> None:
     assert tiny.run().success
-    (name,) = [name for name in tiny.staging.names("runs/") if name.endswith("request.json")]
+    (name,) = [name for name in tiny.staging.list_keys("runs/") if name.endswith("request.json")]
     stored = tiny.staging.get(name)
     assert stored is not None
     body = json.loads(stored.body)["body"]
@@ -63,15 +70,27 @@ def test_a_request_that_points_outside_the_shipped_packages_is_refused() -> None
 
 
 def test_a_code_location_given_as_a_file_becomes_a_module() -> None:
-    from fruit_assets.emr import step_request as requests
+    from fruit_assets.emr.protocol import step_request as requests
 
     pointer = _module_pointer(FileCodePointer(str(requests.__file__), "defs", "/somewhere"), "fruit_assets")
-    assert pointer == ModuleCodePointer("fruit_assets.emr.step_request", "defs", None)
+    assert pointer == ModuleCodePointer("fruit_assets.emr.protocol.step_request", "defs", None)
     with pytest.raises(PermanentError, match="lies outside the package"):
         _module_pointer(FileCodePointer("/tmp/notebook.py", "defs", None), "fruit_assets")
 
 
 def test_attempts_of_dynamic_steps_have_plain_names() -> None:
     attempt = Attempt("run", "subject[a]", 2, "2-3")
-    assert attempt.prefix == "runs/run/subject__a__/2-3"
-    assert attempt.emr_name == "dagster/run/subject[a]/2-3"
+    assert re.fullmatch(r"runs/run/subject_a_-[0-9a-f]{10}/2-3", attempt.prefix)
+    assert attempt.step_name == f"dagster/{attempt.prefix.removeprefix('runs/')}"
+    assert run_of(attempt.step_name) == "run"
+
+
+@pytest.mark.parametrize(
+    ("one", "other"), [("inc[a]", "inc__a__"), ("inc[a]", "inc_a_"), ("x" * 200 + "1", "x" * 200 + "2")]
+)
+def test_different_steps_never_share_a_prefix_or_a_name_that_emr_would_cut(one: str, other: str) -> None:
+    run_id = str(uuid.uuid4())
+    attempts = [Attempt(run_id, key, 12, "12-34") for key in (one, other)]
+    assert attempts[0].prefix != attempts[1].prefix
+    assert attempts[0].step_name != attempts[1].step_name
+    assert max(len(attempt.step_name) for attempt in attempts) <= 150

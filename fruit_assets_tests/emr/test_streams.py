@@ -3,12 +3,12 @@
 import time
 
 import pytest
-from dagster._core.events.log import EventLogEntry
+from dagster import EventLogEntry
 
-from fruit_assets.emr import streams
-from fruit_assets.emr.messages import CorruptMessageError, End, encode_batch
+from fruit_assets.emr.protocol import streams
+from fruit_assets.emr.protocol.messages import CorruptMessageError, FinalMessage, encode_batch
+from fruit_assets.emr.protocol.streams import EventReader, EventWriter, OutputReader, event_name, output_name
 from fruit_assets.emr.staging import StagingStore
-from fruit_assets.emr.streams import EventReader, EventWriter, OutputReader, event_name, output_name
 from fruit_assets_tests.emr.conftest import eventually
 from fruit_assets_tests.emr_simulator import EmrSimulator
 
@@ -22,12 +22,12 @@ def test_what_is_written_is_read_once_and_in_order(emr: EmrSimulator, staging: S
     for number in range(50):
         writer.put(event(number))
         time.sleep(0.01)
-    writer.close(End("succeeded"))
+    writer.close(FinalMessage("succeeded"))
     reader = EventReader(staging, "run", "step")
     assert [entry.user_message for entry in reader.poll()] == [f"event {number}" for number in range(50)]
-    assert reader.end == End("succeeded")
+    assert reader.end == FinalMessage("succeeded")
     reads = [call for call in emr.calls("GetObject") if staging.uri.rpartition("/")[2] in str(call.params)]
-    assert len(reads) == len(list(staging.names("events/"))), "each object once"
+    assert len(reads) == len(list(staging.list_keys("events/"))), "each object once"
     assert len(reads) < 10, "a burst is a few objects, not fifty"
 
 
@@ -35,13 +35,13 @@ def test_a_single_event_does_not_wait_for_more(staging: StagingStore, monkeypatc
     monkeypatch.setattr(streams, "BATCH_SECONDS", 3600.0)
     writer = EventWriter(staging)
     writer.put(event(1))
-    eventually(lambda: list(staging.names("events/")))  # with no other event to come, and the writer open
+    eventually(lambda: list(staging.list_keys("events/")))  # with no other event to come, and the writer open
     assert [entry.user_message for entry in EventReader(staging, "run", "step").poll()] == ["event 1"]
-    writer.close(End("succeeded"))
+    writer.close(FinalMessage("succeeded"))
 
 
 def test_a_torn_read_heals(emr: EmrSimulator, staging: StagingStore) -> None:
-    staging.put(event_name(1), encode_batch(1, [event(1)], End("succeeded")))
+    staging.put(event_name(1), encode_batch(1, [event(1)], FinalMessage("succeeded")))
     emr.faults.truncate_object(event_name(1))
     reader = EventReader(staging, "run", "step")
     assert list(reader.poll()) == []

@@ -2,8 +2,8 @@
 
 from unittest.mock import patch
 
-from fruit_assets.emr import versions
-from fruit_assets.emr.versions import differences, orchestrator_versions
+from fruit_assets.emr.protocol import versions
+from fruit_assets.emr.protocol.versions import differences, orchestrator_versions
 
 
 def test_equal_sides_have_nothing_to_say() -> None:

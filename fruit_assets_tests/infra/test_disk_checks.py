@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from fruit_assets.emr.cluster import Clusters
-from fruit_assets.emr.cluster_spec import deployed_spec
+from fruit_assets.emr.ec2.cluster_spec import deployed_spec
+from fruit_assets.emr.ec2.clusters import Clusters
 from fruit_assets.emr.staging import StagingStore
 from fruit_assets.infra.bootstrap_files import deployment_facts, write_facts
 from fruit_assets.infra.cluster_size import SPEC

@@ -14,7 +14,7 @@ from typing import Any
 
 import dagster as dg
 
-from fruit_assets.emr.step_launcher import EmrPySparkStepLauncher
+from fruit_assets.emr.ec2.step_launcher import EmrPySparkStepLauncher
 
 # What was said until a second ago is kept when a step is killed; writing it takes a busy machine its time.
 _HEARD_SECONDS = 2.5

@@ -7,9 +7,9 @@ import gzip
 import time
 import zlib
 
-from fruit_assets.emr.aws import pause
+from fruit_assets.emr.aws import interruptible_sleep
+from fruit_assets.emr.errors import ActionableError
 from fruit_assets.emr.staging import StagingStore
-from fruit_assets.errors import FruitAssetsError
 
 TAIL_LINES = 60
 _NOT_THERE = "(cannot be read: {})"
@@ -23,7 +23,7 @@ def step_log_tails(log_uri: str | None, cluster_id: str, step_id: str, region: s
     if log_uri is None:
         return {}
     folder = StagingStore(f"{log_uri}/{cluster_id}/steps/{step_id}", region)
-    return {name.split("/")[-1].split(".")[0]: _tail(folder, name) for name in folder.names()}
+    return {name.split("/")[-1].split(".")[0]: _tail(folder, name) for name in folder.list_keys()}
 
 
 def bootstrap_errors(log_uri: str | None, cluster_id: str, region: str | None, patience: float) -> str:
@@ -42,17 +42,17 @@ def bootstrap_errors(log_uri: str | None, cluster_id: str, region: str | None, p
     while True:
         try:
             found = _bootstrap_stderr(folder)
-        except FruitAssetsError as error:
+        except ActionableError as error:
             return f"The bootstrap logs cannot be read: {error}"
         if found:
             return found
         if time.monotonic() >= deadline:
             return f"Bootstrap logs will be under {folder.uri} within about five minutes."
-        pause(min(5.0, patience / 4))
+        interruptible_sleep(min(5.0, patience / 4))
 
 
 def _bootstrap_stderr(folder: StagingStore) -> str:
-    for name in folder.names():
+    for name in folder.list_keys():
         if "/bootstrap-actions/" in name and name.split("/")[-1].startswith("stderr"):
             tail = _tail(folder, name)
             if tail.strip():
@@ -63,7 +63,7 @@ def _bootstrap_stderr(folder: StagingStore) -> str:
 def _tail(folder: StagingStore, name: str) -> str:
     try:
         stored = folder.get(name)
-    except FruitAssetsError as error:
+    except ActionableError as error:
         return _NOT_THERE.format(error)
     raw = stored.body if stored else b""
     if name.endswith(".gz"):

@@ -12,8 +12,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from fruit_assets.emr.errors import PermanentError
 from fruit_assets.emr.staging import StagingStore
-from fruit_assets.errors import PermanentError
 
 MAX_BYTES = 50 * 2**20
 

@@ -1,7 +1,6 @@
-"""EMR on EC2: steps of one cluster, as the `Compute` interface wants them.
+"""EMR on EC2: the steps of one cluster behind the `Compute` interface.
 
-Put here calls that name a cluster and its steps. Which cluster it is, and how one comes to be,
-is `cluster.py`.
+Put here calls that name a cluster and its steps. How a cluster is found or created is `clusters.py`.
 """
 
 import shlex
@@ -11,22 +10,32 @@ from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any
 
-from fruit_assets.emr.aws import AwsRefusedError, LostAnswerError, call, client, pause
-from fruit_assets.emr.compute import ClusterFailure, StepStatus, Submission
-from fruit_assets.emr.cost import RunningInstance
-from fruit_assets.emr.logs import bootstrap_errors, step_log_tails
-from fruit_assets.errors import PermanentError, TransientError
+from fruit_assets.emr.aws import AwsRefusedError, LostAnswerError, call_with_retries, client, interruptible_sleep
+from fruit_assets.emr.compute import ComputeFailure, Phase, StepStatus, Submission
+from fruit_assets.emr.cost import Cost, Prices
+from fruit_assets.emr.ec2.instance_hours import RunningInstance, cost_between
+from fruit_assets.emr.ec2.logs import bootstrap_errors, step_log_tails
+from fruit_assets.emr.errors import PermanentError, TransientError
 
 # EMR counts every string of HadoopJarStep together (AddJobFlowSteps).
 MAX_STEP_CHARACTERS = 10_240
 # What the code of a StateChangeReason ends with when something went wrong; other clusters were ended in order.
 _FAILED = ("_FAILURE", "_ERROR", "_TIMEOUT")
+_PHASES: dict[str, Phase] = {
+    "PENDING": "waiting",
+    "RUNNING": "running",
+    "CANCEL_PENDING": "cancelling",
+    "COMPLETED": "succeeded",
+    "FAILED": "failed",
+    "CANCELLED": "cancelled",
+    "INTERRUPTED": "lost",
+}
 ALIVE = ("STARTING", "BOOTSTRAPPING", "RUNNING", "WAITING")
 
 
 @dataclass(frozen=True)
 class ClusterFacts:
-    """What DescribeCluster says, in the words we use."""
+    """What DescribeCluster returns, in our terms."""
 
     cluster_id: str
     name: str
@@ -47,10 +56,15 @@ class EmrOnEc2:
     def __init__(self, cluster_id: str, region: str | None = None) -> None:
         self.cluster_id = cluster_id
         self._region = region
+        self._known_instances: list[RunningInstance] | None = None  # asked once: an estimate is not worth many calls
 
     @property
     def target_id(self) -> str:
         return self.cluster_id
+
+    @property
+    def kind(self) -> str:
+        return "cluster"
 
     @cached_property
     def emr(self) -> Any:
@@ -59,40 +73,41 @@ class EmrOnEc2:
     def submit(self, submission: Submission) -> str:
         step = {
             "Name": submission.name,
-            # Anything else ends other people's steps, and EMR refuses it where steps run side by side.
+            # Any other value ends unrelated steps, and EMR refuses it on clusters that run steps concurrently.
             "ActionOnFailure": "CONTINUE",
             "HadoopJarStep": {"Jar": "command-runner.jar", "Args": _spark_submit(submission)},
         }
         while True:
             try:
-                answer = call(
+                answer = call_with_retries(
                     self.emr.add_job_flow_steps, repeatable=False, JobFlowId=self.cluster_id, Steps=[step], patience=120
                 )
                 return str(answer["StepIds"][0])
             except LostAnswerError:
-                # The step may exist: only when it does not show up is it safe to ask again.
+                # The step may exist: only when it does not show up is it safe to submit again.
                 for wait in (0.0, 2.0, 4.0):
-                    pause(wait)
+                    interruptible_sleep(wait)
                     started = self.find(submission.name)
                     if started is not None:
                         return started
 
     def find(self, name: str) -> str | None:
-        steps = call(self.emr.list_steps, ClusterId=self.cluster_id).get("Steps", [])
+        steps = call_with_retries(self.emr.list_steps, ClusterId=self.cluster_id).get("Steps", [])
         return next((str(step["Id"]) for step in steps if step["Name"] == name), None)
 
     def statuses(self, wanted: Sequence[str] = ()) -> dict[str, StepStatus]:
         chosen: dict[str, Any] = {"StepIds": list(wanted[:10])} if wanted else {}
-        # Little patience: whoever waits for a step has its events to read meanwhile, and asks again soon.
-        steps = call(self.emr.list_steps, ClusterId=self.cluster_id, patience=3, **chosen).get("Steps", [])
+        # Little patience: the monitor has events to read meanwhile, and calls again soon.
+        steps = call_with_retries(self.emr.list_steps, ClusterId=self.cluster_id, patience=3, **chosen).get("Steps", [])
         return {step["Id"]: _status(step) for step in steps}
 
-    def names(self, states: Sequence[str]) -> dict[str, str]:
-        """Step ids and names, of all steps in these states."""
+    def active(self) -> dict[str, str]:
         found: dict[str, str] = {}
         marker: dict[str, Any] = {}
         while True:
-            page = call(self.emr.list_steps, ClusterId=self.cluster_id, StepStates=list(states), **marker)
+            page = call_with_retries(
+                self.emr.list_steps, ClusterId=self.cluster_id, StepStates=["PENDING", "RUNNING"], **marker
+            )
             found.update({step["Id"]: step["Name"] for step in page.get("Steps", [])})
             if not page.get("Marker"):
                 return found
@@ -100,7 +115,7 @@ class EmrOnEc2:
 
     def cancel(self, step_id: str, *, force: bool) -> None:
         option = "TERMINATE_PROCESS" if force else "SEND_INTERRUPT"
-        answer = call(
+        answer = call_with_retries(
             self.emr.cancel_steps,
             ClusterId=self.cluster_id,
             StepIds=[step_id],
@@ -119,7 +134,7 @@ class EmrOnEc2:
     def describe(self) -> ClusterFacts:
         """Raises PermanentError with the region named when there is no such cluster."""
         try:
-            answer = call(self.emr.describe_cluster, ClusterId=self.cluster_id)
+            answer = call_with_retries(self.emr.describe_cluster, ClusterId=self.cluster_id)
         except AwsRefusedError as refusal:
             if refusal.code in ("InvalidRequestException", "ValidationException"):
                 raise PermanentError(
@@ -129,10 +144,10 @@ class EmrOnEc2:
                 ) from refusal
             raise
         facts = _facts(answer["Cluster"])
-        self.__dict__["_log_uri"] = facts.log_uri  # fills the cached property: one question less for EMR
+        self.__dict__["_log_uri"] = facts.log_uri  # fills the cached property: saves one call
         return facts
 
-    def trouble(self, patience: float = 0.0) -> ClusterFailure | None:
+    def failure(self, patience: float = 0.0) -> ComputeFailure | None:
         facts = self.describe()
         if facts.is_alive:
             return None
@@ -142,7 +157,7 @@ class EmrOnEc2:
         advice, retryable = _advice(facts.reason)
         parts = [f"Cluster {self.cluster_id} is {facts.state}.", facts.reason, bootstrap, advice]
         clean_shutdown = not any(ending in facts.reason for ending in _FAILED)
-        return ClusterFailure(" ".join(part for part in parts if part), retryable, clean_shutdown)
+        return ComputeFailure(" ".join(part for part in parts if part), retryable, clean_shutdown)
 
     def log_tails(self, step_id: str) -> dict[str, str]:
         return step_log_tails(self._log_uri, self.cluster_id, step_id, self._region)
@@ -162,11 +177,16 @@ class EmrOnEc2:
         found: list[RunningInstance] = []
         marker: dict[str, Any] = {}
         while True:
-            page = call(self.emr.list_instances, ClusterId=self.cluster_id, patience=10, **marker)
+            page = call_with_retries(self.emr.list_instances, ClusterId=self.cluster_id, patience=10, **marker)
             found += [_instance(row) for row in page.get("Instances", [])]
             if not page.get("Marker"):
                 return found
             marker = {"Marker": page["Marker"]}
+
+    def cost(self, step_id: str, start: datetime, end: datetime, prices: Prices) -> Cost | None:
+        if self._known_instances is None:
+            self._known_instances = self.instances()
+        return cost_between(start, end, self._known_instances, prices, self.cluster_id)
 
     @cached_property
     def _log_uri(self) -> str | None:
@@ -181,7 +201,8 @@ def _spark_submit(submission: Submission) -> list[str]:
     arguments = ["spark-submit", "--master", "yarn", "--deploy-mode", submission.deploy_mode]
     arguments += ["--name", submission.name]
     arguments += [word for key in sorted(conf) for word in ("--conf", f"{key}={conf[key]}")]
-    arguments += ["--py-files", submission.py_files, submission.main, *submission.arguments]
+    arguments += ["--py-files", submission.py_files] if submission.py_files else []
+    arguments += [submission.main, *submission.arguments]
     length = sum(map(len, arguments)) + len("command-runner.jar")
     if length > MAX_STEP_CHARACTERS:
         raise PermanentError(
@@ -194,13 +215,14 @@ def _spark_submit(submission: Submission) -> list[str]:
 def _status(step: dict[str, Any]) -> StepStatus:
     status = step.get("Status", {})
     failure = status.get("FailureDetails") or {}
-    said = [failure.get("Reason", ""), failure.get("Message", "")]
+    details = [failure.get("Reason", ""), failure.get("Message", "")]
     started = (status.get("Timeline") or {}).get("StartDateTime")
     return StepStatus(
         step_id=step["Id"],
         state=status.get("State", "UNKNOWN"),
+        phase=_PHASES.get(status.get("State", ""), "unknown"),
         reason=(status.get("StateChangeReason") or {}).get("Message", "") or "",
-        failure=": ".join(part for part in said if part),
+        failure=": ".join(part for part in details if part),
         log_file=failure.get("LogFile", "") or "",
         applications=tuple((step.get("AdditionalInfo") or {}).get("ResourceManagerApplicationIds", [])),
         started=started.isoformat() if started else "",
@@ -214,7 +236,7 @@ def _facts(cluster: dict[str, Any]) -> ClusterFacts:
         f"{detail.get('ErrorCode', '')}: {detail.get('ErrorMessage', '')} {detail.get('ErrorData') or ''}".strip()
         for detail in status.get("ErrorDetails") or []
     ]
-    said = ": ".join(part for part in (change.get("Code"), change.get("Message")) if part)
+    reason = ": ".join(part for part in (change.get("Code"), change.get("Message")) if part)
     log_uri = cluster.get("LogUri")
     # EMR answers with s3n:// for what was given as s3://, and with the word None where there is none.
     has_logs = log_uri not in (None, "", "None")
@@ -223,7 +245,7 @@ def _facts(cluster: dict[str, Any]) -> ClusterFacts:
         cluster_id=cluster["Id"],
         name=cluster.get("Name", ""),
         state=status.get("State", "UNKNOWN"),
-        reason=" ".join([f"EMR says: {said}."] if said else []) + "".join(f" {detail}." for detail in details),
+        reason=" ".join([f"EMR says: {reason}."] if reason else []) + "".join(f" {detail}." for detail in details),
         log_uri="s3://" + str(log_uri).split("://", 1)[-1].rstrip("/") if has_logs else None,
         region=arn.split(":")[3] if arn.count(":") > 3 else "",
         tags={tag["Key"]: tag.get("Value", "") for tag in cluster.get("Tags") or []},

@@ -8,60 +8,29 @@ import importlib.util
 import re
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
-from dagster._core.code_pointer import (
+import dagster as dg
+
+from fruit_assets.emr.dagster_internals import (
     AutoloadDefsModuleCodePointer,
     CodePointer,
     FileCodePointer,
+    KnownExecutionState,
     ModuleCodePointer,
     PackageCodePointer,
+    ReconstructableJob,
+    ReconstructableRepository,
+    RetryMode,
+    pack_value,
+    step_context_to_step_run_ref,
 )
-from dagster._core.definitions.reconstruct import ReconstructableJob, ReconstructableRepository
-from dagster._core.definitions.step_launcher import StepRunRef
-from dagster._core.events.log import EventLogEntry
-from dagster._core.execution.context.system import StepExecutionContext
-from dagster._core.execution.plan.external_step import step_context_to_step_run_ref
-from dagster._core.execution.plan.state import KnownExecutionState
-from dagster._core.execution.retries import RetryMode
-from dagster._core.storage.dagster_run import DagsterRun
-from dagster._serdes import pack_value
-
-from fruit_assets.emr.messages import FORMAT, REQUEST_CLASSES, InvalidMessageError, unpack
-from fruit_assets.errors import PermanentError
+from fruit_assets.emr.errors import PermanentError
+from fruit_assets.emr.protocol.attempt import Attempt
+from fruit_assets.emr.protocol.messages import FORMAT, REQUEST_CLASSES, InvalidMessageError, unpack
 
 _SECRET_NAME = re.compile(r"SECRET|PASSW|TOKEN|CREDENTIAL|PRIVATE_?KEY|ACCESS_?KEY|API_?KEY", re.IGNORECASE)
-
-
-@dataclass(frozen=True)
-class Attempt:
-    """Which try of which step of which run; `number` counts from 1, `name` is unique below the step."""
-
-    run_id: str
-    step_key: str
-    number: int
-    name: str
-
-    @property
-    def prefix(self) -> str:
-        return f"runs/{self.run_id}/{self._plain_key}/{self.name}"
-
-    @property
-    def label(self) -> str:
-        """Unique within the run, and plain enough for a file's name."""
-        return f"{self._plain_key}-{self.name}"
-
-    @property
-    def _plain_key(self) -> str:
-        # Keys of dynamic steps hold brackets, which S3 allows but consoles and shells do not like.
-        return self.step_key.replace("[", "__").replace("]", "__")
-
-    @property
-    def emr_name(self) -> str:
-        """The EMR step's name, unique to the attempt: lost answers and orphans are found by it."""
-        return f"dagster/{self.run_id}/{self.step_key[:150]}/{self.name}"
 
 
 def checked_environment(environment: Mapping[str, str]) -> dict[str, str]:
@@ -80,7 +49,7 @@ def checked_environment(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def pack_request(
-    context: StepExecutionContext, *, package: str, attempt: Attempt, facts: Mapping[str, Any]
+    context: dg.StepExecutionContext, *, package: str, attempt: Attempt, environment_info: Mapping[str, Any]
 ) -> dict[str, Any]:
     """The JSON of one request.
 
@@ -88,7 +57,7 @@ def pack_request(
         context: the step to run.
         package: import name of the package that holds the code location.
         attempt: which try this is.
-        facts: what the remote main needs besides: versions, environment, packages, heartbeat.
+        environment_info: what the remote main needs besides: versions, environment, packages, heartbeat.
 
     Raises:
         PermanentError: the job cannot be rebuilt on the cluster; the message says how to run it instead.
@@ -114,15 +83,15 @@ def pack_request(
         "job": pack_value(_portable(reference.recon_job, package, context)),
         "known_state": pack_value(reference.known_state),
         "upstream": [pack_value(entry) for entry in _upstream_records(context)],
-        **facts,
+        **environment_info,
     }
 
 
-def unpack_request(request: Mapping[str, Any]) -> StepRunRef:
+def unpack_request(request: Mapping[str, Any]) -> dg.StepRunRef:
     """The step to run.
 
     Raises:
-        ForgedMessageError: the request holds classes, or points to code, that no orchestrator of ours sends.
+        InvalidMessageError: the request holds classes, or points to code, that no orchestrator of ours sends.
     """
     job = unpack(request["job"], ReconstructableJob, REQUEST_CLASSES)
     pointer = job.repository.pointer
@@ -130,9 +99,9 @@ def unpack_request(request: Mapping[str, Any]) -> StepRunRef:
     if not isinstance(module, str) or module.split(".")[0] not in request["packages"]:
         raise InvalidMessageError(f"The request points to code outside the shipped packages: {pointer!r}")
     known = request["known_state"]
-    return StepRunRef(
+    return dg.StepRunRef(
         run_config=unpack(request["run_config"], dict, REQUEST_CLASSES),
-        dagster_run=unpack(request["dagster_run"], DagsterRun, REQUEST_CLASSES),
+        dagster_run=unpack(request["dagster_run"], dg.DagsterRun, REQUEST_CLASSES),
         run_id=str(request["run_id"]),
         retry_mode=unpack(request["retry_mode"], RetryMode, REQUEST_CLASSES),
         step_key=str(request["step_key"]),
@@ -141,12 +110,12 @@ def unpack_request(request: Mapping[str, Any]) -> StepRunRef:
     )
 
 
-def unpack_upstream(request: Mapping[str, Any]) -> list[EventLogEntry]:
+def unpack_upstream(request: Mapping[str, Any]) -> list[dg.EventLogEntry]:
     """The latest materializations of the step's upstream assets, for the remote instance to know."""
-    return [unpack(item, EventLogEntry, REQUEST_CLASSES) for item in request["upstream"]]
+    return [unpack(item, dg.EventLogEntry, REQUEST_CLASSES) for item in request["upstream"]]
 
 
-def _portable(job: ReconstructableJob, package: str, context: StepExecutionContext) -> ReconstructableJob:
+def _portable(job: ReconstructableJob, package: str, context: dg.StepExecutionContext) -> ReconstructableJob:
     """The job, pointing to a module and to nothing of this machine."""
     return job._replace(
         repository=ReconstructableRepository(
@@ -187,7 +156,7 @@ def _module_of(python_file: str, package: str) -> str:
     raise PermanentError(f"{python_file} lies outside the package shipped to the cluster ({package!r}).")
 
 
-def _upstream_records(context: StepExecutionContext) -> list[EventLogEntry]:
+def _upstream_records(context: dg.StepExecutionContext) -> list[dg.EventLogEntry]:
     """Without these the remote side would record no input data versions, and the UI would call the asset stale."""
     layer = context.job_def.asset_layer
     outputs = set(context.get_output_asset_keys())

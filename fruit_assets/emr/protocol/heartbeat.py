@@ -12,8 +12,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from fruit_assets.emr.errors import ActionableError
 from fruit_assets.emr.staging import StagingStore
-from fruit_assets.errors import FruitAssetsError
 
 HEARTBEAT = "heartbeat"
 CANCEL = "cancel"
@@ -42,7 +42,7 @@ class Heartbeat:
     def _beat(self) -> None:
         while not self._stopped.wait(self._seconds):
             # A beat that cannot be sent is a missed beat, and the next one may get through.
-            with contextlib.suppress(FruitAssetsError):
+            with contextlib.suppress(ActionableError):
                 self._objects.put(HEARTBEAT, b"")
 
 
@@ -92,7 +92,7 @@ class Watchdog:
             try:
                 reason = self.why_not_to_run()
                 unreachable_since = None
-            except FruitAssetsError as error:
+            except ActionableError as error:
                 unreachable_since = unreachable_since or time.monotonic()
                 # Without the bucket no result can reach anybody, however long the step goes on.
                 unreachable = time.monotonic() - unreachable_since > self._limit

@@ -9,11 +9,11 @@ from collections.abc import Iterator
 from queue import Empty, Queue
 from threading import Thread
 
-from dagster._core.events.log import EventLogEntry
+import dagster as dg
 
-from fruit_assets.emr.messages import Batch, CorruptMessageError, End, decode_batch, encode_batch
+from fruit_assets.emr.errors import TransientError
+from fruit_assets.emr.protocol.messages import Batch, CorruptMessageError, FinalMessage, decode_batch, encode_batch
 from fruit_assets.emr.staging import StagingStore
-from fruit_assets.errors import TransientError
 
 # A burst of events becomes one object; a single event does not wait longer than this.
 BATCH_SECONDS = 0.5
@@ -36,17 +36,17 @@ class EventWriter:
 
     def __init__(self, objects: StagingStore) -> None:
         self._objects = objects
-        self._queue: Queue[EventLogEntry | End] = Queue()
+        self._queue: Queue[dg.EventLogEntry | FinalMessage] = Queue()
         self._sequence = 0
         self._next_send = 0.0
         self._failure: Exception | None = None
         self._thread = Thread(target=self._send, name="event-writer", daemon=True)
         self._thread.start()
 
-    def put(self, event: EventLogEntry) -> None:
+    def put(self, event: dg.EventLogEntry) -> None:
         self._queue.put(event)
 
-    def close(self, end: End, patience: float = 120.0) -> None:
+    def close(self, end: FinalMessage, patience: float = 120.0) -> None:
         """Send what is left, then the last word; raises what kept events from being sent."""
         self._queue.put(end)
         self._thread.join(patience)
@@ -55,7 +55,7 @@ class EventWriter:
 
     def _send(self) -> None:
         try:
-            end: End | None = None
+            end: FinalMessage | None = None
             while end is None:
                 events, end = self._next_batch()
                 self._sequence += 1
@@ -63,12 +63,12 @@ class EventWriter:
         except Exception as error:  # a thread cannot raise into the step: close() does
             self._failure = error
 
-    def _next_batch(self) -> tuple[list[EventLogEntry], End | None]:
+    def _next_batch(self) -> tuple[list[dg.EventLogEntry], FinalMessage | None]:
         """At once after a silence: a process that is about to die has no second chance. Else what gathers."""
-        events: list[EventLogEntry] = []
+        events: list[dg.EventLogEntry] = []
         item = self._queue.get()
         while True:
-            if isinstance(item, End):
+            if isinstance(item, FinalMessage):
                 return events, item
             events.append(item)
             try:
@@ -87,18 +87,18 @@ class EventReader:
         self._step_key = step_key
         self._sequence = 0
         self._damaged_since: float | None = None
-        self.end: End | None = None
+        self.end: FinalMessage | None = None
 
     @property
     def has_received(self) -> bool:
         return self._sequence > 0
 
-    def poll(self) -> Iterator[EventLogEntry]:
+    def poll(self) -> Iterator[dg.EventLogEntry]:
         """The events that are there and have not been read yet.
 
         Raises:
-            DamagedMessageError: an object stayed damaged; its events are lost.
-            ForgedMessageError: an object holds what no step of ours sends.
+            CorruptMessageError: an object stayed damaged; its events are lost.
+            InvalidMessageError: an object holds what no step of ours sends.
         """
         while self.end is None:
             batch = self._next()

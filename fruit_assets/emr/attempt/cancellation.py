@@ -1,19 +1,19 @@
-"""Ending a step on EMR: ask, then kill, and see that it has ended.
+"""Cancel a step on EMR: an orderly stop first, then a kill, until EMR confirms the end.
 
-Put here the escalation. Why a step is cancelled is decided by whoever watches it.
+Put here the escalation. Why a step is cancelled is decided in `step_attempt.py`.
 """
 
 import contextlib
 import time
 
-from dagster._core.errors import DagsterExecutionInterruptedError
+import dagster as dg
 
-from fruit_assets.emr.aws import pause
+from fruit_assets.emr.attempt.status_cache import MIN_INTERVAL, StepStatusCache
+from fruit_assets.emr.aws import interruptible_sleep
 from fruit_assets.emr.compute import Compute
-from fruit_assets.emr.heartbeat import CANCEL
+from fruit_assets.emr.errors import ActionableError, TransientError
+from fruit_assets.emr.protocol.heartbeat import CANCEL
 from fruit_assets.emr.staging import StagingStore
-from fruit_assets.emr.status_cache import MIN_INTERVAL, StepStatusCache
-from fruit_assets.errors import FruitAssetsError, TransientError
 
 
 class CancelFailedError(TransientError):
@@ -23,36 +23,36 @@ class CancelFailedError(TransientError):
 def cancel_step(
     compute: Compute, staging: StagingStore, attempt: StagingStore, step_id: str, reason: str, patience: float
 ) -> str:
-    """Cancel a step and wait until EMR says it has ended; returns its last state.
+    """Cancel a step and wait until EMR reports its end; returns its last state.
 
     The marker in the bucket reaches the step even where EMR's signal does not. A second Ctrl-C
     shortens the waiting, never the escalation.
 
     Args:
         compute: where it runs.
-        staging: for the shared account of the cluster's steps.
+        staging: for the shared step statuses.
         attempt: the objects of the attempt.
         step_id: which step.
-        reason: told to the remote side.
+        reason: sent to the remote side.
         patience: seconds to wait after each of the two requests.
 
     Raises:
         CancelFailedError: EMR does not confirm the end; says how to cancel by hand.
     """
-    board = StepStatusCache(compute, staging, MIN_INTERVAL)
+    status_cache = StepStatusCache(compute, staging, MIN_INTERVAL)
     problems = []
     try:
         attempt.put(CANCEL, reason.encode())
-    except FruitAssetsError as error:
+    except ActionableError as error:
         problems.append(str(error))
     for force in (False, True):
         try:
             compute.cancel(step_id, force=force)
-        except (FruitAssetsError, DagsterExecutionInterruptedError) as error:
+        except (ActionableError, dg.DagsterExecutionInterruptedError) as error:
             problems.append(str(error) or "interrupted")
         try:
-            state = _final_state(board, step_id, patience)
-        except (FruitAssetsError, DagsterExecutionInterruptedError) as error:
+            state = _final_state(status_cache, step_id, patience)
+        except (ActionableError, dg.DagsterExecutionInterruptedError) as error:
             problems.append(str(error) or "interrupted")
             continue
         if state is not None:
@@ -63,13 +63,13 @@ def cancel_step(
     )
 
 
-def _final_state(board: StepStatusCache, step_id: str, patience: float) -> str | None:
+def _final_state(status_cache: StepStatusCache, step_id: str, patience: float) -> str | None:
     deadline = time.monotonic() + patience
     while time.monotonic() < deadline:
         status = None
-        with contextlib.suppress(TransientError):  # a throttled question is asked again, it is no reason to kill
-            status = board.status(step_id)
+        with contextlib.suppress(TransientError):  # a throttled call is repeated, it is no reason to kill
+            status = status_cache.status(step_id)
         if status is not None and status.is_final:
             return status.state
-        pause(0.5)
+        interruptible_sleep(0.5)
     return None

@@ -1,6 +1,6 @@
 """The cluster spec: a file that becomes the parameters of RunJobFlow, and a hash that names them.
 
-Put here how the file is read, filled in and checked. Finding and creating clusters is `cluster.py`.
+Put here how the file is read, filled in and checked. Finding and creating clusters is `clusters.py`.
 """
 
 import hashlib
@@ -12,8 +12,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from fruit_assets.emr.errors import PermanentError
 from fruit_assets.emr.staging import StagingStore
-from fruit_assets.errors import PermanentError
 
 SPEC_TAG = "dagster-emr-spec"
 # AmazonEMRServicePolicy_v2 acts only on clusters that carry this tag.

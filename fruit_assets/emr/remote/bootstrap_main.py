@@ -36,10 +36,10 @@ def main(argument: str) -> int:
         end = {"outcome": outcome, "message": message, "permanent": True}
         body = {"format": request["format"], "sequence": 1, "events": [], "end": end}
         content = json.dumps(body, sort_keys=True, separators=(",", ":"))
-        sealed = f'{{"sha256":"{hashlib.sha256(content.encode()).hexdigest()}","body":{content}}}'
+        encoded = f'{{"sha256":"{hashlib.sha256(content.encode()).hexdigest()}","body":{content}}}'
         # Never over an object that another start of the same attempt has written.
         key = f"{attempt}/events/000001.json"
-        s3.put_object(Bucket=bucket, Key=key, Body=sealed.encode(), IfNoneMatch="*", **request["encryption"])
+        s3.put_object(Bucket=bucket, Key=key, Body=encoded.encode(), IfNoneMatch="*", **request["encryption"])
         return 3
 
     python, expected = f"{sys.version_info[0]}.{sys.version_info[1]}", request["versions"]["python"]
@@ -54,16 +54,16 @@ def main(argument: str) -> int:
         os.environ.update(request["environment"])
         code_bucket, _, code_key = request["code"]["uri"][len("s3://") :].partition("/")
         unpack(fetch(s3, code_bucket, code_key, request["code"]["sha256"]))
-        versions = __import__(request["home"] + ".versions", fromlist=["differences"])
+        versions = __import__(request["library"] + ".protocol.versions", fromlist=["differences"])
         problems = versions.differences(request["versions"], request["modules"])
         if problems:
             return refuse(
                 "refused", "Version skew: " + "; ".join(problems) + ". Build a new cluster, or launch from it."
             )
-        remote_step = __import__(request["home"] + ".remote_step", fromlist=["run"])
+        step_runner = __import__(request["library"] + ".remote.step_runner", fromlist=["run"])
     except Exception:  # whatever keeps the code from starting is what the person must read
         return refuse("crashed", f"The code did not start on the cluster.\n{traceback.format_exc()}")
-    return int(remote_step.run(request, f"s3://{bucket}/{attempt}"))
+    return int(step_runner.run(request, f"s3://{bucket}/{attempt}"))
 
 
 def fetch(s3: Any, bucket: str, key: str, sha256: str) -> bytes:

@@ -10,10 +10,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar, cast
 
-from dagster._core.events.log import EventLogEntry
-from dagster._serdes import pack_value, unpack_value
+import dagster as dg
 
-from fruit_assets.errors import PermanentError, TransientError
+from fruit_assets.emr.dagster_internals import pack_value, unpack_value
+from fruit_assets.emr.errors import PermanentError, TransientError
 
 FORMAT = 1
 T = TypeVar("T")
@@ -62,7 +62,7 @@ class CorruptMessageError(TransientError):
 
 
 @dataclass(frozen=True)
-class End:
+class FinalMessage:
     """The last word of a remote step.
 
     Attributes:
@@ -80,11 +80,11 @@ class End:
 class Batch:
     """One numbered object of events; `end` is set on the last one."""
 
-    events: tuple[EventLogEntry, ...]
-    end: End | None = None
+    events: tuple[dg.EventLogEntry, ...]
+    end: FinalMessage | None = None
 
 
-def encode_batch(sequence: int, events: list[EventLogEntry], end: End | None = None) -> bytes:
+def encode_batch(sequence: int, events: list[dg.EventLogEntry], end: FinalMessage | None = None) -> bytes:
     """One numbered object: the events since the last one, and on the last object how the step ended."""
     body = {"format": FORMAT, "sequence": sequence, "events": [pack_value(event) for event in events]}
     return encode({**body, "end": None if end is None else vars(end)})
@@ -94,8 +94,8 @@ def decode_batch(raw: bytes, sequence: int, *, run_id: str, step_key: str) -> Ba
     """The events of one object, checked to belong to this run and step.
 
     Raises:
-        DamagedMessageError: truncated, altered, or not the numbered object asked for.
-        ForgedMessageError: classes or events that no step of ours sends.
+        CorruptMessageError: truncated, altered, or not the numbered object asked for.
+        InvalidMessageError: classes or events that no step of ours sends.
     """
     body = decode(raw)
     if body.get("format") != FORMAT:
@@ -105,7 +105,7 @@ def decode_batch(raw: bytes, sequence: int, *, run_id: str, step_key: str) -> Ba
     packed, last = body.get("events"), body.get("end")
     if not isinstance(packed, list):
         raise InvalidMessageError(f"Events object {sequence} holds no list of events.")
-    events = tuple(_checked_event(unpack(item, EventLogEntry, EVENT_CLASSES), run_id, step_key) for item in packed)
+    events = tuple(_checked_event(unpack(item, dg.EventLogEntry, EVENT_CLASSES), run_id, step_key) for item in packed)
     return Batch(events, None if last is None else _end(last))
 
 
@@ -131,7 +131,7 @@ def decode(raw: bytes) -> dict[str, Any]:
     """The body of a sealed message.
 
     Raises:
-        DamagedMessageError: not JSON, or the checksum does not fit.
+        CorruptMessageError: not JSON, or the checksum does not fit.
     """
     try:
         message = json.loads(raw)
@@ -144,7 +144,7 @@ def decode(raw: bytes) -> dict[str, Any]:
     return body
 
 
-def _checked_event(event: EventLogEntry, run_id: str, step_key: str) -> EventLogEntry:
+def _checked_event(event: dg.EventLogEntry, run_id: str, step_key: str) -> dg.EventLogEntry:
     inner = event.dagster_event
     keys = {event.step_key, inner.step_key if inner else None} - {None, step_key}
     if event.run_id != run_id or keys:
@@ -154,11 +154,11 @@ def _checked_event(event: EventLogEntry, run_id: str, step_key: str) -> EventLog
     return event
 
 
-def _end(last: object) -> End:
+def _end(last: object) -> FinalMessage:
     outcomes = ("succeeded", "failed", "retry", "refused", "stopped", "crashed")
     if not isinstance(last, dict) or last.get("outcome") not in outcomes:
         raise InvalidMessageError("The last word of the step is not one this side knows.")
-    return End(last["outcome"], str(last.get("message", ""))[:100_000], last.get("permanent") is True)
+    return FinalMessage(last["outcome"], str(last.get("message", ""))[:100_000], last.get("permanent") is True)
 
 
 def _named_classes(value: object) -> Iterator[str]:

@@ -9,9 +9,9 @@ import sys
 import time
 from threading import Thread
 
+from fruit_assets.emr.errors import ActionableError
+from fruit_assets.emr.protocol.streams import output_name
 from fruit_assets.emr.staging import StagingStore
-from fruit_assets.emr.streams import output_name
-from fruit_assets.errors import FruitAssetsError
 
 SEND_SECONDS = 1.0
 PIECE_BYTES = 256 * 1024
@@ -71,7 +71,7 @@ class OutputCapture:
         self._sequence += 1
         try:
             self._objects.put(output_name(self._stream, self._sequence), piece)
-        except FruitAssetsError as error:
+        except ActionableError as error:
             # Said where EMR's log shows it; a gap in the numbers would hide all later pieces.
             self._sequence -= 1
             os.write(self._original, f"[output not sent: {error}]\n".encode())

@@ -1,7 +1,6 @@
-"""Finding the cluster: the id given, else one that carries our tag, else a new one, made once.
+"""Find, create and terminate clusters: by id, by our tag, or from a spec, created once.
 
-Put here how a cluster comes to be, is found and ended. What it is made of is `cluster_spec.py`,
-what it does is `ec2.py`.
+Put here the life of a cluster. What it is made of is `cluster_spec.py`, its steps are `compute.py`.
 """
 
 import hashlib
@@ -12,11 +11,11 @@ import uuid
 from collections.abc import Iterator
 from typing import Any
 
-from fruit_assets.emr.aws import AwsRefusedError, LostAnswerError, call, pause
-from fruit_assets.emr.cluster_spec import SPEC_TAG, ClusterSpec
-from fruit_assets.emr.ec2 import ALIVE, ClusterFacts, EmrOnEc2
+from fruit_assets.emr.aws import AwsRefusedError, LostAnswerError, call_with_retries, interruptible_sleep
+from fruit_assets.emr.ec2.cluster_spec import SPEC_TAG, ClusterSpec
+from fruit_assets.emr.ec2.compute import ALIVE, ClusterFacts, EmrOnEc2
+from fruit_assets.emr.errors import PermanentError, TransientError
 from fruit_assets.emr.staging import StagingStore
-from fruit_assets.errors import PermanentError, TransientError
 
 # Two projects in one account have a staging bucket each: neither may use or end the other's clusters.
 OWNER_TAG = "dagster-emr-staging"
@@ -41,16 +40,16 @@ class Clusters:
         # A hash, because tags do not take every character that a prefix may have.
         self._owner = hashlib.sha256(staging.uri.encode()).hexdigest()[:16]
 
-    def given(self, cluster_id: str) -> EmrOnEc2:
+    def get(self, cluster_id: str) -> EmrOnEc2:
         """The cluster with this id.
 
         Raises:
             PermanentError: there is none, or it can take no more steps; says why and what to do.
         """
         compute = EmrOnEc2(cluster_id, self._region)
-        trouble = compute.trouble()
-        if trouble is not None:
-            raise PermanentError(trouble.message)
+        failure = compute.failure()
+        if failure is not None:
+            raise PermanentError(failure.message)
         return compute
 
     def find_or_create(self, spec: ClusterSpec) -> tuple[EmrOnEc2, bool]:
@@ -64,22 +63,22 @@ class Clusters:
         deadline = time.monotonic() + 2 * CLAIM_SECONDS + 30
         while time.monotonic() < deadline:
             claim = self._staging.get(name)
-            found = self._promised(claim.body if claim else b"") or self.find(spec)
+            found = self._from_claim(claim.body if claim else b"") or self.find(spec)
             if found is not None:
                 return EmrOnEc2(found.cluster_id, self._region), False
             if claim is None or _is_settled(claim.body) or claim.age > CLAIM_SECONDS:
                 etag = self._staging.put_if_match(name, _claim(), etag=claim.etag if claim else None)
                 if etag is not None:
                     return self._create(spec, name, etag), True
-            pause(random.uniform(1.0, 3.0))  # noqa: S311
+            interruptible_sleep(random.uniform(1.0, 3.0))  # noqa: S311
         raise TransientError(f"Another process claimed to make cluster {spec.name}, but it did not appear. Run again.")
 
     def find(self, spec: ClusterSpec) -> ClusterFacts | None:
         """A living cluster of this spec, or None; idle ones first, then by age."""
-        usable = [facts for facts in self.ours(spec.name) if facts.tags.get(SPEC_TAG) == spec.digest]
+        usable = [facts for facts in self.owned(spec.name) if facts.tags.get(SPEC_TAG) == spec.digest]
         return min(usable, key=lambda facts: facts.state != "WAITING", default=None)
 
-    def ours(self, name: str | None = None) -> Iterator[ClusterFacts]:
+    def owned(self, name: str | None = None) -> Iterator[ClusterFacts]:
         """Living clusters that we made: they carry our tags. With a name, only those of that name."""
         for row in self._listed():
             if name is not None and row.get("Name") != name:
@@ -102,7 +101,7 @@ class Clusters:
             raise PermanentError(
                 f"Cluster {cluster_id} was not made by this project, so it is not terminated from here."
             )
-        call(self._emr.emr.terminate_job_flows, JobFlowIds=[cluster_id])
+        call_with_retries(self._emr.emr.terminate_job_flows, JobFlowIds=[cluster_id])
 
     def _is_ours(self, facts: ClusterFacts) -> bool:
         return SPEC_TAG in facts.tags and facts.tags.get(OWNER_TAG) == self._owner
@@ -121,19 +120,19 @@ class Clusters:
         request = spec.run_job_flow({OWNER_TAG: self._owner})
         while True:
             try:
-                answer = call(self._emr.emr.run_job_flow, repeatable=False, **request)
+                answer = call_with_retries(self._emr.emr.run_job_flow, repeatable=False, **request)
                 return str(answer["JobFlowId"])
             except LostAnswerError:
                 # The cluster may exist: only when it does not show up is it safe to ask again.
                 for _ in range(3):
-                    pause(2.0)
+                    interruptible_sleep(2.0)
                     found = self.find(spec)
                     if found is not None:
                         return found.cluster_id
             except AwsRefusedError as refusal:
                 raise AwsRefusedError(f"{refusal} {_creation_advice(str(refusal))}", refusal.code) from refusal
 
-    def _promised(self, claim: bytes) -> ClusterFacts | None:
+    def _from_claim(self, claim: bytes) -> ClusterFacts | None:
         """The cluster that a settled claim names, while it lives: EMR lists new clusters a moment late."""
         cluster_id = _read_claim(claim).get("cluster_id")
         if not isinstance(cluster_id, str):
@@ -147,7 +146,7 @@ class Clusters:
     def _listed(self) -> Iterator[dict[str, Any]]:
         marker: dict[str, Any] = {}
         while True:
-            page = call(self._emr.emr.list_clusters, ClusterStates=list(ALIVE), **marker)
+            page = call_with_retries(self._emr.emr.list_clusters, ClusterStates=list(ALIVE), **marker)
             yield from page.get("Clusters", [])
             if not page.get("Marker"):
                 return

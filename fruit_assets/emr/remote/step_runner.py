@@ -11,24 +11,23 @@ import uuid
 from collections.abc import Mapping
 from typing import Any
 
-from dagster._core.errors import DagsterExecutionInterruptedError
-from dagster._core.events import DagsterEvent, DagsterEventType
-from dagster._core.execution.plan.external_step import external_instance_from_step_run_ref, run_step_from_ref
+import dagster as dg
 
-from fruit_assets.emr.heartbeat import Watchdog
-from fruit_assets.emr.messages import End, Outcome
-from fruit_assets.emr.output_capture import OutputCapture
+from fruit_assets.emr.dagster_internals import external_instance_from_step_run_ref, run_step_from_ref
+from fruit_assets.emr.errors import ActionableError, PermanentError
+from fruit_assets.emr.protocol.heartbeat import Watchdog
+from fruit_assets.emr.protocol.messages import FinalMessage, Outcome
+from fruit_assets.emr.protocol.step_request import unpack_request, unpack_upstream
+from fruit_assets.emr.protocol.streams import EventWriter
+from fruit_assets.emr.remote.output_capture import OutputCapture
 from fruit_assets.emr.staging import StagingStore
-from fruit_assets.emr.step_request import unpack_request, unpack_upstream
-from fruit_assets.emr.streams import EventWriter
-from fruit_assets.errors import FruitAssetsError, PermanentError
 
 INTERRUPTED = "Interrupted on the cluster: the step was cancelled."
-_OUTCOMES: dict[DagsterEventType, Outcome] = {
-    DagsterEventType.STEP_SUCCESS: "succeeded",
-    DagsterEventType.STEP_FAILURE: "failed",
-    DagsterEventType.STEP_UP_FOR_RETRY: "retry",
-    DagsterEventType.STEP_SKIPPED: "succeeded",
+_OUTCOMES: dict[dg.DagsterEventType, Outcome] = {
+    dg.DagsterEventType.STEP_SUCCESS: "succeeded",
+    dg.DagsterEventType.STEP_FAILURE: "failed",
+    dg.DagsterEventType.STEP_UP_FOR_RETRY: "retry",
+    dg.DagsterEventType.STEP_SKIPPED: "succeeded",
 }
 
 
@@ -43,12 +42,14 @@ def run(request: Mapping[str, Any], attempt_uri: str) -> int:
     captures = [OutputCapture(objects, "stdout", 1), OutputCapture(objects, "stderr", 2)]
     writer = EventWriter(objects)
 
-    def close_with(end: End) -> None:
+    def close_with(end: FinalMessage) -> None:
         sys.stdout.flush()
         sys.stderr.flush()
         writer.close(end)
 
-    watchdog = Watchdog(objects, float(request["heartbeat_seconds"]), lambda reason: close_with(End("stopped", reason)))
+    watchdog = Watchdog(
+        objects, float(request["heartbeat_seconds"]), lambda reason: close_with(FinalMessage("stopped", reason))
+    )
     try:
         end = _run_watched(request, writer, watchdog)
     finally:
@@ -59,25 +60,25 @@ def run(request: Mapping[str, Any], attempt_uri: str) -> int:
     return 0 if end.outcome == "succeeded" else 1
 
 
-def _run_watched(request: Mapping[str, Any], writer: EventWriter, watchdog: Watchdog) -> End:
+def _run_watched(request: Mapping[str, Any], writer: EventWriter, watchdog: Watchdog) -> FinalMessage:
     try:
         reason = watchdog.why_not_to_run()
         if reason is not None:
-            return End("stopped", f"Not started. {reason}")
+            return FinalMessage("stopped", f"Not started. {reason}")
         outcome = _run_step(request, writer)
-    except (KeyboardInterrupt, DagsterExecutionInterruptedError):
-        return End("stopped", watchdog.reason or INTERRUPTED)
-    except FruitAssetsError as error:
-        return End("crashed", f"{error}\n{traceback.format_exc()}", isinstance(error, PermanentError))
+    except (KeyboardInterrupt, dg.DagsterExecutionInterruptedError):
+        return FinalMessage("stopped", watchdog.reason or INTERRUPTED)
+    except ActionableError as error:
+        return FinalMessage("crashed", f"{error}\n{traceback.format_exc()}", isinstance(error, PermanentError))
     except Exception:  # outside the step's own error handling: the last word is the only way to tell anybody
-        return End("crashed", traceback.format_exc())
+        return FinalMessage("crashed", traceback.format_exc())
     if watchdog.reason is not None and outcome != "succeeded":
-        return End("stopped", watchdog.reason)
+        return FinalMessage("stopped", watchdog.reason)
     if outcome == "stopped":
-        return End("stopped", INTERRUPTED)
+        return FinalMessage("stopped", INTERRUPTED)
     if outcome is None:
-        return End("crashed", "The step ended without saying whether it succeeded.")
-    return End(outcome)
+        return FinalMessage("crashed", "The step ended without saying whether it succeeded.")
+    return FinalMessage(outcome)
 
 
 def _run_step(request: Mapping[str, Any], writer: EventWriter) -> Outcome | None:
@@ -92,8 +93,8 @@ def _run_step(request: Mapping[str, Any], writer: EventWriter) -> Outcome | None
     return outcome
 
 
-def _is_interrupted(event: DagsterEvent) -> bool:
+def _is_interrupted(event: dg.DagsterEvent) -> bool:
     """A retry policy turns even an interrupt into a retry, which nobody asked for."""
-    error = event.step_retry_data.error if event.event_type == DagsterEventType.STEP_UP_FOR_RETRY else None
+    error = event.step_retry_data.error if event.event_type == dg.DagsterEventType.STEP_UP_FOR_RETRY else None
     cause = error.cause if error else None
     return cause is not None and cause.cls_name in ("DagsterExecutionInterruptedError", "KeyboardInterrupt")
