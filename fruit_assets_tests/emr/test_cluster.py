@@ -170,12 +170,12 @@ def test_a_failed_bootstrap_is_told_with_emrs_reason_and_the_scripts_stderr(
     emr.faults.fail_bootstrap("pip: no matching wheel for plums")
     compute, _ = Clusters(staging).find_or_create(spec)
     emr.wait_for(lambda: emr.clusters[compute.cluster_id].state == "TERMINATED_WITH_ERRORS")
-    trouble = compute.trouble(patience=20.0)
-    assert trouble is not None
-    assert "BOOTSTRAP_FAILURE" in trouble.message
-    assert "pip: no matching wheel for plums" in trouble.message
-    assert "correct it and deploy it again" in trouble.message
-    assert not trouble.retryable
+    failure = compute.failure(patience=20.0)
+    assert failure is not None
+    assert "BOOTSTRAP_FAILURE" in failure.message
+    assert "pip: no matching wheel for plums" in failure.message
+    assert "correct it and deploy it again" in failure.message
+    assert not failure.retryable
     with pytest.raises(PermanentError, match="no matching wheel"):
         Clusters(staging).get(compute.cluster_id)
 
@@ -194,11 +194,11 @@ def test_a_cluster_that_ended_is_told_with_emrs_words_and_what_to_do(
 ) -> None:
     cluster_id = start_cluster(emr)
     emr.faults.lose_cluster(cluster_id, code, said)
-    trouble = EmrOnEc2(cluster_id).trouble()
-    assert trouble is not None
-    assert f"EMR says: {code}: {said}" in trouble.message
-    assert words in trouble.message
-    assert (trouble.retryable, trouble.clean_shutdown) == (retryable, code == "USER_REQUEST")
+    failure = EmrOnEc2(cluster_id).failure()
+    assert failure is not None
+    assert f"EMR says: {code}: {said}" in failure.message
+    assert words in failure.message
+    assert (failure.retryable, failure.clean_shutdown) == (retryable, code == "USER_REQUEST")
 
 
 def test_a_cluster_of_somebody_else_is_never_ended(emr: EmrSimulator, staging: StagingStore) -> None:

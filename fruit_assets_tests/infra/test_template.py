@@ -203,7 +203,7 @@ def test_every_emr_call_in_the_code_is_one_that_the_orchestrator_is_tested_for()
     operations = {
         xform_name(name): name for name in botocore.session.get_session().get_service_model("emr").operation_names
     }
-    sources = (Path(fruit_assets.__file__).parent / "emr").glob("*.py")
+    sources = (Path(fruit_assets.__file__).parent / "emr").rglob("*.py")
     called = {
         f"elasticmapreduce:{operations[name]}"
         for source in sources
