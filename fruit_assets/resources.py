@@ -43,7 +43,9 @@ def resources_for(settings: Settings) -> dict[str, Any]:
     shared = {
         "storage": storage,
         "io_manager": VersionIOManager(storage=storage, run_config_check=RunConfigCheck()),
-        "images": ImageCollection(uri=settings.images, demo=settings.images_are_demo),
+        "images": ImageCollection(
+            uri=settings.images, demo=settings.images_are_demo, inventory=settings.inventory or ""
+        ),
         "weights": WeightsSetting(value=settings.weights),
         "core_price": _core_price(settings),
     }

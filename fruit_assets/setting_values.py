@@ -16,7 +16,7 @@ _S3_URI = r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/.*)?"
 _PLAIN_S3_URI = r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[A-Za-z0-9/_.=+~@!()-]*)?"
 _KNOWN = {
     "DEPLOYMENT", "IMAGES", "STORAGE", "WEIGHTS", "STAGING", "EMR_CLUSTER", "KEEP_VERSIONS", "SSE", "KMS_KEY_ID",
-    "DRIVER_MEMORY", "CACHE", "REFRESH_BUDGET", "PRICES", "TEST_DATA",
+    "INVENTORY", "DRIVER_MEMORY", "CACHE", "REFRESH_BUDGET", "PRICES", "TEST_DATA",
 }  # fmt: skip
 # As botocore has it.
 _REGION = r"(?![0-9]+$)(?!-)[A-Za-z0-9-]{1,63}(?<!-)"
@@ -62,8 +62,11 @@ class SettingReader:
             return None
         return value
 
+    def s3_uri(self, name: str) -> str | None:
+        return self.matching(name, _S3_URI, "use s3://bucket/prefix")
+
     def staging(self) -> str | None:
-        value = self.matching("STAGING", _S3_URI, "use s3://bucket/prefix")
+        value = self.s3_uri("STAGING")
         if value and not re.fullmatch(_PLAIN_S3_URI, value):
             self._wrong(
                 "STAGING", value, "use letters of ASCII, digits and /_.=+~@!()- only: clusters cannot use others"

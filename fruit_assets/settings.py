@@ -25,6 +25,7 @@ class Settings:
         deployment: `local` runs Spark here, `emr` runs each Spark asset as an EMR step.
         images: the image collection, laid out `<anything>/<label>/<file>`.
         images_are_demo: no collection was named; the demo collection is generated when absent.
+        inventory: URI of an S3 Inventory report of the image bucket that stands in for listing it; None lists.
         storage: where assets are published.
         weights: `imagenet`, `random`, `auto`, a path, or an `s3://` URI of a Keras weights file.
         staging: `s3://` prefix for step launcher traffic; only with `emr`.
@@ -54,6 +55,7 @@ class Settings:
     driver_memory: str | None
     cache: Path
     refresh_budget: str = "0 * * * *"
+    inventory: str | None = None
     prices: str | None = None
     java_home: str | None = None
     aws_endpoint_url: str | None = None
@@ -74,6 +76,7 @@ class Settings:
         values = {
             "DEPLOYMENT": self.deployment,
             "IMAGES": self.images,
+            "INVENTORY": self.inventory,
             "STORAGE": self.storage,
             "STAGING": self.staging,
             "WEIGHTS": self.weights,
@@ -104,6 +107,7 @@ def load_settings(environment: Mapping[str, str] | None = None, folder: Path | N
         images=reader.folder("IMAGES", "data/demo_images"),
         images_are_demo=not reader.text("IMAGES"),
         storage=reader.folder("STORAGE", "data/assets"),
+        inventory=reader.s3_uri("INVENTORY"),
         weights=reader.weights(),
         staging=reader.staging(),
         emr_cluster=reader.matching("EMR_CLUSTER", r"j-[A-Z0-9]+", "a cluster id looks like j-2AXXXXXXGAPLF"),

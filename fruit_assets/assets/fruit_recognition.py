@@ -16,6 +16,7 @@ from fruit_assets.assets.publishing import PhaseTimer, publish_results, translat
 from fruit_assets.images.sampling import SamplePlan, choose
 from fruit_assets.storage.artifacts import stage_files
 from fruit_assets.storage.io_managers import AssetStorage
+from fruit_assets.storage.key_table import KeyTable
 from fruit_assets.storage.tables import read_rows_at, republish
 from fruit_assets.storage.versions import Version
 
@@ -98,7 +99,7 @@ def _some_of(components: Version) -> "pa.Table":
         return components.read_table()
     keys = components.read_table(["path", "label"])
     numbered = keys.append_column("row", pa.array(np.arange(keys.num_rows)))
-    chosen = choose(numbered, SamplePlan(fraction=MAX_IMAGES / keys.num_rows))
+    chosen = choose(KeyTable.of(numbered), SamplePlan(fraction=MAX_IMAGES / keys.num_rows)).to_table()
     return read_rows_at(components, np.sort(chosen["row"].to_numpy()), ["path", "label", "pca_features"])
 
 

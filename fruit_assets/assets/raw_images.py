@@ -13,6 +13,7 @@ from fruit_assets.assets.resources import ImageCollection
 from fruit_assets.images.listing import ImageListing
 
 RAW_IMAGES = "raw_images"
+_LISTED = 20
 
 
 with warnings.catch_warnings():
@@ -47,6 +48,13 @@ def observed(listing: ImageListing) -> dict[str, Any]:
         "largest_class": max(counts.values()),
         "ignored_files": listing.ignored,
     }
+    if listing.unknown:
+        rows = "\n".join(
+            f"| `{group.folder}` | `{group.suffix}` | {group.files} |" for group in listing.unknown[:_LISTED]
+        )
+        metadata["ignored_unusual_files"] = dg.MetadataValue.md(
+            f"No images by suffix or content, and left out:\n\n| folder | suffix | files |\n|---|---|---|\n{rows}"
+        )
     if listing.unlabelled:
         metadata["unlabelled_images"] = dg.MetadataValue.md(
             f"**{listing.unlabelled} images lie in the collection's root**, in no class folder. "

@@ -14,6 +14,8 @@ from fruit_assets.images.listing import ImageListing, list_images
 SPARK_POOL = "spark"
 DEMO_CLASSES = 131
 DEMO_IMAGES_PER_CLASS = 50
+# Kinds of ignored files in one line of the log.
+_NAMED = 10
 
 
 class ImageCollection(dg.ConfigurableResource[Any]):
@@ -22,15 +24,22 @@ class ImageCollection(dg.ConfigurableResource[Any]):
     Attributes:
         uri: a folder or an `s3://` prefix, laid out `<anything>/<label>/<file>`.
         demo: no collection was named; render demo images when the folder is not there.
+        inventory: URI of an S3 Inventory report to read in place of listing; empty lists.
     """
 
     uri: str
     demo: bool = False
+    inventory: str = ""
 
     def listing(self, log: dg.DagsterLogManager) -> ImageListing:
         if self.demo:
             self._render_when_missing(log)
-        return list_images(self.uri)
+        listing = list_images(self.uri, self.inventory or None)
+        if listing.unknown:
+            groups = "; ".join(map(str, listing.unknown[:_NAMED]))
+            files = sum(group.files for group in listing.unknown)
+            log.warning(f"Ignored {files} file(s) that are no images by suffix or content: {groups}.")
+        return listing
 
     def _render_when_missing(self, log: dg.DagsterLogManager) -> None:
         from fruit_assets.demo.collection import is_missing, render_collection

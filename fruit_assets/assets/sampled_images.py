@@ -5,6 +5,7 @@ Put here the asset with its config, checks and columns. The choice itself belong
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
@@ -17,8 +18,9 @@ from fruit_assets.assets.publishing import PhaseTimer, publish_results, translat
 from fruit_assets.assets.raw_images import RAW_IMAGES, observation_of
 from fruit_assets.assets.resources import SPARK_POOL, ImageCollection
 from fruit_assets.assets.table_schema import LABEL, PATH, SHA256, table_metadata
-from fruit_assets.images.listing import digest_of
-from fruit_assets.images.sampling import SamplePlan, choose, content_digest, fetch_sample, read_few, require_enough
+from fruit_assets.images.fetching import fetch_sample, read_few
+from fruit_assets.images.listing import class_counts, digest_of
+from fruit_assets.images.sampling import SamplePlan, choose, content_digest, require_enough
 from fruit_assets.spark.fast_start.defer_pandas import defer_pandas_import
 from fruit_assets.spark.progress import reported_progress
 from fruit_assets.spark.resource import SparkResource
@@ -27,9 +29,8 @@ from fruit_assets.storage.tables import VersionWriter, republish
 from fruit_assets.storage.versions import StagedVersion
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-
     from fruit_assets.images.listing import ImageListing
+    from fruit_assets.storage.key_table import KeyTable
 
 NAME = "sampled_images"
 _SHOWN = 40
@@ -66,8 +67,16 @@ class SamplingConfig(dg.Config):
         return self
 
 
-def class_coverage(available: Mapping[str, int], sampled: Mapping[str, int]) -> dg.AssetCheckResult:
-    """Every class of the collection should have two images in the sample, so that it can be tested on."""
+def class_coverage(
+    available: Mapping[str, int], sampled: Mapping[str, int], lost: Mapping[str, int] | None = None
+) -> dg.AssetCheckResult:
+    """Every class of the collection should have two images in the sample, so that it can be tested on.
+
+    Args:
+        available: images per label.
+        sampled: images of the sample per label.
+        lost: class folders without a listed image, and how many files of an unusual kind they hold.
+    """
     missing = sorted(set(available) - set(sampled))
     single = sorted(label for label, count in sampled.items() if count < 2)
     text = f"{len(sampled)} of {len(available)} classes are in the sample"
@@ -76,8 +85,16 @@ def class_coverage(available: Mapping[str, int], sampled: Mapping[str, int]) -> 
         text += (
             f"; {len(single)} with a single image, {len(missing)} with none ({named}). Raise min_per_class to 2 or more"
         )
-    metadata = {"classes": len(available), "sampled_classes": len(sampled), "single_image_classes": len(single)}
-    return CHECKS.result("class_coverage", not missing and not single, f"{text}.", metadata)
+    if lost:
+        named = ", ".join(f"{label} ({files} files)" for label, files in sorted(lost.items())[:5])
+        text += f"; {len(lost)} more hold no file that can be read as an image: {named}. Convert these to JPEG or PNG"
+    metadata = {
+        "classes": len(available),
+        "sampled_classes": len(sampled),
+        "single_image_classes": len(single),
+        "lost_classes": len(lost or ()),
+    }
+    return CHECKS.result("class_coverage", not (missing or single or lost), f"{text}.", metadata)
 
 
 @dg.asset(
@@ -134,8 +151,8 @@ def sampled_images(
         yield from publish_results(
             [dg.MaterializeResult(asset_key=NAME, value=staged, metadata=metadata, data_version=version)],
             [
-                CHECKS.rows_reconcile(choice.chosen.num_rows, {"rows": staged.manifest.row_count}),
-                class_coverage(choice.listing.class_counts(), choice.class_counts),
+                CHECKS.rows_reconcile(choice.count, {"rows": staged.manifest.row_count}),
+                class_coverage(choice.listing.class_counts(), choice.class_counts, choice.listing.lost_classes()),
             ],
         )
 
@@ -152,15 +169,19 @@ class _Choice:
     """
 
     listing: "ImageListing"
-    chosen: "pa.Table"
+    chosen: "KeyTable"
     class_counts: dict[str, int]
     digest: str
+
+    @cached_property
+    def count(self) -> int:
+        return self.chosen.num_rows
 
     def figures(self) -> dict[str, Any]:
         return {
             "images_listed": self.listing.count,
             "sampled_classes": len(self.class_counts),
-            "sampled_share": self.chosen.num_rows / self.listing.count,
+            "sampled_share": self.count / self.listing.count,
         }
 
 
@@ -171,10 +192,12 @@ def _choice(
         listing = images.listing(context.log)
     context.log_event(observation_of(listing))
     with phases("choosing"):
-        chosen = choose(listing.table, SamplePlan(**config.model_dump()))
-        require_enough(chosen)
-    context.log.info(f"Chose {chosen.num_rows} of {listing.count} images in {len(listing.class_counts())} classes.")
-    counts = {item["values"]: item["counts"] for item in chosen["label"].value_counts().to_pylist()}
+        chosen = choose(listing.files, SamplePlan(**config.model_dump()))
+        counts = class_counts(chosen)
+        require_enough(sum(counts.values()))
+    context.log.info(
+        f"Chose {sum(counts.values())} of {listing.count} images in {len(listing.class_counts())} classes."
+    )
     return _Choice(listing, chosen, counts, digest_of(chosen))
 
 
@@ -185,7 +208,7 @@ def _fetched(
     with phases("spark_start"):
         workers = spark.context()
     with phases("reading_and_writing"), reported_progress(workers, context.log.info, NAME):
-        staged = fetch_sample(workers, choice.listing, choice.chosen, writing)
+        staged = fetch_sample(workers, choice.listing.root, choice.chosen, writing)
         keys = staged.opened.read_table(["path", "label", "sha256"])
     unread = keys["sha256"].null_count
     listed = {"root": choice.listing.root, "listed": choice.digest, "unread": unread}
@@ -193,9 +216,7 @@ def _fetched(
 
 
 def _pictures(choice: _Choice) -> dict[str, Any]:
-    chosen = choice.chosen
-    step = max(1, chosen.num_rows // _SHOWN)
-    shown = chosen.take(list(range(0, chosen.num_rows, step))[:_SHOWN])
+    shown = choice.chosen.every(max(1, choice.count // _SHOWN)).to_table().slice(0, _SHOWN)
     contents = read_few(choice.listing.root, shown["path"].to_pylist())
     sheet = pictures.contact_sheet(contents, shown["label"].to_pylist())
     return {**sheet, **pictures.class_histogram(choice.class_counts)}

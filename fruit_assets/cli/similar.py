@@ -57,7 +57,7 @@ def _show(neighbours: "list[Neighbour]") -> None:
 
 
 def _draw(sheet: Path, content: bytes, neighbours: "list[Neighbour]", collection: str) -> None:
-    from fruit_assets.images.sampling import read_few
+    from fruit_assets.images.fetching import read_few
     from fruit_assets.plots.contact_sheet import contact_sheet
 
     images = read_few(collection, [neighbour.path for neighbour in neighbours])

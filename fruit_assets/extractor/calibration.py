@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from fruit_assets.errors import InputError
+from fruit_assets.images.fetching import read_few
 from fruit_assets.images.listing import digest_of, list_images
-from fruit_assets.images.sampling import SamplePlan, choose, read_few
+from fruit_assets.images.sampling import SamplePlan, choose
 
 if TYPE_CHECKING:
     import numpy as np
@@ -63,15 +64,19 @@ def resolve_calibration(location: str | None) -> Calibration:
             f"calibration_images of feature_extractor is {location}: {reason}. Name a folder or s3:// prefix laid out "
             "<anything>/<label>/<file>.jpg, or leave it out to calibrate on rendered images."
         ) from error
-    chosen = choose(listing.table, SamplePlan(fraction=min(1.0, CALIBRATION_IMAGES / listing.count), seed=_SEED))
+    chosen = choose(listing.files, SamplePlan(fraction=min(1.0, CALIBRATION_IMAGES / listing.count), seed=_SEED))
     # Every class gave one at least: with many classes that is more than wanted.
-    chosen = chosen.take(list(range(0, chosen.num_rows, math.ceil(chosen.num_rows / CALIBRATION_IMAGES))))
+    chosen = chosen.every(math.ceil(chosen.num_rows / CALIBRATION_IMAGES))
     if chosen.num_rows < _FEWEST:
         raise InputError(
             f"calibration_images of feature_extractor is {location}, which holds {chosen.num_rows} image(s): "
             f"name a place with {_FEWEST} or more, or leave it out to calibrate on rendered images."
         )
-    return Calibration(listing.root, digest_of(chosen), tuple(chosen["path"].to_pylist()))
+    return Calibration(
+        listing.root,
+        digest_of(chosen),
+        tuple(path for (path,) in chosen.rows("select path from {table} order by rowid")),
+    )
 
 
 def calibration_pixels(calibration: Calibration, size: int) -> "np.ndarray":

@@ -1,35 +1,62 @@
 """Which images there are: paths, labels, sizes and a version of the whole collection.
 
-Put here what can be known from a listing alone, of a folder or an `s3://` prefix. No image byte is
-read here; choosing among the images belongs in `sampling.py`.
+Put here what follows from a listing, of any size: it lies on disk, sorted by path. How places are listed belongs in
+`file_listing.py`, what an image is in `file_kinds.py`, choosing among the images in `sampling.py`.
 """
 
 import hashlib
-import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import islice
-from pathlib import Path, PurePosixPath
+from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
 from fruit_assets.errors import InputError
-from fruit_assets.storage.stores import open_store
+from fruit_assets.images.file_kinds import IMAGE_SUFFIXES, OTHER_SUFFIXES, PEEKED_FILES, UnknownFiles, images_among
+from fruit_assets.images.file_listing import list_files
+from fruit_assets.images.s3_inventory import inventory_files
+from fruit_assets.storage.key_table import BATCH_ROWS, KeyDatabase, KeyTable
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-_FILES_AT_A_TIME = 8192
-# Part of what the digest is: with another number every larger collection would count as changed.
-_FILES_OF_A_DIGEST_AT_A_TIME = 65536
-IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp"})
+# Folder and suffix in SQL: what precedes the last '/', and what follows the last '.' of a name, as pathlib has it.
+_FILES = r"""
+with files as (
+    select path, size, stamp, split_part(path, '/', -2) as label, regexp_extract(path, '^(.*)/', 1) as folder,
+        lower(regexp_extract(path, '[^/](\.[^./]+)$', 1)) as suffix
+    from stream)
+select *, case
+    when starts_with(path, '.') or contains(path, '/.') then 'hidden'
+    when stamp is null then 'nameless'
+    when suffix in IMAGE_SUFFIXES then 'image'
+    when suffix in OTHER_SUFFIXES then 'other'
+    else 'unknown' end as kind
+from files
+"""
+_UNKNOWN = """
+select folder, suffix, count(*), min(path, PEEKED_FILES) from {table}
+where kind = 'unknown' and label <> '' group by all order by all
+"""
+_FOUND = "((folder, suffix) in (select (folder, suffix) from {groups}) or path in (select path from {paths}))"
+_IGNORED = """
+select folder, suffix, count(*) as files from {table}
+where kind = 'nameless' or (kind = 'unknown' and not FOUND) group by all order by files desc, folder, suffix
+"""
+_IMAGES = """
+select path, label, size, stamp from {table}
+where label <> '' and (kind = 'image' or (kind = 'unknown' and FOUND)) order by path
+"""
 
 
-class ListedFile(NamedTuple):
-    """A file as listed: path below the root with '/', size in bytes, and what changes when it changes."""
+class IgnoredFiles(NamedTuple):
+    """Files that are no images for all that can be seen, of one suffix in one folder."""
 
-    path: str
-    size: int
-    stamp: str
+    folder: str
+    suffix: str
+    files: int
+
+    def __str__(self) -> str:
+        return f"{self.files} {self.suffix or 'without a suffix'} in {self.folder or 'the root'}"
 
 
 @dataclass(frozen=True)
@@ -38,148 +65,121 @@ class ImageListing:
 
     Attributes:
         root: the collection's folder or `s3://` URI.
-        table: `path, label: string, size: int64, stamp: string`, sorted by path.
-        ignored: files that are no images by their suffix, hidden, or named by bytes that are no UTF-8.
+        files: `path, label: string, size: int64, stamp: string`, sorted by path.
+        ignored: files that are no images by their suffix or content, hidden, or named by bytes that are no UTF-8.
         unlabelled: images that lie in the root itself, in no class folder; they are left out.
+        unknown: the ignored files of unusual suffixes, the most frequent first: perhaps images of another kind.
     """
 
     root: str
-    table: "pa.Table"
+    files: KeyTable
     ignored: int
     unlabelled: int
+    unknown: Sequence[IgnoredFiles] = ()
 
     @property
+    def table(self) -> "pa.Table":
+        """All rows in memory, for small collections."""
+        return self.files.to_table()
+
+    @cached_property
     def count(self) -> int:
-        return int(self.table.num_rows)
+        return self.files.num_rows
 
-    @property
+    @cached_property
     def total_bytes(self) -> int:
-        import pyarrow.compute as pc
-
-        return int(pc.sum(self.table["size"]).as_py() or 0)
+        return int(self.files.values("coalesce(sum(size), 0)")[0])
 
     def class_counts(self) -> dict[str, int]:
         """Images per label, by label."""
-        counted = self.table["label"].value_counts().to_pylist()
-        return {item["values"]: item["counts"] for item in sorted(counted, key=lambda item: item["values"])}
+        return class_counts(self.files)
+
+    def lost_classes(self) -> dict[str, int]:
+        """Folders that hold no listed image, but files of unusual suffixes: their names, and how many files."""
+        lost: dict[str, int] = {}
+        known = self.class_counts()
+        for group in self.unknown:
+            label = group.folder.rpartition("/")[2]
+            if label and label not in known:
+                lost[label] = lost.get(label, 0) + group.files
+        return lost
+
+    @cached_property
+    def _digest(self) -> str:
+        return digest_of(self.files)
 
     def data_version(self) -> str:
         """A digest that changes when an image is added, removed, renamed or rewritten."""
-        return digest_of(self.table)
+        return self._digest
 
 
-def digest_of(files: "pa.Table") -> str:
-    """A digest of `path, size, stamp` of some listed files, however their rows lie in chunks."""
+def class_counts(files: KeyTable) -> dict[str, int]:
+    """Rows per label, by label."""
+    return dict(files.rows("select label, count(*) from {table} group by label order by label"))
+
+
+def digest_of(files: KeyTable) -> str:
+    """A digest of `path, size, stamp` of some listed files."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
     digest = hashlib.sha256()
-    whole = files.select(["path", "size", "stamp"]).combine_chunks()
-    for batch in whole.to_batches(max_chunksize=_FILES_OF_A_DIGEST_AT_A_TIME):
-        columns = (batch.column(index).to_pylist() for index in range(3))
-        digest.update(
-            "\n".join(f"{path}\0{size}\0{stamp}" for path, size, stamp in zip(*columns, strict=True)).encode()
-        )
+    # The number of rows at a time is part of what the digest is: with another every collection would count as changed.
+    for rows in files.chunks(["path", "size", "stamp"], BATCH_ROWS):
+        lines = pc.binary_join_element_wise(rows["path"], rows["size"].cast(pa.string()), rows["stamp"], "\0")
+        joined = pc.binary_join(pa.LargeListArray.from_arrays([0, len(lines)], lines.combine_chunks()), "\n")
+        digest.update(joined[0].as_buffer())
     return digest.hexdigest()[:32]
 
 
-def list_images(root: str) -> ImageListing:
+def list_images(root: str, inventory: str | None = None) -> ImageListing:
     """List the images below `root`, a folder or an `s3://` prefix laid out `<anything>/<label>/<file>`.
+
+    Args:
+        root: the collection.
+        inventory: URI of an S3 Inventory report to read in place of listing.
 
     Raises:
         InputError: the collection is missing, cannot be listed, or holds no labelled image.
+        StorageError: S3 cannot be listed.
     """
-    import pyarrow as pa
-
-    files = _list_s3(root) if root.startswith("s3://") else _list_folder(Path(root))
-    tables, others, unlabelled = [_listing_schema().empty_table()], 0, 0
-    # A million images are hundreds of megabytes of Python's objects, and few of columns.
-    while some := list(islice(files, _FILES_AT_A_TIME)):
-        images = [file for file in some if _is_image(file.path)]
-        labelled = [file for file in images if "/" in file.path]
-        others += len(some) - len(images)
-        unlabelled += len(images) - len(labelled)
-        tables.append(_table_of(labelled))
-    table = pa.concat_tables(tables)
-    if not table.num_rows:
+    stream = inventory_files(root, inventory) if inventory else list_files(root)
+    listed = KeyDatabase().create(_sql(_FILES), stream)
+    groups, paths = images_among(root, map(UnknownFiles._make, listed.rows(_sql(_UNKNOWN))))
+    found = _found(listed.database, groups, paths)
+    files, ignored = (listed.select(_sql(query), **found) for query in (_IMAGES, _IGNORED))
+    total, unlabelled = listed.values("count(*), count(*) filter (kind = 'image' and label = '')")
+    count, unknown = files.num_rows, [IgnoredFiles._make(row) for row in ignored.rows("select * from {table}")]
+    listed.database.drop(listed)
+    if not count:
         raise InputError(
-            f"No images in {root} ({others} other files, {unlabelled} images outside class folders). "
+            f"No images in {root} ({total - unlabelled} other files, {unlabelled} images outside class folders). "
             "Expected <anything>/<label>/<file>.jpg. Point FRUIT_ASSETS_IMAGES at a collection, or make one: "
             "fruit-assets demo-images --out data/demo_images."
         )
-    return ImageListing(root, table.sort_by("path"), others, unlabelled)
+    return ImageListing(root, files, total - unlabelled - count, unlabelled, unknown)
 
 
-def _table_of(files: Sequence[ListedFile]) -> "pa.Table":
+def _found(database: KeyDatabase, groups: list[tuple[str, str]], paths: list[str]) -> dict[str, KeyTable]:
+    """What was found among the files of unknown kinds, for queries."""
     import pyarrow as pa
 
-    labels = [file.path.split("/")[-2] for file in files]
-    columns = [file.path for file in files], labels, [file.size for file in files], [file.stamp for file in files]
-    return pa.table(list(columns), schema=_listing_schema())
-
-
-def _listing_schema() -> "pa.Schema":
-    import pyarrow as pa
-
-    return pa.schema([("path", pa.string()), ("label", pa.string()), ("size", pa.int64()), ("stamp", pa.string())])
-
-
-def _is_image(path: str) -> bool:
-    hidden = path.startswith(".") or "/." in path
-    return not hidden and PurePosixPath(path).suffix.lower() in IMAGE_SUFFIXES and _is_text(path)
-
-
-def _is_text(path: str) -> bool:
-    """Whether tables can name this file: a folder may hold names that are no UTF-8."""
-    try:
-        path.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
-def _list_s3(root: str) -> Iterator[ListedFile]:
-    for item in open_store(root).list():
-        yield ListedFile(item.key, item.size, item.stamp)
-
-
-def _list_folder(root: Path) -> Iterator[ListedFile]:
-    if not root.exists():
-        raise InputError(
-            f"The image folder {root} does not exist. Set FRUIT_ASSETS_IMAGES to a collection laid out "
-            "<anything>/<label>/<file>.jpg, or make one: fruit-assets demo-images --out data/demo_images."
+    kinds = {"folder": [folder for folder, _ in groups], "suffix": [suffix for _, suffix in groups]}
+    tables = {"groups": kinds, "paths": {"path": paths}}
+    return {
+        name: KeyTable.of(
+            pa.table({column: pa.array(values, pa.string()) for column, values in table.items()}), database
         )
-    if not root.is_dir():
-        raise InputError(
-            f"FRUIT_ASSETS_IMAGES is {root}, which is a file. Name the folder that holds the class folders."
-        )
-    yield from _walk(root, "", frozenset())
+        for name, table in tables.items()
+    }
 
 
-def _walk(folder: Path, prefix: str, above: frozenset[tuple[int, int]]) -> Iterator[ListedFile]:
-    try:
-        status = folder.stat()
-        entries = list(os.scandir(folder))
-    except OSError as error:
-        raise InputError(f"Cannot list the image folder {folder}: {error.strerror}. Check its permissions.") from error
-    identity = (status.st_dev, status.st_ino)
-    if identity in above:  # a link back to a folder we are in
-        return
-    for entry in entries:
-        path = f"{prefix}{entry.name}"
-        if _is_folder(entry):
-            yield from _walk(Path(entry.path), f"{path}/", above | {identity})
-        else:
-            yield _listed(entry, path)
-
-
-def _is_folder(entry: "os.DirEntry[str]") -> bool:
-    try:
-        return entry.is_dir()
-    except OSError:  # a link to itself
-        return False
-
-
-def _listed(entry: "os.DirEntry[str]", path: str) -> ListedFile:
-    try:
-        status = entry.stat()
-    except OSError:  # a dangling link or a file just removed: reading it will say so, by name
-        return ListedFile(path, 0, "")
-    return ListedFile(path, status.st_size, str(status.st_mtime_ns))
+def _sql(query: str) -> str:
+    for name, value in {
+        "FOUND": _FOUND,
+        "IMAGE_SUFFIXES": tuple(sorted(IMAGE_SUFFIXES)),
+        "OTHER_SUFFIXES": tuple(sorted(OTHER_SUFFIXES)),
+        "PEEKED_FILES": PEEKED_FILES,
+    }.items():
+        query = query.replace(name, str(value))
+    return query

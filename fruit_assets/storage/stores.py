@@ -4,12 +4,14 @@ Put here what differs between places. Keys are '/'-separated and relative to the
 What the bytes mean (versions, manifests, tables) does not belong here.
 """
 
+import builtins
 import os
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -18,6 +20,9 @@ from fruit_assets.storage.s3 import S3Connection, S3File, S3Location, S3Route, c
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+# Some 20,000 folders.
+_PAGES_OF_FOLDERS = 20
 
 
 @dataclass(frozen=True)
@@ -50,6 +55,9 @@ class Store(Protocol):
     def delete(self, keys: Iterable[str]) -> None: ...
     def delta(self) -> tuple[str, dict[str, str]]:
         """URI and `storage_options` for deltalake, the same way to S3 as our own; take them anew for every table."""
+
+    def head(self, key: str, size: int) -> bytes:
+        """The first bytes of an object; raises KeyError when it is not there, StorageError when it cannot be read."""
 
     def open(self, key: str) -> "pa.NativeFile":
         """A file that Arrow reads in parts; raises FileNotFoundError when there is none."""
@@ -133,6 +141,14 @@ class LocalStore:
         # Of a folder delta-rs makes a host name.
         return f"file://{table_path(str(self.root), '%[0-9A-Fa-f]{2}|[][^|]')}", {}
 
+    def head(self, key: str, size: int) -> bytes:
+        with self._explained("read", key):
+            try:
+                with (self.root / key).open("rb") as file:
+                    return file.read(size)
+            except FileNotFoundError as error:
+                raise KeyError(key) from error
+
     def open(self, key: str) -> "pa.NativeFile":
         import pyarrow as pa
 
@@ -185,6 +201,9 @@ class S3Store:
         """
         return self._read(key, limit)[0]
 
+    def head(self, key: str, size: int) -> bytes:
+        return self._read(key, Range=f"bytes=0-{size - 1}")[0]
+
     def open(self, key: str) -> "pa.NativeFile":
         import pyarrow as pa
 
@@ -197,15 +216,38 @@ class S3Store:
         self._call("write", "put_object", key, Key=self._location.key(key), Body=content, **self._encryption)
 
     def list(self, prefix: str = "") -> Iterator[StoredObject]:
+        for page in self.pages(prefix):
+            yield from page
+
+    def pages(self, prefix: str = "", start_after: str = "") -> Iterator[Sequence[StoredObject]]:
+        """Objects in order of their keys, a request of at most 1,000 at a time, beginning after a key."""
         root = self._location.key("")
+        after = {"StartAfter": root + start_after} if start_after else {}
+        for page in self._listed(Prefix=root + prefix, **after):
+            yield [
+                StoredObject(item["Key"].removeprefix(root), item["Size"], item["LastModified"], item["ETag"])
+                for item in page.get("Contents", [])
+                if not item["Key"].endswith("/")
+            ]
+
+    def folders(self, folder: str) -> Sequence[str]:
+        """The first folders right below a folder, with a final '/': as many as a few requests find."""
+        root = self._location.key("")
+        found: builtins.list[str] = []
+        for page in islice(self._listed(Prefix=root + folder, Delimiter="/"), _PAGES_OF_FOLDERS):
+            some = [item["Prefix"].removeprefix(root) for item in page.get("CommonPrefixes", [])]
+            if not some:
+                break
+            found += some
+        return found
+
+    def _listed(self, **request: str) -> Iterator[dict[str, Any]]:
         page: dict[str, Any] = {"NextContinuationToken": None}
         while "NextContinuationToken" in page:
             token = page["NextContinuationToken"]
             more = {"ContinuationToken": token} if token else {}
-            page = self._call("list", "list_objects_v2", prefix, Prefix=root + prefix, **more)
-            for item in page.get("Contents", []):
-                if not item["Key"].endswith("/"):
-                    yield StoredObject(item["Key"].removeprefix(root), item["Size"], item["LastModified"], item["ETag"])
+            page = self._call("list", "list_objects_v2", "", **request, **more)
+            yield page
 
     def delete(self, keys: Iterable[str]) -> None:
         batch = [{"Key": self._location.key(key)} for key in keys]
@@ -255,7 +297,7 @@ class S3Store:
             code = error.response.get("Error", {}).get("Code", "")
             if code in ("NoSuchKey", "404"):
                 raise KeyError(key) from error
-            kind = ObjectError if code in ("AccessDenied", "403") and verb == "read" else StorageError
+            kind = ObjectError if code in ("AccessDenied", "403", "InvalidRange") and verb == "read" else StorageError
             raise kind(f"Cannot {verb} {self.uri_of(key)}: {S3_ADVICE.get(code, str(error))}") from error
         except BotoCoreError as error:
             raise StorageError(

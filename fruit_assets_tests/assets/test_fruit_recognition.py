@@ -4,6 +4,7 @@ import pyarrow as pa
 
 from fruit_assets.assets import fruit_recognition as module
 from fruit_assets.images.sampling import SamplePlan, choose
+from fruit_assets.storage.key_table import KeyTable
 from fruit_assets.storage.stores import LocalStore
 from fruit_assets.storage.tables import VersionWriter, stage_table
 from fruit_assets.storage.versions import AssetFolder, Version
@@ -27,6 +28,6 @@ def test_of_many_images_a_share_of_every_label_is_read_with_its_own_components(t
     assert module._some_of(version).equals(everything)
     monkeypatch.setattr(module, "MAX_IMAGES", 40)
     some = module._some_of(version)
-    expected = choose(everything, SamplePlan(fraction=40 / _COUNT))
+    expected = choose(KeyTable.of(everything), SamplePlan(fraction=40 / _COUNT)).to_table().sort_by("path")
     assert some.num_rows == 40
     assert some.sort_by("path").to_pylist() == expected.to_pylist()

@@ -17,7 +17,7 @@ from fruit_assets.extractor.specification import ExtractorFiles
 from fruit_assets.features import featurization
 from fruit_assets.features.featurization import FeaturizationOptions, featurize
 from fruit_assets.features.incremental import plan_reuse
-from fruit_assets.images.sampling import SAMPLE_SCHEMA
+from fruit_assets.images.fetching import SAMPLE_SCHEMA
 from fruit_assets.resources import resources_for
 from fruit_assets.spark.reading import ROW_GROUP_ROWS
 from fruit_assets.spark.writing import RowWriter, WriteTarget, stage_written

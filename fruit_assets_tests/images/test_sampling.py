@@ -1,33 +1,17 @@
 """Tests of the sample: what is chosen, by any listing, and what happens to images that cannot be read."""
 
 import hashlib
-import itertools
-import os
-import random
 from collections import Counter
-from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from fruit_assets.errors import InputError
 from fruit_assets.images import sampling
-from fruit_assets.images.listing import list_images
-from fruit_assets.images.sampling import (
-    SamplePlan,
-    choose,
-    content_digest,
-    fetch_sample,
-    read_few,
-    require_enough,
-    row_group_rows,
-)
-from fruit_assets.storage.stores import LocalStore
-from fruit_assets.storage.tables import VersionWriter
-from fruit_assets.storage.versions import AssetFolder
+from fruit_assets.images.sampling import SamplePlan, choose, content_digest, require_enough
+from fruit_assets.storage.key_table import KeyTable
 
 _LABELS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="/\0"), min_size=1, max_size=8)
 _CLASSES = st.dictionaries(_LABELS, st.integers(1, 60), min_size=1, max_size=6)
@@ -46,8 +30,12 @@ def _listing(classes: dict[str, int]) -> pa.Table:
     return pa.table({"path": [path for path, _ in rows], "label": [label for _, label in rows]})
 
 
+def _chosen(listing: pa.Table, plan: SamplePlan) -> pa.Table:
+    return choose(KeyTable.of(listing), plan).to_table().sort_by("path")
+
+
 def _paths(listing: pa.Table, plan: SamplePlan) -> list[str]:
-    return choose(listing, plan)["path"].to_pylist()
+    return _chosen(listing, plan)["path"].to_pylist()
 
 
 @_quick
@@ -64,7 +52,7 @@ def test_the_choice_depends_on_seed_and_paths_alone_not_on_listing_order(classes
 @_quick
 @given(_CLASSES, _PLANS)
 def test_every_class_gives_its_rounded_share_within_the_limits(classes, plan):
-    counts = Counter(choose(_listing(classes), plan)["label"].to_pylist())
+    counts = Counter(_chosen(_listing(classes), plan)["label"].to_pylist())
     assert set(counts) == set(classes)
     for label, available in classes.items():
         assert min(plan.min_per_class, available) <= counts[label] <= min(available, plan.max_per_class or available)
@@ -88,7 +76,7 @@ def test_a_larger_fraction_only_adds_images(classes, plan, other):
 def test_other_classes_do_not_change_what_a_class_gives(classes, plan, new):
     assume(new not in classes)
     before = _paths(_listing(classes), plan)
-    after = choose(_listing({**classes, new: 30}), plan)
+    after = _chosen(_listing({**classes, new: 30}), plan)
     kept = after.filter(pa.compute.not_equal(after["label"], new))
     assert kept["path"].to_pylist() == before
 
@@ -121,83 +109,4 @@ def test_the_digest_of_a_sample_depends_on_its_rows_alone(monkeypatch, rows_at_a
 
 def test_a_sample_of_fewer_than_two_images_is_refused_with_the_knob():
     with pytest.raises(InputError, match=r"holds 1 image\(s\).*Raise `fraction` or `min_per_class`"):
-        require_enough(choose(_listing({"a": 50}), SamplePlan(fraction=0.01)))
-
-
-def test_row_groups_give_every_task_some_images_and_none_too_many():
-    sizes = pa.table({"size": pa.array([6000] * 10_000, pa.int64())})
-    assert row_group_rows(sizes, 2) == 64
-    few = pa.table({"size": pa.array([6000] * 100, pa.int64())})
-    assert row_group_rows(few, 2) == 16
-    assert row_group_rows(pa.table({"size": pa.array([6000] * 200, pa.int64())}), 2) == 25
-    assert row_group_rows(pa.table({"size": pa.array([0, 0], pa.int64())}), 2) > 0
-    # Of large images few are in a worker's memory at a time.
-    large = pa.table({"size": pa.array([20 * 2**20] * 1000, pa.int64())})
-    assert row_group_rows(large, 2) == 3
-
-
-def _fetched(spark, root: Path) -> pa.Table:
-    listing = list_images(str(root))
-    return _fetched_of(spark, root, listing)
-
-
-def _fetched_of(spark, root: Path, listing) -> pa.Table:
-    folder = AssetFolder(LocalStore(root.parent / f"{root.name}-sample"))
-    return fetch_sample(spark.sparkContext, listing, listing.table, VersionWriter(folder, "one")).opened.read_table()
-
-
-def _write(root: Path, *paths: str) -> None:
-    for path in paths:
-        (root / path).parent.mkdir(parents=True, exist_ok=True)
-        (root / path).write_bytes(f"bytes of {path}".encode())
-
-
-def test_the_bytes_of_every_chosen_image_arrive_whatever_its_path(spark, tmp_path):
-    names = ["a/x.jpg", "a/é #1 100%.JPG", "b=c/d=[e]{f}.png", "b=c/ü\u0301 ?*.jpeg", "ナシ/梨.jpg", "q'\"\\/z.jpg"]
-    _write(tmp_path, *names)
-    rows = _fetched(spark, tmp_path).sort_by("path").to_pylist()
-    assert [row["path"] for row in rows] == sorted(names)
-    for row in rows:
-        assert row["content"] == f"bytes of {row['path']}".encode()
-        assert row["sha256"] == hashlib.sha256(row["content"]).hexdigest()
-        assert row["label"] == row["path"].split("/")[-2]
-
-
-def test_an_image_that_vanished_after_the_listing_stays_as_a_row_without_bytes(spark, tmp_path):
-    _write(tmp_path, "a/1.jpg", "a/2.jpg", "a/3.jpg")
-    listing = list_images(str(tmp_path))
-    (tmp_path / "a/2.jpg").unlink()
-    (tmp_path / "a/3.jpg").unlink()
-    os.mkfifo(tmp_path / "a/3.jpg")
-    rows = _fetched_of(spark, tmp_path, listing).sort_by("path").to_pylist()
-    assert [(row["path"], row["content"] is None, row["sha256"] is None) for row in rows] == [
-        ("a/1.jpg", False, False),
-        ("a/2.jpg", True, True),
-        ("a/3.jpg", True, True),
-    ]
-    assert read_few(str(tmp_path), ["a/1.jpg", "a/2.jpg"]) == [b"bytes of a/1.jpg", None]
-
-
-def test_a_sample_of_more_tasks_than_cores_keeps_neighbours_together(spark, tmp_path, monkeypatch):
-    monkeypatch.setattr(sampling, "_IMAGES_PER_FETCH_TASK", 60)
-    paths = [f"{number:03}.jpg" for number in range(400)]
-    _write(tmp_path, *(f"a/{path}" for path in paths))
-    listing = list_images(str(tmp_path))
-    folder = AssetFolder(LocalStore(tmp_path.parent / f"{tmp_path.name}-sample"))
-    staged = fetch_sample(spark.sparkContext, listing, listing.table, VersionWriter(folder, "one"))
-    assert len(staged.manifest.files) == 8
-    seen = []
-    for file in staged.manifest.files:
-        names = pq.read_table(folder.store.root / file.path, partitioning=None)["path"].to_pylist()
-        assert names == sorted(names)
-        seen.append((names[0], names[-1]))
-    assert all(before[1] < after[0] for before, after in itertools.pairwise(sorted(seen)))
-    assert staged.manifest.row_count == 400
-
-
-def test_many_small_images_are_fetched_in_many_batches_without_losing_one(spark, tmp_path):
-    paths = [f"{random.Random(number).randrange(7)}/{number}.jpg" for number in range(700)]
-    _write(tmp_path, *paths)
-    rows = _fetched(spark, tmp_path)
-    assert sorted(rows["path"].to_pylist()) == sorted(paths)
-    assert len(set(rows["sha256"].to_pylist())) == 700
+        require_enough(_chosen(_listing({"a": 50}), SamplePlan(fraction=0.01)).num_rows)

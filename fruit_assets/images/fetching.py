@@ -1,0 +1,154 @@
+"""The bytes of the chosen images, fetched by Spark's workers.
+
+Put here how images are read from where the collection lies. Which images are chosen belongs in `sampling.py`, looking
+into the bytes in `decoding.py`.
+"""
+
+import hashlib
+import math
+import os
+import stat
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import chain
+from typing import TYPE_CHECKING
+
+from fruit_assets.errors import ObjectError
+from fruit_assets.spark.arrow_streams import stream_of
+from fruit_assets.spark.reading import ROW_GROUP_ROWS
+from fruit_assets.spark.tasks import collect, run_tasks
+from fruit_assets.spark.writing import RowWriter, WriteTarget, data_files_from, files_schema, stage_written
+from fruit_assets.storage.key_table import KeyTable
+from fruit_assets.storage.s3 import parse_s3_uri
+from fruit_assets.storage.stores import S3Store
+from fruit_assets.storage.tables import VersionWriter
+from fruit_assets.storage.versions import DataFile, StagedVersion
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from pyspark import SparkContext
+
+SAMPLE_SCHEMA = "path string, label string, sha256 string, content binary"
+# Rows of one Parquet row group: what a featurization task has at least.
+_IMAGES_PER_GROUP = 64
+_IMAGES_PER_FETCH_TASK = 8192
+# Keys of one Spark job are in the driver's memory, some 100 bytes each.
+_IMAGES_PER_JOB = 2**19
+_ROW_GROUP_BYTES = 64 * 2**20
+_READERS_PER_WORKER = 16  # small objects cost latency, not bandwidth
+_IMAGES_PER_CALL = 4
+_IMAGES_IN_FLIGHT = 64  # bounds a worker's memory when the images are large
+LARGEST_IMAGE_BYTES = 256 * 2**20  # not a photograph of a fruit any more
+
+
+def fetch_sample(context: "SparkContext", root: str, chosen: KeyTable, writing: VersionWriter) -> StagedVersion:
+    """Fetch the bytes of the chosen images and stage them: `path, label, sha256, content`.
+
+    The workers do it, many images at a time. An image that has vanished since the listing, or that may not be
+    read, is a row with null `content` and `sha256`: it is rejected later, by name.
+
+    Args:
+        context: the Spark context.
+        root: the collection's folder or `s3://` URI.
+        chosen: the rows to fetch, sorted by path.
+        writing: the asset's folder, run and attempt.
+    """
+    parallelism = int(context.defaultParallelism)
+    count, average_bytes = chosen.values("count(*), avg(size)")
+    target = WriteTarget.of(writing, row_group_rows(count, average_bytes or 0.0, parallelism))
+    files: list[DataFile] = []
+    for keys in chosen.chunks(["path", "label"], _IMAGES_PER_JOB):
+        # As many tasks as all cores can share evenly, each with neighbours: whoever looks at a few images wants
+        # some of one label.
+        tasks = parallelism * math.ceil(keys.num_rows / (_IMAGES_PER_FETCH_TASK * parallelism))
+        files += data_files_from(collect(run_tasks(context, _portions(keys, tasks), _fetcher(root, target))))
+    return stage_written(writing, files, SAMPLE_SCHEMA, {ROW_GROUP_ROWS: target.row_group_rows})
+
+
+def _portions(keys: "pa.Table", tasks: int) -> list[bytes]:
+    """The keys in `tasks` streams."""
+    size = max(1, math.ceil(keys.num_rows / tasks))
+    return [stream_of(keys.slice(start, size)) for start in range(0, keys.num_rows, size)]
+
+
+def row_group_rows(images: int, average_bytes: float, parallelism: int) -> int:
+    """Rows of one row group of the sample, so that its tasks are even and well filled, and fit into memory."""
+    wanted = min(_IMAGES_PER_GROUP, math.ceil(images / (4 * parallelism)))
+    return max(1, min(max(wanted, 16), math.floor(_ROW_GROUP_BYTES / max(1.0, average_bytes))))
+
+
+def _fetcher(root: str, target: WriteTarget) -> Callable[[bytes], Iterator["pa.RecordBatch"]]:
+    def fetch(portion: bytes) -> Iterator["pa.RecordBatch"]:
+        import pyarrow as pa
+
+        writer = RowWriter(target)
+        read = _s3_reader(root) if root.startswith("s3://") else _file_reader(root)
+
+        def read_some(paths: list[str]) -> list[tuple[bytes | None, str | None]]:
+            contents = [read(path) for path in paths]
+            return [(content, None if content is None else hashlib.sha256(content).hexdigest()) for content in contents]
+
+        with ThreadPoolExecutor(_READERS_PER_WORKER) as pool:
+            for keys in _slices(portion, _IMAGES_IN_FLIGHT):
+                paths = keys.column("path").to_pylist()
+                some = [paths[start : start + _IMAGES_PER_CALL] for start in range(0, len(paths), _IMAGES_PER_CALL)]
+                found = list(chain.from_iterable(pool.map(read_some, some)))
+                columns = [
+                    keys.column("path"),
+                    keys.column("label"),
+                    pa.array([digest for _, digest in found], pa.string()),
+                    pa.array([content for content, _ in found], pa.binary()),
+                ]
+                writer.write(pa.RecordBatch.from_arrays(columns, ["path", "label", "sha256", "content"]))
+        yield pa.RecordBatch.from_pydict({"files": [writer.close()]}, files_schema())
+
+    return fetch
+
+
+def _slices(portion: bytes, rows: int) -> Iterator["pa.RecordBatch"]:
+    import pyarrow as pa
+
+    for batch in pa.ipc.open_stream(portion):
+        for start in range(0, batch.num_rows, rows):
+            yield batch.slice(start, rows)
+
+
+def _file_reader(root: str) -> Callable[[str], bytes | None]:
+    def read(path: str) -> bytes | None:
+        try:
+            # Opening a named pipe would wait for ever.
+            descriptor = os.open(f"{root}/{path}", os.O_RDONLY | os.O_NONBLOCK)
+        except OSError:
+            return None
+        try:
+            status = os.fstat(descriptor)
+            if not stat.S_ISREG(status.st_mode) or status.st_size > LARGEST_IMAGE_BYTES:
+                return None
+            with open(descriptor, "rb", closefd=False, buffering=0) as file:
+                return file.read()
+        except OSError:
+            return None
+        finally:
+            os.close(descriptor)
+
+    return read
+
+
+def _s3_reader(root: str) -> Callable[[str], bytes | None]:
+    store = S3Store(parse_s3_uri(root))
+
+    def read(path: str) -> bytes | None:
+        try:
+            return store.get(path, LARGEST_IMAGE_BYTES)
+        # Gone, refused or too large is about this image; anything else (throttling, an expired token) about the job.
+        except (KeyError, ObjectError):
+            return None
+
+    return read
+
+
+def read_few(root: str, paths: list[str]) -> list[bytes | None]:
+    """The bytes of a few images of a collection, in this process; None for those that cannot be read."""
+    read = _s3_reader(root) if root.startswith("s3://") else _file_reader(root)
+    with ThreadPoolExecutor(_READERS_PER_WORKER) as pool:
+        return list(pool.map(read, paths))

@@ -1,0 +1,153 @@
+"""Tables of keys on local disk: as many rows as a collection has, in bounded memory.
+
+Put here how such tables are made, queried and streamed. DuckDB sorts, joins and counts them, and spills to disk
+beyond its memory limit. What is published belongs in `tables.py`.
+"""
+
+import itertools
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+# What DuckDB may hold; beyond it sorts and joins go through files beside the tables.
+MEMORY_LIMIT = "512MB"
+# 65,536 paths are some 6 MB.
+BATCH_ROWS = 65536
+
+
+class KeyDatabase:
+    """A DuckDB database in a temporary folder, both removed when the last table of it is no longer used."""
+
+    def __init__(self) -> None:
+        import duckdb
+
+        self._folder = tempfile.TemporaryDirectory(prefix="fruit-assets-keys-", ignore_cleanup_errors=True)
+        # Without replacement scans: they would import pandas.
+        self._connection = duckdb.connect(
+            f"{self._folder.name}/keys.duckdb",
+            config={
+                "memory_limit": MEMORY_LIMIT,
+                "temp_directory": f"{self._folder.name}/spilled",
+                "python_enable_replacements": False,
+            },
+        )
+        self._numbers = itertools.count()
+
+    def create(
+        self, query: str, stream: "pa.Table | pa.RecordBatchReader | None" = None, **tables: "KeyTable"
+    ) -> "KeyTable":
+        """A new table of the rows of `query`, in its order.
+
+        Args:
+            query: SQL that reads `tables` by their names, as `{name}`, and the stream as `stream`.
+            stream: Arrow rows from outside, read once.
+            tables: of this database.
+        """
+        name = f"keys_{next(self._numbers)}"
+        sql = query.format(**{name: table.name for name, table in tables.items()})
+        if stream is None:
+            self._connection.execute(f"create table {name} as {sql}")
+        else:
+            with _own_errors(stream) as rows:
+                # Not `register`: it imports pandas.
+                relation: Any = self._connection.from_arrow(rows).query("stream", sql)
+                relation.create(name)
+        return KeyTable(self, name)
+
+    def read(self, query: str) -> "pa.RecordBatchReader":
+        """The rows of `query`, as a stream; other queries may run meanwhile."""
+        return self._connection.cursor().sql(query).to_arrow_reader(BATCH_ROWS)
+
+    def drop(self, table: "KeyTable") -> None:
+        """Remove a table that is not needed any more."""
+        self._connection.execute(f"drop table {table.name}")
+
+
+@contextmanager
+def _own_errors(stream: "pa.Table | pa.RecordBatchReader") -> "Iterator[pa.RecordBatchReader]":
+    """Read a stream for DuckDB, and raise what fails in the stream as it is, not as DuckDB's."""
+    import pyarrow as pa
+
+    failures: list[BaseException] = []
+    batches = stream.to_batches() if isinstance(stream, pa.Table) else stream
+
+    def watched() -> "Iterator[pa.RecordBatch]":
+        try:
+            yield from batches
+        except BaseException as error:
+            failures.append(error)
+            raise
+
+    try:
+        yield pa.RecordBatchReader.from_batches(stream.schema, watched())
+    except Exception:
+        if failures:
+            raise failures[0] from None
+        raise
+
+
+class KeyTable:
+    """Rows in a fixed order, on disk.
+
+    Attributes:
+        database: that holds it; tables of one database can be joined.
+        name: of the table in it.
+    """
+
+    def __init__(self, database: KeyDatabase, name: str) -> None:
+        self.database = database
+        self.name = name
+
+    @staticmethod
+    def of(rows: "pa.Table | pa.RecordBatchReader", database: KeyDatabase | None = None) -> "KeyTable":
+        """A table of these rows, in their order; a new database holds it unless one is given."""
+        return (database or KeyDatabase()).create("select * from stream", rows)
+
+    def select(self, query: str, **tables: "KeyTable") -> "KeyTable":
+        """A new table of a query over this one, which it names `{table}`."""
+        return self.database.create(query, table=self, **tables)
+
+    @property
+    def num_rows(self) -> int:
+        return int(self.values("count(*)")[0])
+
+    def values(self, aggregates: str) -> tuple[Any, ...]:
+        """One row of aggregates over the table, such as `count(*), sum(size)`."""
+        (row,) = self.rows("select " + aggregates + " from {table}")  # noqa: S608  SQL of our own
+        return row
+
+    def rows(self, query: str) -> list[tuple[Any, ...]]:
+        """The few rows of a query over this table, which it names `{table}`."""
+        batches = self.database.read(query.format(table=self.name))
+        return [row for batch in batches for row in zip(*(column.to_pylist() for column in batch.columns), strict=True)]
+
+    def batches(self, columns: Sequence[str] = ("*",), order_by: str = "") -> "pa.RecordBatchReader":
+        """All rows in their order, or in another."""
+        query = "select {} from {} order by {}" if order_by else "select {} from {}"
+        return self.database.read(query.format(", ".join(columns), self.name, order_by))
+
+    def chunks(self, columns: Sequence[str], rows: int) -> "Iterator[pa.Table]":
+        """All rows in their order, exactly `rows` at a time but for the last."""
+        import pyarrow as pa
+
+        reader = self.batches(columns)
+        rest = reader.schema.empty_table()
+        for batch in reader:
+            rest = pa.concat_tables([rest, pa.Table.from_batches([batch])])
+            while rest.num_rows >= rows:
+                yield rest.slice(0, rows)
+                rest = rest.slice(rows)
+        if rest.num_rows:
+            yield rest
+
+    def every(self, step: int) -> "KeyTable":
+        """Every `step`-th row, in order."""
+        return self.select("select * from {table} where rowid % " + str(step) + " = 0 order by rowid")  # noqa: S608  a number
+
+    def to_table(self) -> "pa.Table":
+        """All rows in the memory of this process."""
+        return self.batches().read_all()
