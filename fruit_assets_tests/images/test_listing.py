@@ -4,12 +4,14 @@ import hashlib
 import os
 import subprocess
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 
 import pyarrow as pa
 import pytest
 
 from fruit_assets.errors import InputError, StorageError
+from fruit_assets.images import file_listing
 from fruit_assets.images.listing import digest_of, list_images
 from fruit_assets.storage.key_table import KeyTable
 from fruit_assets.storage.stores import open_store
@@ -162,7 +164,7 @@ def test_a_folder_that_may_not_be_read_is_named(folder):
     code = f"""
 import os
 from fruit_assets.errors import InputError
-from fruit_assets.images.listing import digest_of, list_images
+from fruit_assets.images.listing import list_images
 import duckdb, pyarrow.fs
 if os.geteuid() == 0:
     os.setegid(65534)
@@ -175,3 +177,72 @@ except InputError as error:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     (folder / "Kiwi").chmod(0o755)
     assert f"Cannot list the image folder {folder / 'Kiwi'}: Permission denied" in done.stdout
+
+
+_JPEG, _HEIC = b"\xff\xd8\xff\xe0" + b"\0" * 40, b"\0\0\0\x1cftypheic" + b"\0" * 40
+
+
+def _write(root: Path, **folders: dict[str, bytes]) -> None:
+    for folder, files in folders.items():
+        (root / folder).mkdir(parents=True, exist_ok=True)
+        for name, content in files.items():
+            (root / folder / name).write_bytes(content)
+
+
+@pytest.mark.parametrize("suffix", [".jfif", ".jpe", ".avif", ".JPE", ".apng", ".dib"])
+def test_every_suffix_of_a_format_that_can_be_read_is_listed_without_a_look_into_the_file(tmp_path, suffix):
+    _write(tmp_path, Kiwi={f"x{suffix}": b"whatever it is"})
+    assert list_images(str(tmp_path)).table["path"].to_pylist() == [f"Kiwi/x{suffix}"]
+
+
+def test_files_of_unknown_suffixes_are_images_when_their_first_bytes_say_so(tmp_path):
+    names = {"0001": _JPEG, "photo.original": _JPEG, "LICENSE": b"All rights reserved", "empty": b"", "a.txt": _JPEG}
+    _write(tmp_path, Kiwi=names)
+    listing = list_images(str(tmp_path))
+    assert listing.table["path"].to_pylist() == ["Kiwi/0001", "Kiwi/photo.original"]
+    assert [str(group) for group in listing.unknown] == ["2 without a suffix in Kiwi"]
+    assert listing.ignored == 3
+
+
+def test_of_many_files_of_one_unknown_suffix_a_few_decide_for_all(tmp_path):
+    _write(tmp_path, Kiwi={f"{number:03}": _JPEG if number == 5 else b"text" for number in range(40)})
+    _write(tmp_path, Notes={f"{number:03}": _JPEG if number == 39 else b"text" for number in range(40)})
+    listing = list_images(str(tmp_path))
+    assert listing.class_counts() == {"Kiwi": 40}
+    assert [str(group) for group in listing.unknown] == ["40 without a suffix in Notes"]
+
+
+def test_a_class_of_images_that_cannot_be_read_is_named_as_lost(tmp_path):
+    _write(
+        tmp_path, Kiwi={"a.jpg": _JPEG, "b.heic": _HEIC}, Fig={"a.heic": _HEIC, "b.heic": _HEIC}, docs={"x.md": b"x"}
+    )
+    listing = list_images(str(tmp_path))
+    assert listing.class_counts() == {"Kiwi": 1}
+    assert listing.lost_classes() == {"Fig": 2}
+    assert [str(group) for group in listing.unknown] == ["2 .heic in Fig", "1 .heic in Kiwi"]
+
+
+def test_a_bucket_of_many_folders_is_listed_in_ranges_and_gives_every_object_once(bucket):
+    store = open_store(f"s3://{bucket}/images")
+    keys = [f"{part}/class {number:02}/{name}.jpg" for part in "ab" for number in range(40) for name in "xy"]
+    for key in [*keys, "a/loose.jpg", "first.jpg", "zuletzt/é/1.jpg"]:
+        store.put(key, b"1")
+    assert list_images(store.uri).table["path"].to_pylist() == sorted([*keys, "a/loose.jpg", "zuletzt/é/1.jpg"])
+
+
+def test_the_order_in_which_files_come_changes_neither_rows_nor_digest(folder, monkeypatch):
+    expected = list_images(str(folder))
+    monkeypatch.setattr(file_listing, "_FILES_AT_A_TIME", 2)
+    monkeypatch.setattr(os, "scandir", _backwards(os.scandir))
+    listing = list_images(str(folder))
+    assert listing.table.equals(expected.table)
+    assert listing.data_version() == expected.data_version()
+
+
+def _backwards(scandir):
+    @contextmanager
+    def scan(folder):
+        with scandir(folder) as entries:
+            yield reversed(list(entries))
+
+    return scan
