@@ -95,7 +95,7 @@ def _read(destination: "Store", key: str, manifest: dict[str, Any], uri: str) ->
         names = [_COLUMNS.get(name, name.lower()) for name in manifest["fileSchema"].replace(" ", "").split(",")]
         columns = _known(names, uri)
         options = csv.ConvertOptions(include_columns=columns, column_types=dict.fromkeys(names, pa.string()))
-        with filesystem.open_input_stream(f"{root}/{key}", compression="gzip") as source:
+        with pa.CompressedInputStream(destination.open(key), "gzip") as source:
             yield from map(_decoded, csv.open_csv(source, csv.ReadOptions(column_names=names), convert_options=options))
     else:
         raise InputError(f"{uri} is in format {manifest['fileFormat']}: configure the inventory as Parquet or CSV.")
