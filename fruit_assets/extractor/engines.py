@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, Any
 
 from fruit_assets.errors import PermanentError
 from fruit_assets.extractor.processor import ExecutionProfile, processor_flags
-from fruit_assets.extractor.specification import FEATURES, INT8_MODEL, KERAS_MODEL, MODEL, Engine
+from fruit_assets.extractor.specification import INT8_MODEL, KERAS_MODEL, MODEL, Engine
 from fruit_assets.extractor.split_model import halves
 
 if TYPE_CHECKING:
     import numpy as np
     import openvino as ov
 
-# Takes uint8 pixels (n, size, size, 3), gives float32 features (n, 1280).
+# Takes uint8 pixels (n, size, size, 3), gives float32 features (n, features).
 Infer = Callable[["np.ndarray"], "np.ndarray"]
 
 # Images at once of the whole network, or of its first half and at most of its second, as is fastest with AVX-512. At
@@ -38,7 +38,7 @@ class LoadedEngine:
     """An extractor ready to run on one thread of this process.
 
     Attributes:
-        infer: uint8 pixels (n, size, size, 3) to float32 features (n, 1280).
+        infer: uint8 pixels (n, size, size, 3) to float32 features (n, features).
         arithmetic: what it really runs at, as the engine tells it.
     """
 
@@ -96,7 +96,8 @@ def _load_openvino(folder: Path, input_size: int, precision: str, batch_size: in
         for part in parts
     ]
     stages = [_in_batches(part.create_infer_request(), size) for part, size in zip(compiled, sizes, strict=True)]
-    return LoadedEngine(_one_after_the_other(stages, sizes), _arithmetic(compiled))
+    width = compiled[-1].output().partial_shape[1].get_length()
+    return LoadedEngine(_one_after_the_other(stages, sizes, width), _arithmetic(compiled))
 
 
 def _parts(model: "ov.Model", sizes: Sequence[int]) -> "tuple[Sequence[ov.Model], Sequence[int]]":
@@ -107,7 +108,7 @@ def _parts(model: "ov.Model", sizes: Sequence[int]) -> "tuple[Sequence[ov.Model]
     return [model], sizes[:1]
 
 
-def _one_after_the_other(stages: Sequence[Infer], sizes: Sequence[int]) -> Infer:
+def _one_after_the_other(stages: Sequence[Infer], sizes: Sequence[int], width: int) -> Infer:
     """As many images as the last stage takes at once go through all of them, and then the next."""
     import numpy as np
 
@@ -115,7 +116,7 @@ def _one_after_the_other(stages: Sequence[Infer], sizes: Sequence[int]) -> Infer
         return stages[0]
 
     def infer(pixels: "np.ndarray") -> "np.ndarray":
-        features = np.empty((len(pixels), FEATURES), np.float32)
+        features = np.empty((len(pixels), width), np.float32)
         for start in range(0, len(pixels), sizes[-1]):
             part = pixels[start : start + sizes[-1]]
             for stage in stages:
@@ -173,6 +174,6 @@ def _load_tensorflow(folder: Path, batch_size: int) -> LoadedEngine:
     def infer(pixels: "np.ndarray") -> "np.ndarray":
         starts = range(0, len(pixels), batch_size)
         parts = [np.asarray(model(pixels[start : start + batch_size], training=False)) for start in starts]
-        return np.concatenate(parts).astype(np.float32) if parts else np.empty((0, FEATURES), np.float32)
+        return np.concatenate(parts).astype(np.float32) if parts else np.empty((0, model.output_shape[-1]), np.float32)
 
     return LoadedEngine(infer, ExecutionProfile("f32", "tensorflow", processor_flags()))

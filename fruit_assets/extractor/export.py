@@ -18,22 +18,19 @@ from pathlib import Path
 from typing import Any
 
 from fruit_assets.errors import InputError
+from fruit_assets.extractor.architectures import Architecture, architecture_named
 from fruit_assets.extractor.export_process import ExportProcess, reporting
 from fruit_assets.extractor.specification import (
     DESCRIPTION_FILE,
-    FEATURES,
     KERAS_MODEL,
     MODEL,
-    PREPROCESSING,
     ExtractorDescription,
     ExtractorSpec,
 )
-from fruit_assets.extractor.weights import ARCHITECTURE, WeightsSource
+from fruit_assets.extractor.weights import WeightsSource
 from fruit_assets.storage.stores import open_store
 
 _SEED = 0
-# keras.applications.mobilenet_v2.preprocess_input: x / 127.5 - 1
-_SCALE, _OFFSET = 1 / 127.5, -1.0
 
 
 class Export:
@@ -45,7 +42,12 @@ class Export:
 
     def __init__(self, spec: ExtractorSpec) -> None:
         self.spec = spec
-        self._process = ExportProcess(__name__, json.dumps(asdict(spec)))
+        request = {
+            "weights": asdict(spec.weights),
+            "input_size": spec.input_size,
+            "architecture": spec.architecture.name,
+        }
+        self._process = ExportProcess(__name__, json.dumps(request))
 
     def files(self) -> dict[str, bytes]:
         """The exported files by name, `extractor.json` among them.
@@ -68,15 +70,15 @@ def export(spec: ExtractorSpec, folder: Path) -> None:
         InputError: the weights cannot be loaded into the network, or cannot be downloaded.
     """
     network = _network(spec)
-    _save_openvino(network, folder / MODEL)
-    _with_preprocessing(network, spec.input_size).save(folder / KERAS_MODEL)
+    _save_openvino(network, spec.architecture, folder / MODEL)
+    _with_preprocessing(network, spec).save(folder / KERAS_MODEL)
     files = {file.name: _sha256(file) for file in sorted(folder.glob("extractor.*")) if file.suffix != ".json"}
     description = ExtractorDescription(
         fingerprint=spec.fingerprint,
-        architecture=ARCHITECTURE,
+        architecture=spec.architecture.name,
         input_size=spec.input_size,
-        features=FEATURES,
-        preprocessing=PREPROCESSING,
+        features=spec.architecture.features,
+        preprocessing=spec.preprocessing,
         weights=asdict(spec.weights),
         parameters=int(network.count_params()),
         files=files,
@@ -92,7 +94,8 @@ def _network(spec: ExtractorSpec) -> Any:
     shape = (spec.input_size, spec.input_size, 3)
     weights = "imagenet" if spec.weights.kind == "imagenet" else None
     try:
-        network = keras.applications.MobileNetV2(weights=weights, include_top=False, pooling="avg", input_shape=shape)
+        build = getattr(keras.applications, spec.architecture.name)
+        network = build(weights=weights, include_top=False, pooling="avg", input_shape=shape)
     # Keras reports a failed download as a bare Exception.
     except Exception as error:
         if weights is None:
@@ -102,11 +105,12 @@ def _network(spec: ExtractorSpec) -> Any:
             "you have, or to 'auto' to go on with untrained weights and a failing check."
         ) from error
     if spec.weights.kind == "file":
-        _load_weights(network, spec.weights.location)
+        _load_weights(network, spec)
     return network
 
 
-def _load_weights(network: Any, location: str) -> None:
+def _load_weights(network: Any, spec: ExtractorSpec) -> None:
+    location = spec.weights.location
     folder, _, name = location.rpartition("/")
     with tempfile.TemporaryDirectory() as temporary:
         # Keras tells its own format from the older one by the suffix.
@@ -117,28 +121,33 @@ def _load_weights(network: Any, location: str) -> None:
         # h5py and Keras raise many types here, all of which mean that the file does not fit the network.
         except Exception as error:
             raise InputError(
-                f"The weights in {location} do not fit {ARCHITECTURE} without its top: "
-                f"{str(error).splitlines()[0][:300]} "
-                "FRUIT_ASSETS_WEIGHTS needs weights of alpha 1.0, include_top=False."
+                f"The weights in {location} do not fit {spec.architecture.name} without its top: "
+                f"{str(error).splitlines()[0][:300]} FRUIT_ASSETS_WEIGHTS needs a file that "
+                f"keras.applications.{spec.architecture.name}(include_top=False).save_weights() wrote. For weights of "
+                "another network, choose its name as `model` of feature_extractor."
             ) from error
 
 
-def _with_preprocessing(network: Any, size: int) -> Any:
+def _with_preprocessing(network: Any, spec: ExtractorSpec) -> Any:
     import keras
 
-    pixels = keras.Input((size, size, 3), dtype="uint8", name="pixels")
-    scaled = keras.layers.Rescaling(_SCALE, offset=_OFFSET, name="preprocess_input")(pixels)
+    divisor, offset = spec.architecture.scaling or (1.0, 0.0)
+    pixels = keras.Input((spec.input_size, spec.input_size, 3), dtype="uint8", name="pixels")
+    scaled = keras.layers.Rescaling(1 / divisor, offset=offset, name="preprocess_input")(pixels)
     return keras.Model(pixels, network(scaled), name="feature_extractor")
 
 
-def _save_openvino(network: Any, target: Path) -> None:
+def _save_openvino(network: Any, architecture: Architecture, target: Path) -> None:
     import numpy as np
     import openvino as ov
     from openvino import opset13 as operations
     from openvino.preprocess import PrePostProcessor
 
     def scaled(pixels: Any) -> Any:
-        return operations.add(operations.multiply(pixels, np.float32(_SCALE)), np.float32(_OFFSET)).output(0)
+        if architecture.scaling is None:
+            return pixels
+        divisor, offset = architecture.scaling
+        return operations.add(operations.multiply(pixels, np.float32(1 / divisor)), np.float32(offset)).output(0)
 
     # Before the network's own transposition, which then costs nothing. Converted with the network, the preprocessing
     # ends up behind it, and the pixels are reordered twice: 3 to 4 % of the time of an image.
@@ -160,7 +169,8 @@ def main(arguments: Sequence[str]) -> int:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
     value = json.loads(arguments[0])
-    spec = ExtractorSpec(WeightsSource(**value.pop("weights")), **value)
+    architecture = architecture_named(value["architecture"])
+    spec = ExtractorSpec(WeightsSource(**value["weights"]), value["input_size"], architecture)
     folder = Path(arguments[1])
     return reporting(folder, partial(export, spec, folder))
 

@@ -11,16 +11,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from fruit_assets.errors import InputError, PermanentError
-from fruit_assets.extractor.weights import ARCHITECTURE, WeightsSource
+from fruit_assets.extractor.architectures import DEFAULT, Architecture
+from fruit_assets.extractor.weights import WeightsSource
 from fruit_assets.storage.stores import open_store
 
 if TYPE_CHECKING:
     from fruit_assets.storage.versions import Version
 
-FEATURES = 1280
-INPUT_SIZES = (96, 128, 160, 192, 224)
 # Bump when the pixels that reach the network change for the same file.
-PREPROCESSING = "rgb, PIL bicubic, x/127.5-1"
+_DECODING = "rgb, PIL bicubic"
+FEATURES, INPUT_SIZES = DEFAULT.features, DEFAULT.input_sizes
 DESCRIPTION_FILE = "extractor.json"
 MODEL, INT8_MODEL, KERAS_MODEL = "extractor.xml", "extractor-int8.xml", "extractor.keras"
 
@@ -33,11 +33,18 @@ class ExtractorSpec:
 
     weights: WeightsSource
     input_size: int = 224
+    architecture: Architecture = DEFAULT
+
+    @property
+    def preprocessing(self) -> str:
+        """Names what happens to a file's pixels before the first layer that has weights."""
+        return f"{_DECODING}, {self.architecture.scaling_name}"
 
     @property
     def fingerprint(self) -> str:
         """Equal for extractors that give equal features: weights, architecture, preprocessing, size."""
-        identity = [ARCHITECTURE, self.weights.kind, self.weights.identity, self.input_size, PREPROCESSING]
+        weights = self.weights
+        identity = [self.architecture.name, weights.kind, weights.identity, self.input_size, self.preprocessing]
         return hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:32]
 
 

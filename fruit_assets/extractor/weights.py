@@ -13,10 +13,9 @@ from pathlib import Path
 from typing import Literal
 
 from fruit_assets.errors import InputError, StorageError
+from fruit_assets.extractor.architectures import DEFAULT, Architecture
 from fruit_assets.storage.stores import open_store
 
-ARCHITECTURE = "MobileNetV2"
-_KERAS_FILES = "https://storage.googleapis.com/tensorflow/keras-applications/mobilenet_v2/"
 _PATIENCE_SECONDS = 4.0
 
 
@@ -41,8 +40,13 @@ class WeightsSource:
         return self.kind != "random"
 
 
-def resolve_weights(setting: str, input_size: int = 224) -> WeightsSource:
+def resolve_weights(setting: str, input_size: int = 224, architecture: Architecture = DEFAULT) -> WeightsSource:
     """Make `FRUIT_ASSETS_WEIGHTS` definite, without TensorFlow.
+
+    Args:
+        setting: its value.
+        input_size: of the extractor; some networks have ImageNet weights for each.
+        architecture: the network they are for.
 
     Raises:
         InputError: the weights file does not exist or is not a Keras weights file.
@@ -50,14 +54,14 @@ def resolve_weights(setting: str, input_size: int = 224) -> WeightsSource:
     if setting == "random":
         return WeightsSource("random", "", "seed 0", "The weights are random: FRUIT_ASSETS_WEIGHTS is 'random'.")
     if setting == "auto":
-        return imagenet_or_random(input_size)
+        return imagenet_or_random(architecture.weights_url(input_size))
     if setting == "imagenet":
         return WeightsSource("imagenet", "", "imagenet")
     content = _weights_bytes(setting)
     if not content.startswith(b"\x89HDF\r\n\x1a\n"):
         raise InputError(
             f"{setting} is not a Keras weights file (HDF5). FRUIT_ASSETS_WEIGHTS takes a file that Keras' download or "
-            f"{ARCHITECTURE}(include_top=False).save_weights() wrote, 'imagenet', 'random' or 'auto'."
+            f"{architecture.name}(include_top=False).save_weights() wrote, 'imagenet', 'random' or 'auto'."
         )
     return WeightsSource("file", setting, hashlib.sha256(content).hexdigest())
 
@@ -74,11 +78,11 @@ def _weights_bytes(location: str) -> bytes:
         ) from error
 
 
-def imagenet_or_random(input_size: int, patience_seconds: float = _PATIENCE_SECONDS) -> WeightsSource:
-    """ImageNet weights when Keras has them cached or its server answers in time, else random ones."""
-    if any(_keras_cache().glob(f"mobilenet_v2_weights_tf_dim_ordering_tf_kernels_1.0_{input_size}_no_top.h5")):
+def imagenet_or_random(url: str, patience_seconds: float = _PATIENCE_SECONDS) -> WeightsSource:
+    """ImageNet weights when Keras has the file of this URL cached or its server answers in time, else random ones."""
+    if (_keras_cache() / url.rpartition("/")[2]).is_file():
         return WeightsSource("imagenet", "", "imagenet")
-    reason = _why_unreachable(patience_seconds)
+    reason = _why_unreachable(url, patience_seconds)
     if reason is None:
         return WeightsSource("imagenet", "", "imagenet")
     return WeightsSource(
@@ -94,9 +98,8 @@ def _keras_cache() -> Path:
     return Path.home() / ".keras" / "models"
 
 
-def _why_unreachable(patience_seconds: float) -> str | None:
-    name = "mobilenet_v2_weights_tf_dim_ordering_tf_kernels_1.0_224_no_top.h5"
-    request = urllib.request.Request(_KERAS_FILES + name, method="HEAD")  # noqa: S310  a constant https address
+def _why_unreachable(url: str, patience_seconds: float) -> str | None:
+    request = urllib.request.Request(url, method="HEAD")  # noqa: S310  an https address of `architectures.py`
     try:
         with urllib.request.urlopen(request, timeout=patience_seconds):  # noqa: S310  the same
             return None

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from fruit_assets.analysis.moments import feature_matrix
+from fruit_assets.extractor.architectures import DriftLimits, architecture_named
 from fruit_assets.extractor.engines import LoadedEngine, load_engine
 from fruit_assets.extractor.processor import runs_natively
 from fruit_assets.extractor.specification import ExtractorFiles
@@ -57,15 +58,16 @@ def compare(
     # Neighbours in the sample share a label: an image alone has nobody to be recognised by.
     wanted = pa.table({ROW: sample_row_numbers(sample, count, run=4)})
     compared = collect(map_batches(sample, context, _READING, _comparer(extractor, options), wanted))
-    return figures_of(options.precision, compared)
+    limits = architecture_named(extractor.description.architecture).drift_limits
+    return figures_of(options.precision, compared, limits)
 
 
-def figures_of(precision: str, compared: "pa.Table") -> DriftFigures:
+def figures_of(precision: str, compared: "pa.Table", limits: DriftLimits) -> DriftFigures:
     """The figures that follow from rows of both features, as `_compared` makes them."""
     import numpy as np
 
     if not compared.num_rows:
-        return DriftFigures(precision, 0, 1.0, 1.0, 1.0, 0.0, 0.0, 0.0, 0.0, False, ())
+        return DriftFigures(precision, 0, 1.0, 1.0, 1.0, 0.0, 0.0, 0.0, 0.0, False, (), limits)
     reference, features = (_unit(feature_matrix(compared[name])) for name in ("reference", "features"))
     cosines = (reference * features).sum(axis=1)
     labels = np.array(compared["label"].to_pylist())
@@ -86,6 +88,7 @@ def figures_of(precision: str, compared: "pa.Table") -> DriftFigures:
         speedup=times[0] / max(times[1], 1.0),
         native=all(runs_natively(precision, tuple(flags.split())) for flags in set(compared["flags"].to_pylist())),
         executed=tuple(sorted(set(compared["arithmetic"].to_pylist()))),
+        limits=limits,
     )
 
 

@@ -8,15 +8,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
-# On 985 photographs: int8 0.952 and 0.868, bf16 0.992 and 0.977. Below these limits something is wrong with the
-# calibration, or these images are very unlike those it was made on.
-MIN_MEAN_COSINE = 0.92
-MIN_LEAST_COSINE = 0.75
-# The share of images that keep their nearest neighbour (int8 0.79, bf16 0.91). Where many images are nearly the
-# same, which of them is the nearest means little, so the limit is a wide one.
-MIN_NEIGHBOUR_AGREEMENT = 0.5
-# Share of images; a loss counts beyond this and twice its standard error.
-MAX_ACCURACY_LOSS = 0.02
+from fruit_assets.extractor.architectures import DriftLimits
+
 # A precision has to be worth its rounding.
 MIN_SPEEDUP = 1.1
 
@@ -37,6 +30,7 @@ class DriftFigures:
         speedup: images/s of inference against f32.
         native: every processor that took part has instructions for it.
         executed: what it really ran at.
+        limits: what the network's features are held against.
     """
 
     precision: str
@@ -50,6 +44,7 @@ class DriftFigures:
     speedup: float
     native: bool
     executed: tuple[str, ...]
+    limits: DriftLimits
 
     @property
     def accuracy_change(self) -> float:
@@ -59,12 +54,13 @@ class DriftFigures:
         """Every limit that is passed, with its figure; empty when the features are as good as those at f32."""
         if not self.images:
             return []
-        allowed = MAX_ACCURACY_LOSS + 2 * self.accuracy_error
+        limits = self.limits
+        allowed = limits.accuracy_loss + 2 * self.accuracy_error
         # Of few images, chance alone may part more from their neighbours.
-        agreement = MIN_NEIGHBOUR_AGREEMENT - 2 * 0.5 / self.images**0.5
+        agreement = limits.neighbour_agreement - 2 * 0.5 / self.images**0.5
         held = [
-            (self.mean_cosine, MIN_MEAN_COSINE, "mean cosine"),
-            (self.least_cosine, MIN_LEAST_COSINE, "least cosine"),
+            (self.mean_cosine, limits.mean_cosine, "mean cosine"),
+            (self.least_cosine, limits.least_cosine, "least cosine"),
             (self.neighbour_agreement, agreement, "nearest-neighbour agreement"),
         ]
         found = [f"{name} {value:.3f} is below {limit:.2f}" for value, limit, name in held if not value >= limit]
@@ -84,7 +80,8 @@ class DriftFigures:
 
     @staticmethod
     def from_json(value: dict[str, Any]) -> "DriftFigures":
-        return DriftFigures(**{**value, "executed": tuple(value["executed"])})
+        limits = DriftLimits(**value.get("limits", {}))  # features of an older version have none
+        return DriftFigures(**{**value, "executed": tuple(value["executed"]), "limits": limits})
 
 
 @dataclass(frozen=True)

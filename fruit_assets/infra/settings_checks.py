@@ -8,11 +8,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from fruit_assets.emr.aws import AwsRefusedError, call_with_retries, client
+from fruit_assets.extractor.architectures import DEFAULT
 from fruit_assets.infra.findings import Finding, ok, problem, warning
 from fruit_assets.settings import Settings
 
 KERAS_CACHE = Path.home() / ".keras" / "models"
-KERAS_FILE = "mobilenet_v2_weights_tf_dim_ordering_tf_kernels_1.0_224_no_top.h5"
+KERAS_FILE = DEFAULT.weights_url(224).rpartition("/")[2]
 
 
 def check_images(settings: Settings) -> Iterator[Finding]:

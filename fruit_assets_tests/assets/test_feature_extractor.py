@@ -14,7 +14,7 @@ def _check(evaluations):
 def test_auto_offline_goes_on_with_a_warning_metadata_and_a_check_that_does_not_pass(
     make_graph, monkeypatch, tmp_path, collection
 ):
-    monkeypatch.setattr(weights, "_why_unreachable", lambda patience: "unplugged")
+    monkeypatch.setattr(weights, "_why_unreachable", lambda url, patience: "unplugged")
     monkeypatch.setenv("HOME", str(tmp_path))
     graph = make_graph(weights="auto")
     result = graph.run("feature_extractor", config={"feature_extractor": {"input_size": 96}})

@@ -11,6 +11,7 @@ from fruit_assets.analysis.moments import Moments
 from fruit_assets.analysis.pca import fit
 from fruit_assets.errors import InputError, PermanentError
 from fruit_assets.extractor import quantization
+from fruit_assets.extractor.architectures import DEFAULT
 from fruit_assets.extractor.calibration import Calibration, calibration_pixels, resolve_calibration
 from fruit_assets.extractor.engines import load_engine
 from fruit_assets.extractor.quantization import Quantization, int8_fingerprint
@@ -70,7 +71,7 @@ def _guarded(exact: np.ndarray, rounded: np.ndarray, labels: np.ndarray) -> Drif
     rows = (list_column(features, np.ones(count, dtype=bool)) for features in (exact, rounded))
     columns = [pa.array(labels.tolist()), *rows, ones, ones, pa.array(["int8"] * count), pa.array([""] * count)]
     names = ["label", "reference", "features", "reference_us", "features_us", "arithmetic", "flags"]
-    return figures_of("int8", pa.table(columns, names))
+    return figures_of("int8", pa.table(columns, names), DEFAULT.drift_limits)
 
 
 def test_the_int8_model_really_runs_in_int8_and_the_other_does_not(int8_extractor):

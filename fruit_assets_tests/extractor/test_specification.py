@@ -76,9 +76,9 @@ def test_auto_without_internet_takes_random_weights_and_says_why(offline):
 
 
 def test_auto_takes_imagenet_when_keras_has_it_or_its_server_answers(offline, monkeypatch, tmp_path):
-    monkeypatch.setattr(weights, "_why_unreachable", lambda patience: None)
+    monkeypatch.setattr(weights, "_why_unreachable", lambda url, patience: None)
     assert resolve_weights("auto").kind == "imagenet"
-    monkeypatch.setattr(weights, "_why_unreachable", lambda patience: "unplugged")
+    monkeypatch.setattr(weights, "_why_unreachable", lambda url, patience: "unplugged")
     assert resolve_weights("auto").kind == "random"
     cached = tmp_path / ".keras" / "models" / "mobilenet_v2_weights_tf_dim_ordering_tf_kernels_1.0_224_no_top.h5"
     cached.parent.mkdir(parents=True)
@@ -98,7 +98,9 @@ def test_hdf5_weights_of_another_network_are_refused_by_name(tmp_path):
 
     with h5py.File(tmp_path / "other.weights.h5", "w") as file:
         file.create_dataset("layers/dense/vars/0", data=[[1.0, 2.0]])
-    with pytest.raises(InputError, match=r"other\.weights\.h5 do not fit MobileNetV2 without its top"):
+    with pytest.raises(
+        InputError, match=r"other\.weights\.h5 do not fit MobileNetV2 without its top: .*choose its name as `model`"
+    ):
         Export(ExtractorSpec(resolve_weights(str(tmp_path / "other.weights.h5")))).files()
 
 

@@ -8,10 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fruit_assets.extractor.architectures import DriftLimits
 from fruit_assets.features.comparison import figures_of, images_to_compare
 from fruit_assets.features.drift_check import DriftFigures, choose_precision
 
-GOOD = DriftFigures("int8", 256, 0.95, 0.87, 0.79, 0.87, 0.875, 0.01, 2.9, True, ("int8 by avx512 kernels on ...",))
+LIMITS = DriftLimits()
+GOOD = DriftFigures(
+    "int8", 256, 0.95, 0.87, 0.79, 0.87, 0.875, 0.01, 2.9, True, ("int8 by avx512 kernels on ...",), LIMITS
+)
 
 
 def _rows(reference: np.ndarray, features: np.ndarray, labels: list[str], flags: str = "avx512_vnni") -> pa.Table:
@@ -35,7 +39,7 @@ def _features(count: int) -> np.ndarray:
 
 def test_equal_features_pass_whatever_their_scale():
     rows, labels = _features(20), [f"label {number // 2}" for number in range(20)]
-    figures = figures_of("int8", _rows(rows, 3 * rows, labels))
+    figures = figures_of("int8", _rows(rows, 3 * rows, labels), LIMITS)
     assert (figures.mean_cosine, figures.least_cosine) == (pytest.approx(1), pytest.approx(1))
     assert (figures.neighbour_agreement, figures.accuracy_change, figures.accuracy_error) == (1, 0, 0)
     assert figures.speedup == pytest.approx(3)
@@ -49,7 +53,7 @@ def test_figures_are_those_of_scikit_learn():
     reference, rng = _features(40), np.random.default_rng(1)
     features = (reference + rng.normal(0, 0.2, reference.shape)).astype(np.float32)
     labels = [f"label {number % 5}" for number in range(40)]
-    figures = figures_of("bf16", _rows(reference, features, labels))
+    figures = figures_of("bf16", _rows(reference, features, labels), LIMITS)
     cosines = np.diag(cosine_similarity(reference, features))
     assert (figures.mean_cosine, figures.least_cosine) == (
         pytest.approx(cosines.mean(), abs=1e-6), pytest.approx(cosines.min(), abs=1e-6),
@@ -112,7 +116,7 @@ def test_figures_survive_the_manifest():
 
 
 def test_without_a_readable_image_there_is_nothing_to_hold_against_it():
-    figures = figures_of("int8", _rows(np.empty((0, 6)), np.empty((0, 6)), []))
+    figures = figures_of("int8", _rows(np.empty((0, 6)), np.empty((0, 6)), []), LIMITS)
     assert (figures.images, figures.problems()) == (0, [])
 
 
