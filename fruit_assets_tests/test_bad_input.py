@@ -160,7 +160,7 @@ def test_all_wrong_values_of_the_run_config_are_told_at_once(graph):
     for problem in (
         "ops.sampled_images.config.fraction: Input should be greater than 0 (it is 0.0)",
         "ops.sampled_images.config.min_per_class: Input should be greater than or equal to 1 (it is 0)",
-        "ops.feature_extractor.config: input_size is 100: choose one of 96, 128, 160, 192, 224",
+        "ops.feature_extractor.config: input_size is 100: choose one of 96, 128, 160, 192, 224 for MobileNetV2",
         "ops.image_features.config.batch_size: Input should be less than or equal to 256 (it is 1000)",
         "ops.pca_model.config: give n_components or variance, not both",
     ):

@@ -15,10 +15,12 @@ from fruit_assets.assets.check_set import CheckSet
 from fruit_assets.assets.config_inheritance import RUN_CONFIG, config_of_run
 from fruit_assets.assets.publishing import PhaseTimer, publish_results, translate_errors
 from fruit_assets.assets.resources import WeightsSetting
+from fruit_assets.errors import InputError
+from fruit_assets.extractor.architectures import ARCHITECTURES, DEFAULT, architecture_named
 from fruit_assets.extractor.calibration import Calibration, resolve_calibration
 from fruit_assets.extractor.export import Export
 from fruit_assets.extractor.quantization import Quantization, can_quantize, int8_fingerprint
-from fruit_assets.extractor.specification import DESCRIPTION_FILE, INPUT_SIZES, ExtractorDescription, ExtractorSpec
+from fruit_assets.extractor.specification import DESCRIPTION_FILE, ExtractorDescription, ExtractorSpec
 from fruit_assets.extractor.weights import resolve_weights
 from fruit_assets.spark.resource import SparkResource
 from fruit_assets.storage.artifacts import stage_files
@@ -35,9 +37,15 @@ CHECKS = CheckSet(
 class ExtractorConfig(dg.Config):
     """Which extractor to export."""
 
+    model: str = Field(
+        default=DEFAULT.name,
+        description=f"Network of Keras Applications: {' or '.join(entry.name for entry in ARCHITECTURES)}.",
+    )
     input_size: int = Field(
         default=224,
-        description=f"Height and width in pixels, one of {INPUT_SIZES}: smaller is faster and less accurate.",
+        description="Height and width in pixels: smaller is faster and less accurate. "
+        + "; ".join(f"{entry.name}: {', '.join(map(str, entry.input_sizes))}" for entry in ARCHITECTURES)
+        + ".",
     )
     quantize: bool = Field(
         default=False,
@@ -49,9 +57,14 @@ class ExtractorConfig(dg.Config):
     )
 
     @model_validator(mode="after")
-    def _size_is_known(self) -> "ExtractorConfig":
-        if self.input_size not in INPUT_SIZES:
-            raise ValueError(f"input_size is {self.input_size}: choose one of {', '.join(map(str, INPUT_SIZES))}")
+    def _network_takes_the_size(self) -> "ExtractorConfig":
+        try:
+            sizes = architecture_named(self.model).input_sizes
+        except InputError as error:
+            raise ValueError(str(error)) from error
+        if self.input_size not in sizes:
+            listed = ", ".join(map(str, sizes))
+            raise ValueError(f"input_size is {self.input_size}: choose one of {listed} for {self.model}")
         return self
 
 
@@ -77,7 +90,7 @@ def feature_extractor(
     storage: AssetStorage,
     spark: SparkResource,
 ) -> Iterator[Any]:
-    """MobileNetV2 without its top: 1280 averages per image, with the preprocessing built in.
+    """A network of Keras Applications without its top, average-pooled, with the preprocessing built in.
 
     Built with Keras, exported once for OpenVINO and once as a Keras model, and as an int8 model when one is
     asked for. `extractor.json` names weights, preprocessing, calibration and digests of the files; its
@@ -86,17 +99,18 @@ def feature_extractor(
     ```python
     import openvino as ov   # folder: that of the version CURRENT names
     infer = ov.compile_model(f"{folder}/extractor.xml")
-    features = infer(pixels)[0]   # uint8 (n, 224, 224, 3) -> float32 (n, 1280)
+    features = infer(pixels)[0]   # uint8 (n, 224, 224, 3) -> float32 (n, features)
     ```
     """
     with translate_errors():
         phases = PhaseTimer()
         config = config_of_run(context, config, storage.folder(NAME))
         with phases("weights"):
-            source = resolve_weights(weights.value, config.input_size)
+            architecture = architecture_named(config.model)
+            source = resolve_weights(weights.value, config.input_size, architecture)
         if source.warning:
             context.log.warning(source.warning)
-        spec = ExtractorSpec(source, config.input_size)
+        spec = ExtractorSpec(source, config.input_size, architecture)
         calibration = _calibration(context, config)
         config = config.model_copy(update={"quantize": calibration is not None})  # what a run that repeats needs
         with phases("export"):

@@ -16,6 +16,7 @@ from fruit_assets.assets.check_set import CheckSet
 from fruit_assets.assets.config_inheritance import RUN_CONFIG, config_of_run
 from fruit_assets.assets.publishing import PhaseTimer, combined_version, publish_results, translate_errors
 from fruit_assets.assets.resources import SPARK_POOL
+from fruit_assets.extractor.architectures import ARCHITECTURES
 from fruit_assets.spark.progress import reported_progress
 from fruit_assets.spark.resource import SparkResource
 from fruit_assets.storage.artifacts import stage_files
@@ -40,7 +41,10 @@ class PcaConfig(dg.Config):
     """How many components to keep."""
 
     n_components: int = Field(
-        default=80, ge=1, le=1280, description="Components to keep; at most the number of images."
+        default=80,
+        ge=1,
+        le=max(entry.features for entry in ARCHITECTURES),
+        description="Components to keep; at most the number of images, and of the network's features.",
     )
     variance: float | None = Field(
         default=None, gt=0, le=1, description="Keep as many components as explain this share of the variance, instead."
@@ -87,7 +91,7 @@ def pca_model(
     spark: SparkResource,
     step_launcher: dg.ResourceParam[object],
 ) -> Iterator[Any]:
-    """Mean, scale, components and the explained variance of all 1280 directions.
+    """Mean, scale, components and the explained variance of all directions.
 
     One pass over the features with a tree reduction in float64; agrees with scikit-learn. In every
     component the largest loading is positive, so that two runs have the same signs.

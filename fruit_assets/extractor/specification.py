@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
 # Bump when the pixels that reach the network change for the same file.
 _DECODING = "rgb, PIL bicubic"
-FEATURES, INPUT_SIZES = DEFAULT.features, DEFAULT.input_sizes
 DESCRIPTION_FILE = "extractor.json"
 MODEL, INT8_MODEL, KERAS_MODEL = "extractor.xml", "extractor-int8.xml", "extractor.keras"
 

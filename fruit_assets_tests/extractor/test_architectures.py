@@ -1,5 +1,6 @@
 """Tests of the entries: each is what Keras Applications says of its network, and every engine gives Keras' features."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -8,11 +9,18 @@ import openvino as ov
 import pytest
 
 from fruit_assets.errors import InputError
-from fruit_assets.extractor.architectures import ARCHITECTURES, DEFAULT, architecture_named
+from fruit_assets.extractor.architectures import ARCHITECTURES, DEFAULT, Architecture, architecture_named
 from fruit_assets.extractor.engines import load_engine
 from fruit_assets.extractor.export import export
 from fruit_assets.extractor.quantization import quantize
-from fruit_assets.extractor.specification import INT8_MODEL, KERAS_MODEL, MODEL, ExtractorDescription, ExtractorSpec
+from fruit_assets.extractor.specification import (
+    DESCRIPTION_FILE,
+    INT8_MODEL,
+    KERAS_MODEL,
+    MODEL,
+    ExtractorDescription,
+    ExtractorSpec,
+)
 from fruit_assets.extractor.split_model import halves
 from fruit_assets.extractor.weights import resolve_weights
 from fruit_assets_tests.extractor.calibrated_network import (
@@ -85,51 +93,59 @@ def test_networks_have_different_fingerprints_and_that_of_mobilenet_stays():
     assert ExtractorSpec(random).fingerprint == "f29d19be15268948462f85d964acb6d7"
 
 
-@pytest.fixture(scope="module")
-def exported(tmp_path_factory) -> tuple[Path, np.ndarray, np.ndarray]:
-    """A folder with EfficientNetV2B0 exported, pixels, and what Keras makes of them."""
-    folder = tmp_path_factory.mktemp("efficientnet")
-    network = calibrated_network(EFFICIENT_NET, SIZE)
-    network.save_weights(folder / "calibrated.weights.h5")
-    spec = ExtractorSpec(resolve_weights(str(folder / "calibrated.weights.h5")), SIZE, EFFICIENT_NET)
-    export(spec, folder)
+@dataclass(frozen=True)
+class Exported:
+    """A network with calibrated weights as it was exported, pixels, and what Keras makes of them."""
+
+    architecture: Architecture
+    folder: Path
+    pixels: np.ndarray
+    expected: np.ndarray
+
+
+# The default network is compared with Keras on all images of the collection, in `features/test_featurization.py`.
+@pytest.fixture(scope="module", params=ARCHITECTURES[1:], ids=lambda entry: entry.name)
+def exported(request, tmp_path_factory) -> Exported:
+    architecture, folder = request.param, tmp_path_factory.mktemp("exported")
+    network = calibrated_network(architecture, SIZE)
+    weights = folder / "calibrated.weights.h5"
+    network.save_weights(weights)
+    export(ExtractorSpec(resolve_weights(str(weights), SIZE, architecture), SIZE, architecture), folder)
     pixels = blocks_of_pixels(19, SIZE)
-    return folder, pixels, np.asarray(network(keras_input(EFFICIENT_NET, pixels), training=False))
+    expected = np.asarray(network(keras_input(architecture, pixels), training=False))
+    return Exported(architecture, folder, pixels, expected)
 
 
-def test_features_of_efficientnet_are_those_of_keras_with_either_engine(exported):
+def test_features_are_those_of_keras_with_either_engine(exported):
     import keras
 
-    folder, pixels, expected = exported
-    assert expected.std(axis=0).mean() > 0.05
+    assert exported.expected.std(axis=0).mean() > 0.05
     for batch_size in (None, 1, 5):
-        features = load_engine(folder, SIZE, "openvino", "f32", batch_size)(pixels)
-        assert np.abs(features - expected).max() < 1e-3, batch_size
-    reference = keras.saving.load_model(folder / KERAS_MODEL, compile=False)
-    assert np.abs(np.asarray(reference(pixels, training=False)) - expected).max() < 1e-3
+        features = load_engine(exported.folder, SIZE, "openvino", "f32", batch_size)(exported.pixels)
+        assert np.abs(features - exported.expected).max() < 1e-3, batch_size
+    reference = keras.saving.load_model(exported.folder / KERAS_MODEL, compile=False)
+    assert np.abs(np.asarray(reference(exported.pixels, training=False)) - exported.expected).max() < 1e-3
 
 
-def test_efficientnet_is_described_by_its_entry(exported):
-    folder, _, _ = exported
-    description = ExtractorDescription.from_json((folder / "extractor.json").read_bytes())
-    assert (description.architecture, description.features) == ("EfficientNetV2B0", EFFICIENT_NET.features)
-    assert description.preprocessing == "rgb, PIL bicubic, scaled by the network"
-    assert description.parameters == 5_919_312
+def test_an_extractor_is_described_by_its_entry(exported):
+    description = ExtractorDescription.from_json((exported.folder / DESCRIPTION_FILE).read_bytes())
+    entry = exported.architecture
+    assert (description.architecture, description.features) == (entry.name, entry.features)
+    assert description.preprocessing == f"rgb, PIL bicubic, {entry.scaling_name}"
 
 
-def test_efficientnet_in_two_parts_gives_the_same_bits(exported):
-    folder, pixels, _ = exported
-    parts = halves(ov.Core().read_model(folder / MODEL), 1)
-    assert parts is not None
-    assert list(parts[0].output().shape) == [1, SIZE // 16, SIZE // 16, 96]
-    in_parts, whole = (load_engine(folder, SIZE, "openvino", "f32", size)(pixels) for size in (None, 1))
-    assert np.array_equal(in_parts, whole)
+def test_a_network_in_two_parts_gives_the_same_bits(exported):
+    model = ov.Core().read_model(exported.folder / MODEL)
+    assert halves(model, 1) is not None
+    in_parts, whole = (load_engine(exported.folder, SIZE, "openvino", "f32", size) for size in (None, 1))
+    assert np.array_equal(in_parts(exported.pixels), whole(exported.pixels))
 
 
-def test_efficientnet_runs_at_bf16_and_int8(exported):
-    folder, pixels, expected = exported
-    quantize(folder / MODEL, pixels, folder / INT8_MODEL)
+def test_lower_precisions_give_nearly_the_same_features(exported):
+    quantize(exported.folder / MODEL, exported.pixels, exported.folder / INT8_MODEL)
     for precision in ("bf16", "int8"):
-        features = load_engine(folder, SIZE, "openvino", precision)(pixels)
+        engine = load_engine(exported.folder, SIZE, "openvino", precision)
+        features, expected = engine(exported.pixels), exported.expected
         lengths = np.linalg.norm(features, axis=1) * np.linalg.norm(expected, axis=1)
         assert ((features * expected).sum(axis=1) / lengths).mean() > 0.85, precision
+    assert engine.arithmetic.precision == "int8"

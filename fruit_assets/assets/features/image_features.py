@@ -40,7 +40,7 @@ FEATURES_SCHEMA = dg.TableSchema(
         PATH,
         LABEL,
         SHA256,
-        dg.TableColumn("features", "array<float>", description="1280 averages of the last convolution."),
+        dg.TableColumn("features", "array<float>", description="Averages of the last layer's channels."),
     ]
 )
 REJECTED_SCHEMA = dg.TableSchema(
@@ -58,7 +58,7 @@ class WorkerCache(dg.ConfigurableResource[Any]):
     name=FEATURES_NAME,
     outs={
         FEATURES_NAME: dg.AssetOut(
-            description="One row of 1280 features per readable sampled image. Features of images that an earlier run "
+            description="One row of features per readable sampled image. Features of images that an earlier run "
             "featurised with the same extractor are taken over; identical files are inferred once.\n\n"
             "```python\nfrom fruit_assets.storage import read_current\n"
             'table = read_current("data/assets/image_features")\n```',
@@ -128,7 +128,7 @@ def image_features(
         writings = storage.writing(FEATURES_NAME, context), storage.writing(REJECTED_NAME, context)
         with phases("featurizing"):
             if plan.unchanged:
-                outcome = _same_as_before(storage, plan, writings)
+                outcome = _same_as_before(storage, plan, extractor, writings)
             else:
                 with reported_progress(spark.context(), context.log.info, FEATURES_NAME):
                     outcome = _featurized(spark, sampled_images, plan, extractor, options, writings)
@@ -151,13 +151,17 @@ def _rejected_with(storage: AssetStorage, features: Version) -> Version | None:
 
 
 def _same_as_before(
-    storage: AssetStorage, plan: IncrementalPlan, writings: tuple[VersionWriter, VersionWriter]
+    storage: AssetStorage,
+    plan: IncrementalPlan,
+    extractor: ExtractorFiles,
+    writings: tuple[VersionWriter, VersionWriter],
 ) -> FeaturizationResult:
     assert plan.previous is not None  # noqa: S101  a plan is unchanged only with regard to a version
     rejected = _rejected_with(storage, plan.previous)
     assert rejected is not None  # noqa: S101  the plan compared its rows
     features = republish(plan.previous, writings[0])
-    return FeaturizationResult(features, republish(rejected, writings[1]), plan, 0, 0, {}, _arithmetics_of(plan))
+    width = extractor.description.features
+    return FeaturizationResult(features, republish(rejected, writings[1]), plan, 0, 0, {}, _arithmetics_of(plan), width)
 
 
 def _arithmetics_of(plan: IncrementalPlan) -> tuple[str, ...]:
@@ -178,4 +182,5 @@ def _featurized(
     rejected = stage_table(figures.rejected, writings[1])
     seconds = {"decoding": figures.decode_seconds, "inference": figures.inference_seconds}
     arithmetics = tuple(sorted({*figures.arithmetics, *_arithmetics_of(plan)}))
-    return FeaturizationResult(features, rejected, plan, figures.computed, figures.broken, seconds, arithmetics)
+    width = extractor.description.features
+    return FeaturizationResult(features, rejected, plan, figures.computed, figures.broken, seconds, arithmetics, width)

@@ -18,7 +18,6 @@ from fruit_assets.assets.features.checks import CHECKS, few_rejected
 from fruit_assets.assets.features.precision import ResolvedPrecision
 from fruit_assets.assets.publishing import PhaseTimer, publish_results
 from fruit_assets.assets.resources import CorePrice
-from fruit_assets.extractor.specification import FEATURES
 from fruit_assets.features.incremental import IncrementalPlan
 from fruit_assets.storage.versions import StagedVersion, Version
 
@@ -32,7 +31,7 @@ ARITHMETICS = "arithmetics"
 
 @dataclass(frozen=True)
 class FeaturizationResult:
-    """Both staged versions, and the figures of making them."""
+    """Both staged versions, the figures of making them, and how many features a row must have."""
 
     features: StagedVersion
     rejected: StagedVersion
@@ -41,6 +40,7 @@ class FeaturizationResult:
     broken: int
     worker_seconds: dict[str, float]
     arithmetics: tuple[str, ...]
+    feature_count: int
 
 
 def materialize_results(
@@ -97,10 +97,11 @@ def _checks(outcome: FeaturizationResult, sampled: int) -> list[dg.AssetCheckRes
     rows, rejected = outcome.features.manifest.row_count, outcome.rejected.manifest.row_count
     measured = outcome.features.manifest.facts["measures"]
     # Without a single row there is no width to be wrong.
-    widths = [FEATURES if measured[name] is None else measured[name] for name in ("shortest", "longest")]
+    expected = outcome.feature_count
+    widths = [expected if measured[name] is None else measured[name] for name in ("shortest", "longest")]
     return [
         CHECKS.rows_reconcile(sampled, {"featurised": rows, "rejected": rejected}),
-        CHECKS.dimensions(FEATURES, *widths),
+        CHECKS.dimensions(expected, *widths),
         CHECKS.finite_values(outcome.broken),
         few_rejected(sampled, rejected),
     ]
