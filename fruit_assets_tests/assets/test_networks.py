@@ -15,7 +15,7 @@ from fruit_assets_tests.conftest import materialised_metadata
 from fruit_assets_tests.extractor.calibrated_network import calibrated_network
 
 SIZE = 96
-IMAGES = 12
+IMAGES = 18
 
 
 @pytest.fixture(params=ARCHITECTURES[1:], ids=lambda entry: entry.name)
@@ -26,7 +26,7 @@ def architecture(request) -> Architecture:
 
 @pytest.fixture
 def settings(architecture, collection, make_settings, tmp_path):
-    """Twelve images of three classes, and calibrated weights of the network."""
+    """Eighteen images of three classes, and calibrated weights of the network."""
     folders = sorted({path.parent for path in collection.images.glob("Training/*/*.jpg")})[:3]
     for folder in folders:
         (tmp_path / "images" / folder.name).mkdir(parents=True)
@@ -69,7 +69,8 @@ def test_the_whole_graph_runs_with_a_network_and_mixes_it_with_no_other(
     features = materialised_metadata(again, "image_features")
     assert (features["computed"], features["reused"]) == (0, IMAGES)
 
-    rounded = _run(settings, {"model": architecture.name}, "int8", selection=UP_TO_FEATURES)
+    chosen = {"model": architecture.name, "calibration_images": settings.images}
+    rounded = _run(settings, chosen, "int8", selection=UP_TO_FEATURES)
     features = materialised_metadata(rounded, "image_features")
     assert (features["computed"], features["precision"], features["guard/images"]) == (IMAGES, "int8", IMAGES)
     assert features["arithmetic"].startswith("int8 by ")

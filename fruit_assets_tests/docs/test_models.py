@@ -33,7 +33,7 @@ def test_the_recipe_adds_a_network_by_its_entry_alone(tmp_path):
     shutil.copy(ROOT / "pyproject.toml", tmp_path)
     module = tmp_path / "fruit_assets" / "extractor" / "architectures.py"
     before, end, after = module.read_text().partition(")\nDEFAULT = ")
-    module.write_text(before + textwrap.indent(textwrap.dedent(entry), "    ") + end + after)
+    module.write_text(before + textwrap.indent(textwrap.dedent(entry).strip(), "    ") + ",\n" + end + after)
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-n", "0", "-k", name, *tests.split()],
         cwd=tmp_path,
