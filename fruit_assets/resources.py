@@ -12,7 +12,6 @@ from fruit_assets.assets.run_config_check import RunConfigCheck
 from fruit_assets.emr.cost import load_prices
 from fruit_assets.settings import Settings
 from fruit_assets.spark.resource import ClusterSpark, LocalSpark
-from fruit_assets.spark.s3a_jars import encryption_conf
 from fruit_assets.storage.io_managers import AssetStorage, VersionIOManager
 
 if TYPE_CHECKING:
@@ -65,11 +64,6 @@ def _local(settings: Settings) -> dict[str, Any]:
         driver_memory=settings.driver_memory,
         java_home=settings.java_home,
         cache=str(settings.cache),
-        s3=settings.uses_s3,
-        endpoint_url=settings.aws_endpoint_url,
-        region=settings.aws_region,
-        sse=settings.sse,
-        kms_key_id=settings.kms_key_id,
         imports=list(_WANTED_LATER),
     )
     return {
@@ -81,8 +75,15 @@ def _local(settings: Settings) -> dict[str, Any]:
 
 
 def _region(settings: Settings) -> dict[str, str]:
-    """A node that is told no region takes S3's oldest, which Arrow's client does not correct."""
+    """A node that is told no region takes S3's oldest, which delta-rs does not correct."""
     return {"AWS_DEFAULT_REGION": settings.aws_region} if settings.aws_region else {}
+
+
+def _s3a_encryption(settings: Settings) -> dict[str, str]:
+    """For frames that somebody writes by Spark itself; what our own tasks write is encrypted by the store."""
+    algorithm = {"AES256": "AES256", "aws:kms": "SSE-KMS"}.get(settings.sse or "")
+    values = {"algorithm": algorithm, "key": settings.kms_key_id}
+    return {f"spark.hadoop.fs.s3a.encryption.{name}": value for name, value in values.items() if value}
 
 
 def emr_launcher(settings: Settings) -> "EmrPySparkStepLauncher":
@@ -98,7 +99,7 @@ def emr_launcher(settings: Settings) -> "EmrPySparkStepLauncher":
         package="fruit_assets",
         modules=list(_MODULES_ON_NODES),
         encryption=settings.encryption,
-        spark_conf=encryption_conf(settings.sse, settings.kms_key_id),
+        spark_conf=_s3a_encryption(settings),
         prices=settings.prices,
     )
 

@@ -11,7 +11,7 @@ import dagster as dg
 from pydantic import Field, PrivateAttr
 
 from fruit_assets.spark.fast_start.background_spark import BackgroundSpark
-from fruit_assets.spark.session import PIPELINE_CONF, LocalSparkOptions, S3Access
+from fruit_assets.spark.session import PIPELINE_CONF, LocalSparkOptions
 
 if TYPE_CHECKING:
     from pyspark import SparkContext
@@ -47,11 +47,6 @@ class LocalSpark(SparkResource):
     driver_memory: str | None = None
     java_home: str | None = None
     cache: str
-    s3: bool = False
-    endpoint_url: str | None = None
-    region: str | None = None
-    sse: str | None = None
-    kms_key_id: str | None = None
     conf: dict[str, str] = Field(default_factory=dict)
     imports: list[str] = Field(default_factory=list, description="Modules to import while waiting for the JVM.")
     _early: BackgroundSpark | None = PrivateAttr(default=None)
@@ -66,13 +61,11 @@ class LocalSpark(SparkResource):
         return self._early.context()
 
     def _options(self) -> LocalSparkOptions:
-        access = S3Access(self.endpoint_url, self.region, self.sse, self.kms_key_id) if self.s3 else None
         return LocalSparkOptions(
             cache=Path(self.cache),
             master=self.master,
             driver_memory=self.driver_memory,
             java_home=self.java_home,
-            s3=access,
             conf=dict(self.conf),
         )
 

@@ -1,7 +1,7 @@
 """The local Spark: its settings, and how it starts.
 
 Put here what a Spark on one machine needs. On a cluster `spark-submit` and the EMR configurations have
-decided all of this already; S3 access is prepared in `s3a_jars.py`, when it starts in `background_spark.py`.
+decided all of this already. When it starts is decided in `background_spark.py`.
 """
 
 import atexit
@@ -22,28 +22,9 @@ from fruit_assets.spark.java import require_java
 if TYPE_CHECKING:
     from pyspark import SparkContext
 
-    from fruit_assets.spark.s3a_jars import S3Credentials
-
 _GIB = 2**30
 # The kernel takes paths of 107 bytes, macOS of 103; the names of folder and socket have 65.
 _LONGEST_TEMPORARY_FOLDER = 38
-
-
-@dataclass(frozen=True)
-class S3Access:
-    """What S3A needs to know; credentials are resolved when the session starts.
-
-    Attributes:
-        endpoint_url: of an S3-compatible store; None is AWS.
-        region: None leaves it to S3A.
-        sse: server-side encryption, as in the settings.
-        kms_key_id: key for `aws:kms`.
-    """
-
-    endpoint_url: str | None
-    region: str | None
-    sse: str | None
-    kms_key_id: str | None
 
 
 @dataclass(frozen=True)
@@ -55,7 +36,6 @@ class LocalSparkOptions:
         driver_memory: heap, such as `4g`; None takes a quarter of the machine, 1 to 8 GiB.
         java_home: where Java is; None looks on the PATH.
         cache: folder for jars and class data.
-        s3: S3 access; None when no `s3://` URI is used.
         conf: further Spark settings, which win.
     """
 
@@ -63,7 +43,6 @@ class LocalSparkOptions:
     master: str = "local[*]"
     driver_memory: str | None = None
     java_home: str | None = None
-    s3: S3Access | None = None
     conf: dict[str, str] | None = None
 
 
@@ -124,13 +103,11 @@ class Start:
         conf: all settings.
         shared: the archive of classes, where there can be one.
         jvm: the JVM, where it could be started directly.
-        credentials: for S3, handed over when the context is there.
     """
 
     conf: dict[str, str]
     shared: ClassData | None
     jvm: DriverJvm | None
-    credentials: "S3Credentials | None"
 
     @staticmethod
     def of(options: LocalSparkOptions) -> "Start":
@@ -138,20 +115,15 @@ class Start:
         # Spark runs its Python workers with this interpreter, whatever `python3` is on the PATH.
         os.environ["PYSPARK_PYTHON"] = os.environ["PYSPARK_DRIVER_PYTHON"] = sys.executable
         os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
-        credentials, conf = _resolved(options)
+        conf = local_conf(options)
         if not _jvm_runs():
             conf = _worker_sockets() | conf
         jvm = start_driver_jvm(shared, conf) if shared is not None else None
-        return Start(conf, shared, jvm, credentials)
+        return Start(conf, shared, jvm)
 
     def finish(self) -> "SparkContext":
         """The context, when it is there."""
-        context = _create(self.conf, self.shared, self.jvm)
-        if self.credentials is not None:
-            from fruit_assets.spark.s3a_jars import hand_over_credentials
-
-            hand_over_credentials(context, self.credentials)
-        return context
+        return _create(self.conf, self.shared, self.jvm)
 
 
 def _create(conf: dict[str, str], shared: ClassData | None, jvm: DriverJvm | None) -> "SparkContext":
@@ -212,17 +184,6 @@ def _spark_home() -> Path | None:
 def _jvm_runs() -> bool:
     context = getattr(sys.modules.get("pyspark"), "SparkContext", None)
     return getattr(context, "_gateway", None) is not None
-
-
-def _resolved(options: LocalSparkOptions) -> "tuple[S3Credentials | None, dict[str, str]]":
-    conf = local_conf(options)
-    if options.s3 is None:
-        return None, conf
-    from fruit_assets.spark.s3a_jars import resolve_credentials, s3a_conf, s3a_jars_conf
-
-    credentials, s3 = resolve_credentials(), options.s3
-    access = s3a_conf(s3.endpoint_url, s3.region, s3.sse, s3.kms_key_id, credentials)
-    return credentials, {**s3a_jars_conf(options.cache), **access, **conf}
 
 
 def _worker_sockets() -> dict[str, str]:

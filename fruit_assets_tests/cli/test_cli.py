@@ -90,18 +90,12 @@ def test_the_job_runs_on_the_whole_collection_and_a_second_time_infers_nothing(e
     assert not left, "a run leaves nothing beside its assets"
 
 
-def _cache_with_the_jars_of_this_machine(tmp_path: Path) -> Path:
-    """A cache of the test's own: every run of the tests exports another extractor, and none should stay."""
-    jars = Path.home() / ".cache" / "fruit_assets" / "jars"
-    jars.mkdir(parents=True, exist_ok=True)
-    (tmp_path / "cache").mkdir()
-    (tmp_path / "cache" / "jars").symlink_to(jars)
-    return tmp_path / "cache"
-
-
+@pytest.mark.parametrize("private_bucket", ["proxy"], indirect=True)
 def test_the_job_runs_from_s3_to_s3_with_the_same_rows_as_between_folders(
-    bucket, environment, published, collection, maven_jars, tmp_path
+    private_bucket, environment, published, collection, tmp_path
 ):
+    """Behind a private CA and a proxy; without S3A, so no Spark file system can have been opened."""
+    bucket = private_bucket
     copy_some(collection, tmp_path / "images", classes=3, per_class=3)
     for folder, prefix in (
         (tmp_path / "images", "fruit é/images"),
@@ -114,7 +108,7 @@ def test_the_job_runs_from_s3_to_s3_with_the_same_rows_as_between_folders(
     environment |= {
         "FRUIT_ASSETS_IMAGES": f"s3://{bucket}/fruit é/images",
         "FRUIT_ASSETS_STORAGE": f"s3://{bucket}/assets",
-        "FRUIT_ASSETS_CACHE": str(_cache_with_the_jars_of_this_machine(tmp_path)),
+        "FRUIT_ASSETS_CACHE": str(tmp_path / "cache"),
     }
     config = {"ops": {**_EVERYTHING["ops"], "pca_model": {"config": {"n_components": 3}}}}
     code, text = _execute(tmp_path, environment, config)
@@ -127,6 +121,7 @@ def test_the_job_runs_from_s3_to_s3_with_the_same_rows_as_between_folders(
     for digest, row in zip(features["sha256"].to_pylist(), feature_matrix(features["features"]), strict=True):
         assert np.abs(row - expected[digest]).max() < 1e-4
     assert read_current(f"s3://{bucket}/assets/pca_components").num_rows == 9
+    assert not (tmp_path / "cache" / "jars").exists()
     names = {item.key.rpartition("/")[2] for item in open_store(f"s3://{bucket}/assets").list()}
     assert {"CURRENT", "MANIFEST.json", "extractor.xml", "recognition.json", "mean.npy"} <= names
 

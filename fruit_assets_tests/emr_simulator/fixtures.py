@@ -21,9 +21,9 @@ def emr_simulator(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[E
 @pytest.fixture(scope="session")
 def maven_jars(tmp_path_factory: pytest.TempPathFactory) -> None:
     """What Spark and YARN need from Maven is in the cache: two that fetch it at once do the same work twice."""
-    from fruit_assets.spark.jar_cache import resolve_jars
-    from fruit_assets.spark.s3a_jars import S3A_JARS
+    from fruit_assets_tests.emr_simulator.jar_cache import resolve_jars
     from fruit_assets_tests.emr_simulator.node import JARS_CACHE
+    from fruit_assets_tests.emr_simulator.s3a_jars import S3A_JARS
     from fruit_assets_tests.emr_simulator.yarn import MINI_CLUSTER_JARS
 
     def fetch(_: Path) -> None:

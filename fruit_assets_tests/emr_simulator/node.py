@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from xml.etree.ElementTree import Element, ElementTree, SubElement
 
-from fruit_assets.spark.s3a_jars import resolve_s3a_jars
 from fruit_assets_tests.emr_simulator.recording import CLUSTER_KEY
+from fruit_assets_tests.emr_simulator.s3a_jars import resolve_s3a_jars
 
 JARS_CACHE = Path.home() / ".cache" / "fruit_assets"
 # JVMs of tests live for seconds: they start faster when they compile little and collect simply.

@@ -14,9 +14,9 @@ from typing import Any, Self
 import psutil
 from py4j.java_gateway import GatewayParameters, JavaGateway, launch_gateway
 
-from fruit_assets.spark.jar_cache import JarSet, resolve_jars
-from fruit_assets.spark.s3a_jars import HADOOP_VERSION
+from fruit_assets_tests.emr_simulator.jar_cache import JarSet, resolve_jars
 from fruit_assets_tests.emr_simulator.node import JARS_CACHE, SHORT_LIVED_JVM, spark_home
+from fruit_assets_tests.emr_simulator.s3a_jars import HADOOP_VERSION
 
 # What the shaded minicluster asks for and does not bring; versions as in Hadoop's own build.
 MINI_CLUSTER_JARS = JarSet(
