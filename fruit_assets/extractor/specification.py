@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from fruit_assets.storage.versions import Version
 
 # Bump when the pixels that reach the network change for the same file.
-_DECODING = "rgb, PIL bicubic"
+_DECODING = "rgb, 8 bits by depth, PIL bicubic"
 DESCRIPTION_FILE = "extractor.json"
 MODEL, INT8_MODEL, KERAS_MODEL = "extractor.xml", "extractor-int8.xml", "extractor.keras"
 

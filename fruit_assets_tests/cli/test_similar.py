@@ -51,7 +51,7 @@ def test_a_file_that_is_no_image_is_refused_in_words(ask, tmp_path):
     (tmp_path / "notes.jpg").write_text("no image")
     result = ask("notes.jpg")
     assert result.exit_code == 1
-    assert "Error: The image cannot be used: not an image." in result.output
+    assert "Error: The image cannot be used: not an image but a text file." in result.output
 
 
 def test_a_missing_file_is_refused_by_its_path(ask):

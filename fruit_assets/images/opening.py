@@ -1,0 +1,102 @@
+"""Opening image files with PIL, and what their headers say.
+
+Put here everything that happens before pixels are decoded. What becomes of the pixels belongs in `decoding.py`.
+"""
+
+import io
+from collections.abc import Iterator
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from fruit_assets.images.content_kind import content_kind
+from fruit_assets.images.faults import UnreadableImage, reason_for_kind
+from fruit_assets.images.sample_values import SampleFormat
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+# The largest sensors of telephones have 200 megapixels. While it decodes, a worker needs 3 to 6 bytes for each.
+MAX_PIXELS = 200_000_000
+# These need 16 and 9.
+_HALF_AS_MANY = ("WEBP", "AVIF")
+# Tags of TIFF and EXIF.
+_BITS, _PHOTOMETRIC, _ORIENTATION, _GREATEST, _SAMPLE_FORMAT = 258, 262, 274, 281, 339
+_WHITE_IS_ZERO, _SIGNED, _FLOATING = 0, 2, 3
+# Where a JPEG has its EXIF data, if it has any.
+_HEADER = 1 << 16
+_PIXELS_OF_A_BAND = 1 << 22
+
+
+def open_image(content: bytes, max_pixels: int = MAX_PIXELS) -> "Image.Image":
+    """Open an image of a format that is decoded; its pixels are not decoded yet.
+
+    Raises:
+        UnreadableImage: these bytes are something else, or more pixels than `max_pixels`.
+    """
+    kind = content_kind(content)
+    if not kind.decoded:
+        raise UnreadableImage(reason_for_kind(kind))
+    # Not `Image.open`, which has a limit for the whole process and hides what is wrong with a file.
+    image: Image.Image = _plugins()[kind.name][0](io.BytesIO(content), "")
+    most = max_pixels // 2 if kind.name in _HALF_AS_MANY else max_pixels
+    if image.width * image.height > most:
+        image.close()
+        raise UnreadableImage(
+            f"too many pixels: {image.width}x{image.height}, a decompression bomb? "
+            f"max_pixels allows {most:,} of a {kind.name}"
+        )
+    return image
+
+
+@cache
+def _plugins() -> dict[str, Any]:
+    from PIL import Image
+
+    Image.init()
+    return Image.OPEN
+
+
+def orientation_of(content: bytes, image: "Image.Image | None" = None) -> int:
+    """The EXIF orientation, 1 (upright) to 8; PIL itself turns a TIFF upright.
+
+    Args:
+        content: bytes of the file, a JPEG when `image` is None.
+        image: the file, opened.
+    """
+    found = any(content.find(name, 0, _HEADER) >= 0 for name in (b"Exif\0\0", b"tiff:Orientation"))
+    if image is None and not found:
+        return 1
+    opened = image or _plugins()["JPEG"][0](io.BytesIO(content), "")
+    try:
+        return 1 if opened.format == "TIFF" else int(opened.getexif().get(_ORIENTATION, 1))
+    except Exception:
+        return 1
+
+
+def sample_format(image: "Image.Image") -> SampleFormat:
+    """What an opened file says of its samples."""
+    if image.format != "TIFF":
+        return SampleFormat(bits=16 if image.mode.startswith("I;16") else None)
+    tags = image.tag_v2  # type: ignore[attr-defined]
+    form = _first(tags.get(_SAMPLE_FORMAT))
+    return SampleFormat(
+        floating=form == _FLOATING,
+        signed=form == _SIGNED,
+        bits=_first(tags.get(_BITS)),
+        brightest=_first(tags.get(_GREATEST)),
+        white_is_zero=_first(tags.get(_PHOTOMETRIC)) == _WHITE_IS_ZERO,
+    )
+
+
+def _first(value: Any) -> Any:
+    return value[0] if isinstance(value, tuple) and value else value
+
+
+def image_bands(image: "Image.Image") -> "Iterator[Image.Image]":
+    """The image in pieces of its whole width, from the top: one, unless it is large."""
+    rows = max(1, _PIXELS_OF_A_BAND // image.width)
+    if rows >= image.height:
+        yield image
+        return
+    for top in range(0, image.height, rows):
+        yield image.crop((0, top, image.width, min(top + rows, image.height)))
