@@ -131,7 +131,7 @@ def test_an_extractor_is_described_by_its_entry(exported):
     description = ExtractorDescription.from_json((exported.folder / DESCRIPTION_FILE).read_bytes())
     entry = exported.architecture
     assert (description.architecture, description.features) == (entry.name, entry.features)
-    assert description.preprocessing == f"rgb, PIL bicubic, {entry.scaling_name}"
+    assert description.preprocessing == f"rgb, 8 bits by depth, PIL bicubic, {entry.scaling_name}"
 
 
 def test_a_network_in_two_parts_gives_the_same_bits(exported):
