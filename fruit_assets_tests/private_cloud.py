@@ -27,13 +27,19 @@ _ROUTE_VARIABLES = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY")
 
 @dataclass(frozen=True)
 class PrivateCloud:
-    """Where it is: `direct_url` by address, `url` by a name that only the proxy knows; both TLS."""
+    """Where it is: `direct_url` by address, `url` by a name that only the proxy knows; both TLS.
+
+    Attributes:
+        tunnels: the first lines of what was asked of the proxy.
+        expired: session tokens that S3 refuses, to be filled by tests.
+    """
 
     direct_url: str
     url: str
     proxy_url: str
     ca_bundle: Path
     tunnels: list[str]
+    expired: set[str]
 
 
 class _Tunnel(socketserver.StreamRequestHandler):
@@ -69,7 +75,10 @@ def _serve(server: Any) -> None:
     threading.Thread(target=server.serve_forever, daemon=True).start()
 
 
-def _moto_over_tls(authority: "trustme.CA") -> Any:
+_EXPIRED_TOKEN = b"<Error><Code>ExpiredToken</Code><Message>The provided token has expired.</Message></Error>"
+
+
+def _moto_over_tls(authority: "trustme.CA", expired: set[str]) -> Any:
     from moto.server import DomainDispatcherApplication, create_backend_app
     from werkzeug.serving import WSGIRequestHandler, make_server
 
@@ -78,7 +87,14 @@ def _moto_over_tls(authority: "trustme.CA") -> Any:
 
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert("127.0.0.1", _NAME).configure_cert(context)
-    application = DomainDispatcherApplication(create_backend_app)
+    moto = DomainDispatcherApplication(create_backend_app)
+
+    def application(environ: dict[str, Any], start_response: Any) -> Any:
+        if environ.get("HTTP_X_AMZ_SECURITY_TOKEN") in expired:
+            start_response("400 Bad Request", [("Content-Type", "application/xml")])
+            return [_EXPIRED_TOKEN]
+        return moto(environ, start_response)
+
     return make_server("127.0.0.1", 0, application, threaded=True, ssl_context=context, request_handler=Quiet)
 
 
@@ -92,12 +108,13 @@ def private_cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrivateC
     # Companies' bundles hold several: the one that counts is not the first.
     trustme.CA().cert_pem.write_to_path(str(bundle))
     authority.cert_pem.write_to_path(str(bundle), append=True)
-    cloud = _moto_over_tls(authority)
+    expired: set[str] = set()
+    cloud = _moto_over_tls(authority, expired)
     proxy = _Proxy(cloud.server_port)
     for server in (cloud, proxy):
         _serve(server)
     direct, named = (f"https://{host}:{cloud.server_port}" for host in ("127.0.0.1", _NAME))
-    yield PrivateCloud(direct, named, f"http://127.0.0.1:{proxy.server_address[1]}", bundle, proxy.tunnels)
+    yield PrivateCloud(direct, named, f"http://127.0.0.1:{proxy.server_address[1]}", bundle, proxy.tunnels, expired)
     for server in (proxy, cloud):
         server.shutdown()
         server.server_close()

@@ -20,6 +20,7 @@ from fruit_assets.infra.cluster_size import release_label, vcpus_of_spec
 from fruit_assets.infra.findings import Finding, checked, ok, problem
 from fruit_assets.infra.identity import Identity, who_am_i
 from fruit_assets.settings import Settings, load_settings
+from fruit_assets.storage.s3 import parse_s3_uri
 
 _MARKS = {"ok": "[green]ok[/]", "warning": "[yellow]look[/]", "problem": "[red]stop[/]"}
 
@@ -153,7 +154,7 @@ def _buckets(settings: Settings) -> dict[str, str | None]:
     buckets: dict[str, str | None] = {}
     for uri, written in ((settings.storage, ""), (settings.staging, "/runs"), (settings.images, None)):
         if uri and uri.startswith("s3://"):
-            bucket, _, prefix = uri.removeprefix("s3://").partition("/")
+            bucket, prefix = parse_s3_uri(uri)
             buckets.setdefault(bucket, None if written is None else prefix + written)
     return buckets
 

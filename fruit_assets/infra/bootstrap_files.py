@@ -18,6 +18,7 @@ from typing import Any
 
 from fruit_assets.emr.aws import AwsRefusedError, call_with_retries, client
 from fruit_assets.infra.node_requirements import BOOTSTRAP, FILES
+from fruit_assets.storage.s3 import parse_s3_uri
 
 SCRIPT = "install_runtime.sh"
 _UPLOADS_AT_ONCE = 8
@@ -81,7 +82,7 @@ def upload_bootstrap(
         Files uploaded, files that were there already.
     """
     s3 = client("s3", region)
-    bucket, prefix = _split(bootstrap_uri(staging))
+    bucket, prefix = parse_s3_uri(bootstrap_uri(staging))
     files = {name: BOOTSTRAP / name for name in (SCRIPT, *FILES)}
     for architecture, folder in wheelhouses.items():
         files |= {f"wheels/{architecture}/{wheel.name}": wheel for wheel in folder.glob("*.whl")}
@@ -98,7 +99,7 @@ def upload_bootstrap(
 
 def read_facts(staging: str, region: str | None = None) -> dict[str, str] | None:
     """What `write_facts` published, or None where nothing was deployed to this staging prefix."""
-    bucket, key = _split(deployment_uri(staging))
+    bucket, key = parse_s3_uri(deployment_uri(staging))
     try:
         body = call_with_retries(client("s3", region).get_object, patience=5, Bucket=bucket, Key=key)["Body"].read()
     except AwsRefusedError as error:
@@ -110,7 +111,7 @@ def read_facts(staging: str, region: str | None = None) -> dict[str, str] | None
 
 def write_facts(staging: str, facts: Mapping[str, str], region: str | None = None) -> None:
     """Publish the facts about the stack for whoever starts clusters."""
-    bucket, key = _split(deployment_uri(staging))
+    bucket, key = parse_s3_uri(deployment_uri(staging))
     body = json.dumps(facts, indent=1, sort_keys=True).encode()
     call_with_retries(
         client("s3", region).put_object, Bucket=bucket, Key=key, Body=body, ContentType="application/json"
@@ -119,7 +120,7 @@ def write_facts(staging: str, facts: Mapping[str, str], region: str | None = Non
 
 def missing_files(staging: str, architectures: Iterable[str], region: str | None = None) -> list[str]:
     """What of the present script and requirements is not in S3; an architecture without wheels counts as one."""
-    bucket, prefix = _split(bootstrap_uri(staging))
+    bucket, prefix = parse_s3_uri(bootstrap_uri(staging))
     present = _sizes(client("s3", region), bucket, prefix + "/")
     missing = [name for name in (SCRIPT, *FILES) if name not in present]
     return missing + [
@@ -147,8 +148,3 @@ def _sizes(s3: Any, bucket: str, prefix: str) -> dict[str, int]:
         if not page.get("IsTruncated"):
             return sizes
         token = {"ContinuationToken": page["NextContinuationToken"]}
-
-
-def _split(uri: str) -> tuple[str, str]:
-    bucket, _, key = uri.removeprefix("s3://").partition("/")
-    return bucket, key

@@ -4,13 +4,15 @@ Put here checks of the FRUIT_ASSETS_* settings. Buckets are looked at more close
 """
 
 import os
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
-from fruit_assets.emr.aws import AwsRefusedError, call_with_retries, client
+from fruit_assets.errors import StorageError
 from fruit_assets.extractor.architectures import DEFAULT
 from fruit_assets.infra.findings import Finding, ok, problem, warning
 from fruit_assets.settings import Settings
+from fruit_assets.storage.stores import Store, open_store
 
 KERAS_CACHE = Path.home() / ".keras" / "models"
 KERAS_FILE = DEFAULT.weights_url(224).rpartition("/")[2]
@@ -20,12 +22,11 @@ def check_images(settings: Settings) -> Iterator[Finding]:
     """The collection must hold something; demo images are made when asked for."""
     place = settings.images
     if place.startswith("s3://"):
-        bucket, prefix = _split(place)
-        prefix = f"{prefix}/" if prefix else ""
-        found = call_with_retries(
-            client("s3", None).list_objects_v2, patience=5, Bucket=bucket, Prefix=prefix, MaxKeys=1
-        )
-        empty = not found.get("KeyCount")
+        store = open_store(place)
+        first = next((item for item in store.list() if item.size), None)
+        empty = first is None
+        if first is not None:
+            store.head(first.key, 1)
     elif settings.images_are_demo and not Path(place).exists():
         yield ok("Images", f"demo images will be made in {place}")
         return
@@ -39,15 +40,36 @@ def check_images(settings: Settings) -> Iterator[Finding]:
 
 
 def check_storage(settings: Settings) -> Iterator[Finding]:
-    """A local folder must be writable; a bucket is checked with the buckets."""
+    """Storage must be writable, and on S3 hold tables: both are tried with the clients that a run uses."""
     place = settings.storage
     if place.startswith("s3://"):
+        _try_table(open_store(place, settings.sse, settings.kms_key_id).below(f"doctor-{uuid.uuid4().hex}"))
+        yield ok("Storage", f"{place}: a table was made, read and removed")
         return
     existing = next(folder for folder in (Path(place), *Path(place).parents) if folder.exists())
     if existing.is_dir() and os.access(existing, os.W_OK):
         yield ok("Storage", place)
     else:
         yield problem("Storage", f"{existing} cannot be written", "Correct its owner, or FRUIT_ASSETS_STORAGE.")
+
+
+def _try_table(store: Store) -> None:
+    """Make a table of one row as workers and the driver do, read it and remove it; raises StorageError."""
+    import pyarrow as pa
+    from deltalake import DeltaTable, write_deltalake
+
+    store.put("part", b"doctor")
+    try:
+        if store.get("part") != b"doctor":
+            raise StorageError(f"{store.uri_of('part')} is not what was just written there.")
+        uri, options = store.delta()
+        options |= {"max_retries": "2"}
+        write_deltalake(uri, pa.table({"row": [1]}), storage_options=options)
+        DeltaTable(uri, storage_options=options)
+    except OSError as error:
+        raise StorageError(f"Delta Lake cannot write {store.uri}: {error}") from error
+    finally:
+        store.delete([item.key for item in store.list()])
 
 
 def check_weights(settings: Settings, keras_cache: Path = KERAS_CACHE) -> Iterator[Finding]:
@@ -72,14 +94,10 @@ def check_weights(settings: Settings, keras_cache: Path = KERAS_CACHE) -> Iterat
 
 
 def _weights_in_s3(uri: str) -> Finding:
-    bucket, key = _split(uri)
+    folder, _, name = uri.rpartition("/")
     try:
-        size = call_with_retries(client("s3", None).head_object, patience=5, Bucket=bucket, Key=key)["ContentLength"]
-    except AwsRefusedError as error:
-        return problem("Weights", f"{uri}: {error}", "Upload the file, or correct FRUIT_ASSETS_WEIGHTS.")
-    return ok("Weights", f"{uri}, {size / 1e6:.0f} MB")
-
-
-def _split(uri: str) -> tuple[str, str]:
-    bucket, _, key = uri.removeprefix("s3://").partition("/")
-    return bucket, key
+        open_store(folder).head(name, 1)
+    except (KeyError, StorageError) as error:
+        reason = "it is not there" if isinstance(error, KeyError) else str(error)
+        return problem("Weights", f"{uri}: {reason}", "Upload the file, or correct FRUIT_ASSETS_WEIGHTS.")
+    return ok("Weights", uri)

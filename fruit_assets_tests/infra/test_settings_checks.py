@@ -2,11 +2,17 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import botocore.client
 import pytest
+from botocore.exceptions import ClientError
 
+from fruit_assets.errors import StorageError
 from fruit_assets.infra import settings_checks
 from fruit_assets.settings import Settings
+from fruit_assets.storage.s3 import S3Connection
+from fruit_assets.storage.stores import open_store
 from fruit_assets_tests.infra.account import AwsAccount
 
 
@@ -20,7 +26,13 @@ def orchard(aws: AwsAccount) -> AwsAccount:
 
 
 @pytest.mark.parametrize(
-    ("uri", "status"), [("s3://orchard/fruits", "ok"), ("s3://orchard/fruit", "problem"), ("s3://orchard", "ok")]
+    ("uri", "status"),
+    [
+        ("s3://orchard/fruits", "ok"),
+        ("s3://orchard//fruits/", "ok"),
+        ("s3://orchard/fruit", "problem"),
+        ("s3://orchard", "ok"),
+    ],
 )
 def test_images_in_s3_must_be_there(
     orchard: AwsAccount, make_settings: Callable[..., Settings], tmp_path: Path, uri: str, status: str
@@ -28,6 +40,45 @@ def test_images_in_s3_must_be_there(
     (finding,) = settings_checks.check_images(make_settings(tmp_path, images=uri))
     assert finding.status == status
     assert ("aws s3 sync" in finding.remedy) == (status == "problem")
+
+
+def test_images_that_may_be_listed_and_not_read_are_found_out(
+    orchard: AwsAccount, make_settings: Callable[..., Settings], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make = botocore.client.BaseClient._make_api_call
+
+    def refusing(client: Any, operation: str, arguments: dict[str, Any]) -> Any:
+        if operation == "GetObject":
+            raise ClientError({"Error": {"Code": "AccessDenied", "Message": "no"}}, operation)
+        return make(client, operation, arguments)
+
+    monkeypatch.setattr(botocore.client.BaseClient, "_make_api_call", refusing)
+    with pytest.raises(StorageError, match=r"Cannot read .*1\.jpg: access denied"):
+        list(settings_checks.check_images(make_settings(tmp_path, images="s3://orchard/fruits")))
+
+
+def test_storage_on_s3_is_tried_with_a_table_and_left_as_it_was(
+    private_bucket: str, make_settings: Callable[..., Settings], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = make_settings(tmp_path, storage=f"s3://{private_bucket}/assets")
+    (finding,) = settings_checks.check_storage(settings)
+    assert finding.status == "ok"
+    assert list(open_store(settings.storage).list()) == []
+
+
+def test_a_private_ca_that_only_delta_rs_lacks_is_found_out(
+    private_bucket: str, make_settings: Callable[..., Settings], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = S3Connection.delta_options
+
+    def without_ca(connection: S3Connection) -> dict[str, str]:
+        return {key: value for key, value in whole(connection).items() if key != "proxy_ca_certificate"}
+
+    monkeypatch.setattr(S3Connection, "delta_options", without_ca)
+    settings = make_settings(tmp_path, storage=f"s3://{private_bucket}/assets")
+    with pytest.raises(StorageError, match=r"(?s)Delta Lake cannot write .*invalid peer certificate"):
+        list(settings_checks.check_storage(settings))
+    assert list(open_store(settings.storage).list()) == []
 
 
 def test_an_empty_folder_of_images_is_a_problem_and_a_filled_one_is_not(

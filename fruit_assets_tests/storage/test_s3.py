@@ -1,11 +1,13 @@
 """Tests of the way to S3: what a URI names, and that every client goes where boto3 goes, with what it knows."""
 
+import pickle
+
 import boto3
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fruit_assets.errors import InputError
+from fruit_assets.errors import InputError, StorageError
 from fruit_assets.storage.s3 import S3Location, parse_s3_uri
 from fruit_assets.storage.stores import open_store
 from fruit_assets_tests.storage.conftest import AWKWARD
@@ -116,23 +118,37 @@ def _objects(client, bucket):
     return client.list_objects_v2(Bucket=bucket)["Contents"]
 
 
-def test_credentials_renewed_in_the_middle_of_a_run_reach_every_client(private_bucket, tmp_path, monkeypatch):
-    """A profile's file is rewritten by the company's sign-in; S3 refuses the token that has expired."""
+def test_credentials_renewed_in_the_middle_of_a_run_reach_every_client(
+    private_bucket, private_cloud, tmp_path, monkeypatch
+):
+    """A company's sign-in rewrites the profile's file, and S3 refuses the token that has expired."""
     file = tmp_path / "credentials"
 
     def sign_in(number):
-        file.write_text(
-            f"[default]\naws_access_key_id = key{number}\naws_secret_access_key = s\naws_session_token = t{number}\n"
-        )
+        token = f"{private_bucket}-{number}"
+        file.write_text(f"[default]\naws_access_key_id=k\naws_secret_access_key=s\naws_session_token={token}\n")
+        private_cloud.expired.add(f"{private_bucket}-{number - 1}")
+        return token
 
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.delenv(name)
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(file))
-    sign_in(1)
     monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)
-    store = open_store(f"s3://{private_bucket}/fruit")
+    first = sign_in(1)
+    store, table = open_store(f"s3://{private_bucket}/fruit"), open_store(f"s3://{private_bucket}/table")
+    on_worker = pickle.loads(pickle.dumps(store))
     store.put("a", b"1")
-    assert store.delta()[1]["aws_session_token"] == "t1"
-    sign_in(2)
-    assert store.delta()[1]["aws_session_token"] == "t2"
-    assert _append(store.below("table"), [1]) == [1]
+    assert (on_worker.get("a"), _append(table, [1])) == (b"1", [1])
+    assert table.delta()[1]["aws_session_token"] == first
+
+    second = sign_in(2)
+    assert sorted(_append(table, [2])) == [1, 2]
+    assert table.delta()[1]["aws_session_token"] == second
+    assert (store.get("a"), on_worker.get("a")) == (b"1", b"1")
+    assert [item.key for item in store.list()] == ["a"]
+    with store.open("a") as opened:
+        assert opened.read() == b"1"
+
+    private_cloud.expired.add(second)
+    with pytest.raises(StorageError, match=r"the AWS session has expired. Sign in again"):
+        store.get("a")
