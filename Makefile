@@ -34,8 +34,8 @@ test: setup java test-system ## Set up and pass all tests
 dev: setup java $(DAGSTER_HOME)/dagster.yaml ## Open Dagit on http://localhost:3000
 	@PATH="$(CURDIR)/$(BIN):$$PATH" FRUIT_ASSETS_WEIGHTS=$${FRUIT_ASSETS_WEIGHTS:-auto} $(BIN)/dagster dev -w workspace.yaml
 
-lint: setup ## Check formatting, lint and types
-	@$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy
+lint: setup ## Check formatting, lint, types and the direction of imports
+	@$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy && $(BIN)/lint-imports
 
 format: setup ## Format and fix what can be fixed
 	@$(BIN)/ruff format . && $(BIN)/ruff check --fix .

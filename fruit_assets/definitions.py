@@ -42,5 +42,7 @@ def build_defs(settings: Settings | None = None, resources: dict[str, Any] | Non
     )
 
 
-defs = build_defs()
-freeze_gc()
+_settings = load_settings()
+defs = build_defs(_settings)
+if "freeze_gc" in _settings.fast_start:
+    freeze_gc()

@@ -3,13 +3,13 @@
 Put here the choice and its values, from settings. What a resource does belongs in its own module.
 """
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fruit_assets.assets.features.image_features import WorkerCache
 from fruit_assets.assets.resources import CorePrice, ImageCollection, WeightsSetting
 from fruit_assets.assets.run_config_check import RunConfigCheck
 from fruit_assets.emr.cost import load_prices
+from fruit_assets.infra.bootstrap_folder import BOOTSTRAP
 from fruit_assets.settings import Settings
 from fruit_assets.spark.resource import ClusterSpark, LocalSpark
 from fruit_assets.storage.io_managers import AssetStorage, VersionIOManager
@@ -26,8 +26,8 @@ _MODULES_ON_NODES = (
     "boto3", "dagster", "dagster_aws", "dagster_pyspark", "matplotlib", "numpy", "openvino", "pandas", "PIL", "pyarrow",
     "pyspark", "simplejpeg", "sklearn",
 )  # fmt: skip
-# What later steps of a local run import, for a time when its process has nothing to do but wait for Spark: in small
-# portions, because nobody should go on importing when Spark is there.
+# What later steps of a local run import, for the time in which its process only waits for Spark; in small portions,
+# because the imports should stop as soon as Spark is there.
 _WANTED_LATER = (
     "pyarrow.parquet", "matplotlib.figure", "matplotlib.backends.backend_agg", "scipy.sparse", "scipy.special",
     "scipy.stats", "sklearn.discriminant_analysis", "sklearn.neighbors", "threadpoolctl",
@@ -65,6 +65,7 @@ def _local(settings: Settings) -> dict[str, Any]:
         java_home=settings.java_home,
         cache=str(settings.cache),
         imports=list(_WANTED_LATER),
+        fast_start=sorted(settings.fast_start),
     )
     return {
         "spark": spark,
@@ -93,7 +94,7 @@ def emr_launcher(settings: Settings) -> "EmrPySparkStepLauncher":
     return EmrPySparkStepLauncher(
         staging=settings.staging or "",  # settings refuse `emr` without it
         cluster_id=settings.emr_cluster,
-        cluster_spec=str(Path(__file__).parent.parent / "bootstrap" / "cluster.json"),
+        cluster_spec=str(BOOTSTRAP / "cluster.json"),
         region=settings.aws_region,
         environment=settings.for_cluster() | _region(settings),
         package="fruit_assets",

@@ -16,7 +16,7 @@ _S3_URI = r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/.*)?"
 _PLAIN_S3_URI = r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[A-Za-z0-9/_.=+~@!()-]*)?"
 _KNOWN = {
     "DEPLOYMENT", "IMAGES", "STORAGE", "WEIGHTS", "STAGING", "EMR_CLUSTER", "KEEP_VERSIONS", "SSE", "KMS_KEY_ID",
-    "INVENTORY", "DRIVER_MEMORY", "CACHE", "REFRESH_BUDGET", "PRICES", "TEST_DATA",
+    "INVENTORY", "DRIVER_MEMORY", "CACHE", "REFRESH_BUDGET", "PRICES", "TEST_DATA", "FAST_START",
 }  # fmt: skip
 # As botocore has it.
 _REGION = r"(?![0-9]+$)(?!-)[A-Za-z0-9-]{1,63}(?<!-)"
@@ -54,6 +54,16 @@ class SettingReader:
             self._wrong(name, value, f"use {' or '.join(choices)}")
             return default
         return value
+
+    def some_of(self, name: str, choices: frozenset[str]) -> frozenset[str]:
+        """`on` is all of `choices`, `off` none; else names with commas between them."""
+        value = self.text(name) or "on"
+        if value in ("on", "off"):
+            return choices if value == "on" else frozenset()
+        names = frozenset(part.strip() for part in value.split(","))
+        if names - choices:
+            self._wrong(name, value, f"use on, off, or some of {', '.join(sorted(choices))}")
+        return names & choices
 
     def matching(self, name: str, pattern: str, advice: str) -> str | None:
         value = self.text(name) or None

@@ -13,6 +13,7 @@ from typing import Literal, cast
 
 from fruit_assets.errors import SettingsError
 from fruit_assets.setting_values import PREFIX, SettingReader
+from fruit_assets.spark.fast_start import MEASURES
 
 Deployment = Literal["local", "emr"]
 
@@ -37,6 +38,7 @@ class Settings:
         driver_memory: heap of the local Spark, such as `4g`; None is chosen from the machine.
         cache: folder for what can be rebuilt (jars, compiled models, class data).
         prices: JSON file with prices of instances that override those of the package; None has none.
+        fast_start: measures that make a local run start sooner, by name; empty uses none.
         java_home: `JAVA_HOME`, as Spark's launcher reads it.
         aws_endpoint_url: `AWS_ENDPOINT_URL_S3` or `AWS_ENDPOINT_URL`; None is AWS itself.
         aws_region: `AWS_REGION` or `AWS_DEFAULT_REGION`.
@@ -57,6 +59,7 @@ class Settings:
     refresh_budget: str = "0 * * * *"
     inventory: str | None = None
     prices: str | None = None
+    fast_start: frozenset[str] = MEASURES
     java_home: str | None = None
     aws_endpoint_url: str | None = None
     aws_region: str | None = None
@@ -119,6 +122,7 @@ def load_settings(environment: Mapping[str, str] | None = None, folder: Path | N
         refresh_budget=reader.matching("REFRESH_BUDGET", r"\S+( \S+){4}", "use five cron fields, such as 0 * * * *")
         or "0 * * * *",
         prices=reader.file("PRICES"),
+        fast_start=reader.some_of("FAST_START", MEASURES),
         java_home=reader.first("JAVA_HOME"),
         aws_endpoint_url=reader.first("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"),
         aws_region=reader.first("AWS_REGION", "AWS_DEFAULT_REGION"),

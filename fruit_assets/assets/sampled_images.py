@@ -21,7 +21,6 @@ from fruit_assets.assets.table_schema import LABEL, PATH, SHA256, table_metadata
 from fruit_assets.images.fetching import fetch_sample, read_few
 from fruit_assets.images.listing import class_counts, digest_of
 from fruit_assets.images.sampling import SamplePlan, choose, content_digest, require_enough
-from fruit_assets.spark.fast_start.defer_pandas import defer_pandas_import
 from fruit_assets.spark.progress import reported_progress
 from fruit_assets.spark.resource import SparkResource
 from fruit_assets.storage.io_managers import AssetStorage
@@ -133,7 +132,6 @@ def sampled_images(
         config = config_of_run(context, config, writing.folder)
         if writing.folder.current_or_none() is None:
             spark.prepare()  # there is nothing that could be published again
-        defer_pandas_import()
         choice = _choice(context, config, images, phases)
         before = writing.folder.find_latest(root=choice.listing.root, listed=choice.digest, unread=0)
         if before is None:

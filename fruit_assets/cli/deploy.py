@@ -19,9 +19,10 @@ from fruit_assets.infra.bootstrap_files import (
     upload_bootstrap,
     write_facts,
 )
+from fruit_assets.infra.bootstrap_folder import BOOTSTRAP
 from fruit_assets.infra.dotenv_file import read_dotenv, update_dotenv
 from fruit_assets.infra.identity import Identity, who_am_i
-from fruit_assets.infra.node_requirements import ARCHITECTURES, BOOTSTRAP
+from fruit_assets.infra.node_requirements import ARCHITECTURES
 from fruit_assets.infra.stack import TEMPLATE, Plan, Stack
 from fruit_assets.infra.wheelhouse import build_wheelhouse
 from fruit_assets.settings import load_settings

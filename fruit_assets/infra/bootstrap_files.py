@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from fruit_assets.emr.aws import AwsRefusedError, call_with_retries, client
-from fruit_assets.infra.node_requirements import BOOTSTRAP, FILES
+from fruit_assets.infra.bootstrap_folder import BOOTSTRAP
+from fruit_assets.infra.node_requirements import FILES
 from fruit_assets.storage.s3 import parse_s3_uri
 
 SCRIPT = "install_runtime.sh"

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from fruit_assets.infra.node_requirements import BOOTSTRAP
+from fruit_assets.infra.bootstrap_folder import BOOTSTRAP
 
 SPEC = BOOTSTRAP / "cluster.json"
 # vCPU by size, the same in every family that EMR offers.

@@ -14,10 +14,10 @@ from pathlib import Path
 import click
 
 from fruit_assets.errors import PermanentError
+from fruit_assets.infra.bootstrap_folder import BOOTSTRAP
 
-PROJECT = Path(__file__).resolve().parents[2]
-BOOTSTRAP = PROJECT / "bootstrap"
-LOCK = PROJECT / "requirements.lock"
+# Only a checkout has the lock.
+LOCK = Path(__file__).resolve().parents[2] / "requirements.lock"
 ARCHITECTURES = ("x86_64", "aarch64")
 
 # What a step imports. Plots are drawn inside the step, hence matplotlib.

@@ -9,7 +9,7 @@ from fruit_assets.emr.ec2.cluster_spec import deployed_spec
 from fruit_assets.emr.ec2.clusters import Clusters
 from fruit_assets.emr.staging import StagingStore
 from fruit_assets.errors import FruitAssetsError, PermanentError
-from fruit_assets.infra.node_requirements import BOOTSTRAP
+from fruit_assets.infra.bootstrap_folder import BOOTSTRAP
 from fruit_assets.settings import load_settings
 
 SPECS = {"studio": BOOTSTRAP / "cluster-studio.json", "jupyterhub": BOOTSTRAP / "cluster-notebooks.json"}

@@ -12,7 +12,7 @@ from typing import Any
 
 from fruit_assets.emr.aws import AwsRefusedError, call_with_retries, client
 from fruit_assets.errors import PermanentError
-from fruit_assets.infra.node_requirements import BOOTSTRAP
+from fruit_assets.infra.bootstrap_folder import BOOTSTRAP
 
 TEMPLATE = BOOTSTRAP / "template.yaml"
 _POLL_SECONDS = 4.0

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 from pydantic import Field, PrivateAttr
 
-from fruit_assets.spark.fast_start.background_spark import BackgroundSpark
+from fruit_assets.spark.background import BackgroundSpark
+from fruit_assets.spark.fast_start import MEASURES
 from fruit_assets.spark.session import PIPELINE_CONF, LocalSparkOptions
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ class SparkResource(dg.ConfigurableResource[Any]):
 
 
 class LocalSpark(SparkResource):
-    """Spark inside this process, started in the background as soon as somebody says that it will be wanted.
+    """Spark inside this process, started in the background as soon as a step announces that it will need it.
 
     `dagster_pyspark.LazyPySparkResource` imports pyspark with the code location and starts the JVM only
     when a step is already waiting for it; this one does neither.
@@ -49,16 +50,21 @@ class LocalSpark(SparkResource):
     cache: str
     conf: dict[str, str] = Field(default_factory=dict)
     imports: list[str] = Field(default_factory=list, description="Modules to import while waiting for the JVM.")
-    _early: BackgroundSpark | None = PrivateAttr(default=None)
+    fast_start: list[str] = Field(default_factory=lambda: sorted(MEASURES), description="Measures to start sooner.")
+    _background: BackgroundSpark | None = PrivateAttr(default=None)
 
     def prepare(self) -> None:
-        if self._early is None:
-            self._early = BackgroundSpark(self._options(), self.imports)
+        if "background" in self.fast_start:
+            self._start()
 
     def context(self) -> "SparkContext":
-        self.prepare()
-        assert self._early is not None  # noqa: S101  prepare() has just set it
-        return self._early.context()
+        return self._start().context()
+
+    def _start(self) -> BackgroundSpark:
+        if self._background is None:
+            imports = self.imports if "imports" in self.fast_start else []
+            self._background = BackgroundSpark(self._options(), imports)
+        return self._background
 
     def _options(self) -> LocalSparkOptions:
         return LocalSparkOptions(
@@ -67,6 +73,7 @@ class LocalSpark(SparkResource):
             driver_memory=self.driver_memory,
             java_home=self.java_home,
             conf=dict(self.conf),
+            fast_start=frozenset(self.fast_start),
         )
 
 

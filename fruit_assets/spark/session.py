@@ -1,7 +1,7 @@
 """The local Spark: its settings, and how it starts.
 
 Put here what a Spark on one machine needs. On a cluster `spark-submit` and the EMR configurations have
-decided all of this already. When it starts is decided in `background_spark.py`.
+decided all of this already. When it starts is decided in `background.py`.
 """
 
 import atexit
@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fruit_assets.errors import FruitAssetsError, PermanentError
+from fruit_assets.spark.fast_start import MEASURES
 from fruit_assets.spark.fast_start.cds_archive import ClassData, class_data
 from fruit_assets.spark.fast_start.driver_jvm import DriverJvm, start_driver_jvm
 from fruit_assets.spark.java import require_java
@@ -37,6 +38,7 @@ class LocalSparkOptions:
         java_home: where Java is; None looks on the PATH.
         cache: folder for jars and class data.
         conf: further Spark settings, which win.
+        fast_start: the measures to start sooner that are in use.
     """
 
     cache: Path
@@ -44,6 +46,7 @@ class LocalSparkOptions:
     driver_memory: str | None = None
     java_home: str | None = None
     conf: dict[str, str] | None = None
+    fast_start: frozenset[str] = MEASURES
 
 
 def local_conf(options: LocalSparkOptions) -> dict[str, str]:
@@ -59,13 +62,14 @@ def local_conf(options: LocalSparkOptions) -> dict[str, str]:
         "spark.ui.enabled": "false",
         "spark.ui.showConsoleProgress": "false",  # progress goes to the run's log
         "spark.log.level": "ERROR",
-        "spark.python.daemon.module": "fruit_assets.spark.fast_start.worker_daemon",
         # Moments are 6.6 MB; what is larger than this, the driver fetches over a connection that it must make first.
         "spark.task.maxDirectResultSize": "16m",
         "spark.sql.shuffle.partitions": str(2 * cores),
         "spark.sql.warehouse.dir": str(options.cache / "spark-warehouse"),
         **PIPELINE_CONF,
     }
+    if "worker_daemon" in options.fast_start:
+        conf["spark.python.daemon.module"] = "fruit_assets.spark.fast_start.worker_daemon"
     return conf | (options.conf or {})
 
 
@@ -92,11 +96,11 @@ def start_local_context(options: LocalSparkOptions) -> "SparkContext":
     Raises:
         PermanentError: no Java, or Spark does not start; the message carries the reason.
     """
-    return Start.of(options).finish()
+    return SparkStartup.begin(options).await_context()
 
 
 @dataclass(frozen=True)
-class Start:
+class SparkStartup:
     """A Spark that is on its way: its JVM may be starting already, pyspark need not have been imported.
 
     Attributes:
@@ -110,7 +114,7 @@ class Start:
     jvm: DriverJvm | None
 
     @staticmethod
-    def of(options: LocalSparkOptions) -> "Start":
+    def begin(options: LocalSparkOptions) -> "SparkStartup":
         shared = class_data_for(options)
         # Spark runs its Python workers with this interpreter, whatever `python3` is on the PATH.
         os.environ["PYSPARK_PYTHON"] = os.environ["PYSPARK_DRIVER_PYTHON"] = sys.executable
@@ -118,10 +122,11 @@ class Start:
         conf = local_conf(options)
         if not _jvm_runs():
             conf = _worker_sockets() | conf
-        jvm = start_driver_jvm(shared, conf) if shared is not None else None
-        return Start(conf, shared, jvm)
+        direct = shared is not None and "direct_jvm" in options.fast_start
+        jvm = start_driver_jvm(shared, conf) if shared is not None and direct else None
+        return SparkStartup(conf, shared, jvm)
 
-    def finish(self) -> "SparkContext":
+    def await_context(self) -> "SparkContext":
         """The context, when it is there."""
         return _create(self.conf, self.shared, self.jvm)
 
@@ -168,7 +173,12 @@ def class_data_for(options: LocalSparkOptions) -> ClassData | None:
     """Where the classes of this JVM are archived; None for options of the caller, or when a JVM runs already."""
     java = require_java(options.java_home)
     home = _spark_home()
-    if home is None or _jvm_runs() or "spark.driver.extraJavaOptions" in (options.conf or {}):
+    if (
+        home is None
+        or _jvm_runs()
+        or "class_data" not in options.fast_start
+        or "spark.driver.extraJavaOptions" in (options.conf or {})
+    ):
         return None
     return class_data(java, home / "jars", local_conf(options)["spark.driver.extraJavaOptions"], options.cache)
 

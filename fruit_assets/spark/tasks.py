@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from fruit_assets.errors import FruitAssetsError
 from fruit_assets.spark.arrow_streams import stream_of, table_of
-from fruit_assets.spark.fast_start.defer_pandas import defer_pandas_import
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -50,7 +49,6 @@ def run_tasks(
 
 def _as_streams(function: "Callable[[Part], Iterable[pa.RecordBatch]]") -> Callable[[Iterable[Part]], Iterator[bytes]]:
     def as_streams(parts: Iterable[Part]) -> Iterator[bytes]:
-        defer_pandas_import()
         for part in parts:
             yield from map(stream_of, function(part))
 

@@ -12,6 +12,7 @@ from types import ModuleType
 
 NAMES = (
     "startup",
+    "fast_start",
     "against_ml_pca",
     "accuracy_per_second",
     "worker_profile",

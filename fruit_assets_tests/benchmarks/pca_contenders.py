@@ -99,7 +99,7 @@ def main(arguments: Sequence[str]) -> int:
 def _session(given: argparse.Namespace) -> "SparkSession":
     from pyspark.sql import SparkSession
 
-    from fruit_assets.spark.fast_start.background_spark import warm_up
+    from fruit_assets.spark.background import warm_up
     from fruit_assets.spark.session import LocalSparkOptions, start_local_context
 
     conf = {"spark.executor.memory": "1g"} if given.separate_executor else {}

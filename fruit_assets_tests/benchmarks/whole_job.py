@@ -5,7 +5,7 @@ says afterwards is read in `run_log.py`.
 """
 
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import yaml
@@ -19,7 +19,7 @@ _CONFIGURATION = PROJECT / "dagster.yaml"
 _FINISH_CLASS_DATA = """
 import sys, time
 from pathlib import Path
-from fruit_assets.spark.fast_start.cds_build import make_archive
+from fruit_assets.spark.cds_build import make_archive
 from fruit_assets.spark.session import LocalSparkOptions, class_data_for
 missing = class_data_for(LocalSparkOptions(Path(sys.argv[1])))
 for _ in range(600):
@@ -66,6 +66,7 @@ class WholeJob:
         precision: of the features.
         input_size: of the extractor.
         driver_memory: value for FRUIT_ASSETS_DRIVER_MEMORY; None leaves the choice to the project.
+        fast_start: value for FRUIT_ASSETS_FAST_START.
     """
 
     images: Path
@@ -75,6 +76,10 @@ class WholeJob:
     precision: str = "f32"
     input_size: int = 224
     driver_memory: str | None = None
+    fast_start: str = "on"
+
+    def with_fast_start(self, value: str) -> "WholeJob":
+        return replace(self, fast_start=value)
 
     def cold(self, *, interval: float = DEFAULT_INTERVAL, size_of: SizeOf = resident) -> "tuple[JobRun, Storage]":
         """Run with an empty storage and an empty cache: what the very first run on a machine does."""
@@ -120,6 +125,7 @@ class WholeJob:
             FRUIT_ASSETS_STORAGE=str(storage.assets),
             FRUIT_ASSETS_CACHE=str(storage.cache),
             FRUIT_ASSETS_WEIGHTS=self.weights,
+            FRUIT_ASSETS_FAST_START=self.fast_start,
             **memory,
         )
 

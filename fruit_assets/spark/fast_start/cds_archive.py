@@ -16,9 +16,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-# An attempt that came to nothing is not repeated by every run of the day.
-_PATIENCE_SECONDS = 24 * 3600
-_ARCHIVING = "fruit_assets.spark.fast_start.cds_build"
+# After an attempt that failed, the runs of an hour do not repeat it.
+_PATIENCE_SECONDS = 3600
+_ARCHIVING = "fruit_assets.spark.cds_build"
 # What a JVM calls an archive when it warns that it cannot use it.
 _REFUSALS = ("archive", "shared", "cds", "aot")
 # An archive has its path in an option of the JVM, where these mean something.

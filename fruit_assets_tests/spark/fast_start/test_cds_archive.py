@@ -9,11 +9,12 @@ import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 from pyspark.find_spark_home import _find_spark_home
 
+from fruit_assets.spark.cds_build import make_archive
 from fruit_assets.spark.fast_start.cds_archive import ClassData, archive_name, class_data
-from fruit_assets.spark.fast_start.cds_build import make_archive
 from fruit_assets.spark.java import require_java
 from fruit_assets.spark.session import LocalSparkOptions, local_conf
 
@@ -48,7 +49,7 @@ def cache(tmp_path_factory):
     folder = tmp_path_factory.mktemp("cache")
     code = (
         "import sys\nfrom pathlib import Path\n"
-        "from fruit_assets.spark.fast_start.cds_build import make_archive\n"
+        "from fruit_assets.spark.cds_build import make_archive\n"
         "from fruit_assets.spark.session import LocalSparkOptions, class_data_for\n"
         "assert make_archive(class_data_for(LocalSparkOptions(Path(sys.argv[1]))))"
     )
@@ -235,7 +236,7 @@ def test_making_an_archive_leaves_the_cores_to_whoever_wants_them():
     code = """
 import os
 from pathlib import Path
-from fruit_assets.spark.fast_start.cds_build import _give_way
+from fruit_assets.spark.cds_build import _give_way
 _give_way()
 group = Path("/proc/self/autogroup")
 print(os.nice(0), group.read_text().split()[-1] if group.exists() else 19)
@@ -243,3 +244,23 @@ print(os.nice(0), group.read_text().split()[-1] if group.exists() else 19)
     # As it is started: in a session of its own, between which Linux shares the cores before it looks at processes.
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, start_new_session=True)
     assert done.stdout.split() == ["19", "19"], done.stderr
+
+
+def test_a_build_that_takes_too_long_ends_with_its_jvm_and_leaves_no_archive(tmp_path):
+    code = (
+        "import sys, signal\nfrom pathlib import Path\n"
+        "from fruit_assets.spark import cds_build\n"
+        "from fruit_assets.spark.session import LocalSparkOptions, class_data_for\n"
+        "missing = class_data_for(LocalSparkOptions(Path(sys.argv[1])))\n"
+        "cds_build._MAX_SECONDS = 1\n"
+        "cds_build.main([str(missing.folder), missing.key, missing.java_options])"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, timeout=300)
+    assert "TimeoutError: The archive of classes was not there after 1 s." in done.stderr
+    assert not list((tmp_path / "class-data").glob("*.jsa"))
+    deadline = time.monotonic() + 60
+    while running := [
+        one.pid for one in psutil.process_iter(["cmdline"]) if str(tmp_path) in " ".join(one.info["cmdline"] or [])
+    ]:
+        assert time.monotonic() < deadline, running
+        time.sleep(0.2)

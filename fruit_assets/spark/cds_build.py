@@ -1,25 +1,32 @@
 """Making the archive of the classes that Spark loads, in a process of its own.
 
-Run as `python -m fruit_assets.spark.fast_start.cds_build FOLDER KEY JAVA_OPTIONS`. Put here how an archive is recorded
+Run as `python -m fruit_assets.spark.cds_build FOLDER KEY JAVA_OPTIONS`. Put here how an archive is recorded
 and kept; when one is used, and when one is missing, is decided in `cds_archive.py`.
 """
 
 import fcntl
 import os
+import signal
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from fruit_assets.spark.fast_start.cds_archive import ClassData, archive_name
-from fruit_assets.spark.fast_start.cds_warmup import rehearse
 from fruit_assets.spark.fast_start.driver_jvm import record_launch_command
 from fruit_assets.spark.session import LocalSparkOptions, start_local_context
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from pyspark import SparkContext
 
 _KEPT = 3
 _MEMORY = "1g"
 _NICE = 19
+# A build outlives the run that started it, but not by more than this; an idle machine needs a third of it.
+_MAX_SECONDS = 60
 
 
 def make_archive(missing: ClassData) -> bool:
@@ -62,11 +69,29 @@ def _record(part: Path, missing: ClassData) -> None:
         gateway = SparkContext._gateway
         assert gateway is not None  # noqa: S101  Spark is there
         record_launch_command(gateway.proc.pid, recording, _MEMORY, missing.launch)
-        rehearse(context, Path(folder))
+        _warm_up(context, Path(folder))
         context.stop()
         # The JVM ends when its standard input does, and writes the archive then.
         gateway.proc.stdin.close()
         gateway.proc.wait()
+
+
+def _warm_up(context: "SparkContext", folder: Path) -> None:
+    """Do a little of everything that a run asks of Spark, so that the JVM loads its classes."""
+    from pyspark.sql import SparkSession
+
+    shared = context.broadcast(1)
+    numbers = context.parallelize([1, 2, 3, 4], 4).map(lambda number: (number % 2, number + shared.value))
+    numbers.partitionBy(2, int).values().collect()
+    context.statusTracker().getActiveStageIds()
+    session = SparkSession.builder.getOrCreate()
+    target = f"file:{folder}/rows"
+    session.range(8).mapInArrow(_unchanged, "id bigint").write.parquet(target)
+    session.read.schema("id bigint").parquet(target).where("id > 3").toArrow()
+
+
+def _unchanged(batches: Iterable["pa.RecordBatch"]) -> Iterator["pa.RecordBatch"]:
+    yield from batches
 
 
 def _publish(part: Path, missing: ClassData) -> None:
@@ -91,7 +116,23 @@ def main(arguments: Sequence[str]) -> int:
     """Make the archive that folder and key name, for a JVM with the options of the third argument."""
     folder, key, java_options = arguments
     _give_way()
-    return 0 if make_archive(ClassData(Path(folder), key, Path(os.devnull), java_options)) else 1
+    signal.signal(signal.SIGALRM, _give_up)
+    signal.alarm(_MAX_SECONDS)
+    try:
+        return 0 if make_archive(ClassData(Path(folder), key, Path(os.devnull), java_options)) else 1
+    finally:
+        _end_jvm()
+
+
+def _give_up(*_: object) -> None:
+    raise TimeoutError(f"The archive of classes was not there after {_MAX_SECONDS} s.")
+
+
+def _end_jvm() -> None:
+    from pyspark import SparkContext
+
+    if (gateway := SparkContext._gateway) is not None:
+        gateway.proc.kill()
 
 
 if __name__ == "__main__":

@@ -10,8 +10,8 @@ from types import SimpleNamespace
 import pytest
 
 from fruit_assets.errors import PermanentError
-from fruit_assets.spark.fast_start import background_spark as early_start
-from fruit_assets.spark.fast_start.background_spark import BackgroundSpark
+from fruit_assets.spark import background
+from fruit_assets.spark.background import BackgroundSpark
 from fruit_assets.spark.session import LocalSparkOptions
 
 # In a process of its own: which processes fork workers when Spark has just started, and after a job of frames.
@@ -21,7 +21,7 @@ from contextlib import suppress
 from pathlib import Path
 import psutil
 from pyspark.sql import SparkSession
-from fruit_assets.spark.fast_start.background_spark import EarlyStart
+from fruit_assets.spark.background import BackgroundSpark
 from fruit_assets.spark.session import LocalSparkOptions
 
 def forked_from():
@@ -33,13 +33,13 @@ def forked_from():
                 found[process.pid] = len(process.children())
     return found
 
-early = EarlyStart(LocalSparkOptions(Path(sys.argv[1]), "local[2]", driver_memory="512m"))
+early = BackgroundSpark(LocalSparkOptions(Path(sys.argv[1]), "local[2]", driver_memory="512m"))
 while not any(forked_from().values()):
     time.sleep(0.05)
 before = forked_from()
 early.context()
 SparkSession.builder.getOrCreate().range(4).mapInArrow(lambda batches: batches, "id bigint").toArrow()
-print(json.dumps([before, forked_from(), sys.getswitchinterval()]), flush=True)
+print(json.dumps([before, forked_from()]), flush=True)
 """
 
 
@@ -50,7 +50,7 @@ def imported(monkeypatch):
 
     def importing(name):
         names.append((name, current_thread().name))
-        if name in ("no_such_module", "pyspark.testing.utils"):  # nothing that is imported early has to be there
+        if name == "no_such_module":
             raise ModuleNotFoundError(name)
         if name == "broken_module":
             raise AttributeError(name)
@@ -59,13 +59,13 @@ def imported(monkeypatch):
         if name == "slow":
             time.sleep(0.5)
 
-    monkeypatch.setattr(early_start, "import_module", importing)
+    monkeypatch.setattr(background, "import_module", importing)
     return names
 
 
 def _starting(monkeypatch, spark, seconds):
-    start = SimpleNamespace(finish=lambda: time.sleep(seconds) or spark)
-    monkeypatch.setattr(early_start.Start, "of", lambda options: start)
+    startup = SimpleNamespace(await_context=lambda: time.sleep(seconds) or spark)
+    monkeypatch.setattr(background.SparkStartup, "begin", lambda options: startup)
 
 
 def test_whoever_waits_for_spark_imports_meanwhile_and_a_missing_module_is_no_matter(
@@ -97,7 +97,7 @@ def test_nobody_goes_on_importing_when_spark_is_there_and_what_is_left_is_import
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_an_import_that_ends_its_thread_keeps_nobody_waiting(spark, tmp_path, monkeypatch, imported):
     ending: list = []
-    monkeypatch.setattr(early_start.atexit, "register", ending.append)
+    monkeypatch.setattr(background.atexit, "register", ending.append)
     _starting(monkeypatch, spark, 0)
     early = BackgroundSpark(LocalSparkOptions(tmp_path), ["slow", "panicking", "last"])
     early._future.result()
@@ -105,14 +105,13 @@ def test_an_import_that_ends_its_thread_keeps_nobody_waiting(spark, tmp_path, mo
     [stop] = ending
     stop()
     assert "panicking" in [name for name, _ in imported]
-    assert sys.getswitchinterval() > early_start._SWITCH_SECONDS
 
 
 def test_a_process_that_ends_meanwhile_waits_for_the_import_it_is_in_and_leaves_the_rest(
     spark, tmp_path, monkeypatch, imported
 ):
     ending: list = []
-    monkeypatch.setattr(early_start.atexit, "register", ending.append)
+    monkeypatch.setattr(background.atexit, "register", ending.append)
     _starting(monkeypatch, spark, 0)
     early = BackgroundSpark(LocalSparkOptions(tmp_path), ["slow", "slow", "slow"])
     early.context()
@@ -135,7 +134,6 @@ def test_workers_start_before_they_are_asked_for_and_frames_take_them(tmp_path):
     done = subprocess.run(
         [sys.executable, "-c", _SPARK, str(tmp_path)], capture_output=True, text=True, timeout=300, check=True
     )
-    before, after, interval = json.loads(done.stdout.splitlines()[-1])
+    before, after = json.loads(done.stdout.splitlines()[-1])
     assert len(before) == 1, "a process that workers are forked from"
     assert after.keys() == before.keys(), "another one for frames"
-    assert interval == 0.005
