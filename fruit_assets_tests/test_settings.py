@@ -6,6 +6,7 @@ import pytest
 
 from fruit_assets.errors import SettingsError
 from fruit_assets.settings import load_settings
+from fruit_assets.spark.fast_start import MEASURES
 
 
 def test_without_any_setting_everything_is_local_and_below_the_working_folder(tmp_path):
@@ -201,3 +202,16 @@ def test_a_deleted_working_folder_is_one_line(tmp_path, monkeypatch):
 def test_a_staging_prefix_that_a_cluster_cannot_use_is_refused_before_one_is_paid_for(tmp_path, prefix):
     with pytest.raises(SettingsError, match="clusters cannot use others"):
         load_settings({"FRUIT_ASSETS_STAGING": f"s3://fruit/{prefix}"}, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("value", "names"),
+    [("on", MEASURES), ("off", frozenset()), ("class_data, imports", frozenset({"class_data", "imports"}))],
+)
+def test_the_measures_of_a_fast_start_are_turned_off_by_one_setting(tmp_path, value, names):
+    assert load_settings({"FRUIT_ASSETS_FAST_START": value}, tmp_path).fast_start == names
+
+
+def test_an_unknown_measure_of_a_fast_start_is_named(tmp_path):
+    with pytest.raises(SettingsError, match="FRUIT_ASSETS_FAST_START is 'magic': use on, off, or some of background"):
+        load_settings({"FRUIT_ASSETS_FAST_START": "magic"}, tmp_path)
