@@ -3,7 +3,7 @@
 Put here the mathematics on small matrices, and the projection. The pass over the rows belongs in `moments.py`.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +12,7 @@ from fruit_assets.errors import InputError
 from fruit_assets.spark.reading import ScanOptions, map_batches
 from fruit_assets.spark.tasks import ArrowFunction, collect
 from fruit_assets.spark.writing import RowWriter, WriteTarget, data_files_from, files_schema, stage_written
-from fruit_assets.storage.artifacts import array_bytes, read_array
+from fruit_assets.storage.artifacts import array_bytes, array_from, read_array
 from fruit_assets.storage.tables import VersionWriter
 from fruit_assets.storage.versions import StagedVersion
 
@@ -72,6 +72,12 @@ class PcaModel:
         return {**files, "n_samples.npy": array_bytes(np.array(self.n_samples))}
 
     @staticmethod
+    def from_files(files: Mapping[str, bytes]) -> "PcaModel":
+        """The model that `to_files` gave."""
+        arrays = {name: array_from(files[f"{name}.npy"]) for name in _ARRAYS}
+        return PcaModel(n_samples=int(array_from(files["n_samples.npy"])), **arrays)
+
+    @staticmethod
     def of(version: "Version") -> "PcaModel":
         arrays = {name: read_array(version, f"{name}.npy") for name in _ARRAYS}
         return PcaModel(n_samples=int(read_array(version, "n_samples.npy")), **arrays)
@@ -125,7 +131,8 @@ def project(features: "Version", context: "SparkContext", model: PcaModel, writi
     The fact `measures` tells the `shortest` and `longest` row, and how many are `broken` (NaN or infinite).
     """
     target = WriteTarget.of(writing, _SCORES_PER_GROUP)
-    projector = _projector(context.broadcast(model), target)
+    # As bytes: arrays make pyspark's broadcast fail under spark.io.encryption.enabled.
+    projector = _projector(context.broadcast(model.to_files()), target)
     told = collect(map_batches(features, context, _READING, projector))
     widths = [width for width in told["width"].to_pylist() if width is not None]
     measures = {
@@ -173,9 +180,9 @@ def _projector(shared: Any, target: WriteTarget) -> ArrowFunction:
         import numpy as np
         import pyarrow as pa
 
-        writer, width, broken = RowWriter(target), None, 0
+        model, writer, width, broken = PcaModel.from_files(shared.value), RowWriter(target), None, 0
         for batch in batches:
-            scores = shared.value.project(feature_matrix(batch.column("features"))).astype(np.float32)
+            scores = model.project(feature_matrix(batch.column("features"))).astype(np.float32)
             width = scores.shape[1]
             broken += int((~np.isfinite(scores).all(axis=1)).sum())
             offsets = np.arange(0, scores.size + 1, width, dtype=np.int32)

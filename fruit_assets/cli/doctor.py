@@ -19,7 +19,7 @@ from fruit_assets.infra.bootstrap_files import deployment_uri, read_facts
 from fruit_assets.infra.cluster_size import release_label, vcpus_of_spec
 from fruit_assets.infra.findings import Finding, checked, ok, problem
 from fruit_assets.infra.identity import Identity, who_am_i
-from fruit_assets.settings import Settings, load_settings
+from fruit_assets.settings import Settings, load_settings, process_environment
 from fruit_assets.storage.s3 import parse_s3_uri
 
 _MARKS = {"ok": "[green]ok[/]", "warning": "[yellow]look[/]", "problem": "[red]stop[/]"}
@@ -68,6 +68,7 @@ def _machine(settings: Settings | None) -> list[Finding]:
         {
             "Python": machine_checks.check_python,
             "Java": partial(machine_checks.check_java, settings.java_home if settings else None),
+            "Spark": partial(machine_checks.check_spark, process_environment()),
             "Packages": machine_checks.check_packages,
             "Memory": machine_checks.check_memory,
             "Disk": partial(machine_checks.check_disk, place),

@@ -4,7 +4,6 @@ Put here how a model is loaded for one thread, and the proof of what it runs at.
 belongs in `specification.py`; who loads it when, in `featurization.py`.
 """
 
-import os
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from fruit_assets.errors import PermanentError
 from fruit_assets.extractor.processor import ExecutionProfile, processor_flags
 from fruit_assets.extractor.specification import INT8_MODEL, KERAS_MODEL, MODEL, Engine
 from fruit_assets.extractor.split_model import halves
+from fruit_assets.settings import set_variables
 
 if TYPE_CHECKING:
     import numpy as np
@@ -163,7 +163,7 @@ def _arithmetic(compiled: Iterable[Any]) -> ExecutionProfile:
 
 
 def _load_tensorflow(folder: Path, batch_size: int) -> LoadedEngine:
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    set_variables({"TF_CPP_MIN_LOG_LEVEL": "2"}, override=False)
     import keras
     import numpy as np
     import tensorflow as tf

@@ -7,7 +7,6 @@ the JVM. Nothing here runs on a cluster's nodes.
 
 import hashlib
 import json
-import os
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -28,6 +27,7 @@ from fruit_assets.extractor.specification import (
     ExtractorSpec,
 )
 from fruit_assets.extractor.weights import WeightsSource
+from fruit_assets.settings import set_variables
 from fruit_assets.storage.stores import open_store
 
 _SEED = 0
@@ -166,8 +166,7 @@ def _sha256(file: Path) -> str:
 
 def main(arguments: Sequence[str]) -> int:
     """Export what the first argument describes (JSON) into the folder named by the second."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
+    set_variables({"TF_CPP_MIN_LOG_LEVEL": "2", "CUDA_VISIBLE_DEVICES": "-1"}, override=False)
     value = json.loads(arguments[0])
     architecture = architecture_named(value["architecture"])
     spec = ExtractorSpec(WeightsSource(**value["weights"]), value["input_size"], architecture)

@@ -4,7 +4,6 @@ Put here starting one, waiting for it, and its report. What it exports belongs i
 `quantization.py`.
 """
 
-import os
 import subprocess
 import sys
 import tempfile
@@ -12,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from fruit_assets.errors import InputError
+from fruit_assets.settings import process_environment
 
 _REPORT = "error.txt"
 _SHOWN_OF_A_LOG = 2000
@@ -33,9 +33,8 @@ class ExportProcess:
         self.folder = Path(self._temporary.name)
         self._log = self.folder / "export.log"
         # The way to this process's JVM, which is there while it is being connected to, is nobody else's business.
-        inherited = {name: value for name, value in os.environ.copy().items() if not name.startswith("PYSPARK_GATEWAY")}
         # OpenVINO's tools send usage data home unless they believe that they run in a CI.
-        environment = {**inherited, "CI": "true"}
+        environment = {**process_environment(without=["PYSPARK_GATEWAY"]), "CI": "true"}
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", module, request, str(self.folder)],

@@ -5,7 +5,7 @@ Put here checks that need neither settings nor AWS, except for where Java and th
 
 import platform
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from fruit_assets.errors import PermanentError
 from fruit_assets.infra.findings import Finding, ok, problem, warning
 from fruit_assets.infra.node_requirements import LOCK, ROOTS, read_lock
 from fruit_assets.spark.java import require_java
+from fruit_assets.spark.site import SiteConf, unrelated_variables
 
 MEMORY_GIB = 4.0
 DISK_GIB = 3.0
@@ -43,6 +44,20 @@ def check_java(java_home: str | None) -> Iterator[Finding]:
         yield problem("Java", str(error), "See the message.")
         return
     yield ok("Java", str(java))
+
+
+def check_spark(environment: Mapping[str, str]) -> Iterator[Finding]:
+    """What the machine says about Spark to every program; local runs set some of it aside."""
+    for name, why in unrelated_variables(environment).items():
+        yield warning("Spark", f"{name} is set and ignored: {why}", f"Nothing, or unset {name}.")
+    folder = environment.get("SPARK_CONF_DIR")
+    if folder and not Path(folder).is_dir():
+        yield warning("Spark", f"SPARK_CONF_DIR is {folder}, which is no folder", "Correct it, or unset it.")
+    site = SiteConf.of(environment)
+    for text in site.problems():
+        yield problem("Spark", text, "See the message.")
+    if site.values:
+        yield ok("Spark", f"{site.file} sets {', '.join(sorted(site.values))}")
 
 
 def check_packages(lock: Path = LOCK, names: Iterable[str] = (*ROOTS, "pyspark", "tensorflow")) -> Iterator[Finding]:

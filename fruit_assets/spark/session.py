@@ -5,24 +5,28 @@ decided all of this already. When it starts is decided in `background.py`.
 """
 
 import atexit
+import logging
 import os
 import shutil
 import sys
 import tempfile
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fruit_assets.errors import FruitAssetsError, PermanentError
+from fruit_assets.settings import process_environment, set_variables, unset_variables
 from fruit_assets.spark.fast_start import MEASURES
 from fruit_assets.spark.fast_start.cds_archive import ClassData, class_data
 from fruit_assets.spark.fast_start.driver_jvm import DriverJvm, start_driver_jvm
 from fruit_assets.spark.java import require_java
+from fruit_assets.spark.site import SiteConf, chooses_collector, installed_spark, unrelated_variables
+from fruit_assets.spark.start_failure import why_spark_did_not_start
 
 if TYPE_CHECKING:
     from pyspark import SparkContext
 
+_log = logging.getLogger(__name__)
 _GIB = 2**30
 # The kernel takes paths of 107 bytes, macOS of 103; the names of folder and socket have 65.
 _LONGEST_TEMPORARY_FOLDER = 38
@@ -58,6 +62,11 @@ def local_conf(options: LocalSparkOptions) -> dict[str, str]:
         "spark.driver.memory": options.driver_memory or _default_memory(),
         "spark.driver.host": "127.0.0.1",
         "spark.driver.bindAddress": "127.0.0.1",
+        # What a site settles for its clusters: modes, ports that its firewalls let through, processors of a task.
+        "spark.submit.deployMode": "client",
+        "spark.driver.port": "0",
+        "spark.blockManager.port": "0",
+        "spark.task.cpus": "1",
         "spark.driver.extraJavaOptions": _java_options(cores),
         "spark.ui.enabled": "false",
         "spark.ui.showConsoleProgress": "false",  # progress goes to the run's log
@@ -115,10 +124,9 @@ class SparkStartup:
 
     @staticmethod
     def begin(options: LocalSparkOptions) -> "SparkStartup":
+        if not _jvm_runs():
+            _set_variables()
         shared = class_data_for(options)
-        # Spark runs its Python workers with this interpreter, whatever `python3` is on the PATH.
-        os.environ["PYSPARK_PYTHON"] = os.environ["PYSPARK_DRIVER_PYTHON"] = sys.executable
-        os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
         conf = local_conf(options)
         if not _jvm_runs():
             conf = _worker_sockets() | conf
@@ -129,6 +137,16 @@ class SparkStartup:
     def await_context(self) -> "SparkContext":
         """The context, when it is there."""
         return _create(self.conf, self.shared, self.jvm)
+
+
+def _set_variables() -> None:
+    """Have pyspark and Spark's scripts start this Spark, whatever else the environment is meant for."""
+    for name, why in (unrelated := unrelated_variables(process_environment())).items():
+        _log.warning("%s is ignored by a local run: %s.", name, why)
+    unset_variables(unrelated)
+    # Spark runs its Python workers with this interpreter, whatever `python3` is on the PATH.
+    set_variables({"PYSPARK_PYTHON": sys.executable, "PYSPARK_DRIVER_PYTHON": sys.executable})
+    set_variables({"SPARK_LOCAL_IP": "127.0.0.1"}, override=False)
 
 
 def _create(conf: dict[str, str], shared: ClassData | None, jvm: DriverJvm | None) -> "SparkContext":
@@ -160,10 +178,8 @@ def _create(conf: dict[str, str], shared: ClassData | None, jvm: DriverJvm | Non
                 jvm.process.kill()
                 SparkContext._gateway = SparkContext._jvm = None
             return _create({**conf, "spark.driver.extraJavaOptions": shared.java_options}, shared, None)
-        raise PermanentError(
-            f"Spark does not start on {conf['spark.master']}: {error}. Check the free memory against "
-            "FRUIT_ASSETS_DRIVER_MEMORY and the messages of the JVM above."
-        ) from error
+        reason = why_spark_did_not_start(error, conf)
+        raise PermanentError(f"Spark does not start on {conf['spark.master']}: {reason}") from error
     if shared is not None:
         shared.settle()
     return context
@@ -185,10 +201,8 @@ def class_data_for(options: LocalSparkOptions) -> ClassData | None:
 
 def _spark_home() -> Path | None:
     """Where Spark is installed, without importing it."""
-    if home := os.environ.get("SPARK_HOME"):
-        return Path(home)
-    found = find_spec("pyspark")
-    return Path(found.origin).parent if found is not None and found.origin else None
+    home = process_environment().get("SPARK_HOME")
+    return Path(home) if home else installed_spark()
 
 
 def _jvm_runs() -> bool:
@@ -218,5 +232,8 @@ def _default_memory() -> str:
 
 def _java_options(cores: int) -> str:
     # The JVM only moves bytes here: start-up counts, peak speed of compiled code does not.
-    collector = "-XX:+UseSerialGC" if cores <= 4 else "-XX:+UseParallelGC"
-    return f"{collector} -XX:TieredStopAtLevel=1 -XX:-UsePerfData"
+    options = "-XX:TieredStopAtLevel=1 -XX:-UsePerfData"
+    environment = process_environment()
+    if chooses_collector(environment, SiteConf.of(environment).values):
+        return options
+    return f"{'-XX:+UseSerialGC' if cores <= 4 else '-XX:+UseParallelGC'} {options}"

@@ -37,9 +37,14 @@ def array_bytes(array: "np.ndarray") -> bytes:
 
 def read_array(version: Version, name: str) -> "np.ndarray":
     """An array that `array_bytes` wrote; refuses pickled objects."""
+    return array_from(version.read_file(name))
+
+
+def array_from(content: bytes) -> "np.ndarray":
+    """The array that `array_bytes` gave; refuses pickled objects."""
     import numpy as np
 
-    array: np.ndarray = np.load(io.BytesIO(version.read_file(name)), allow_pickle=False)
+    array: np.ndarray = np.load(io.BytesIO(content), allow_pickle=False)
     return array
 
 

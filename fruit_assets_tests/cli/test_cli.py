@@ -34,6 +34,41 @@ _JOB = [
 _TABLES = ("sampled_images", "image_features", "rejected_images", "pca_components")
 _EVERYTHING = {"ops": {"sampled_images": {"config": {"fraction": 1.0}}}}
 
+# What security guides, and the administrators of clusters, put into spark-defaults.conf.
+_HARDENED = """
+spark.io.encryption.enabled          true
+spark.authenticate=true
+spark.network.crypto.enabled:        true
+spark.network.crypto.saslFallback    false
+spark.acls.enable                    true
+spark.redaction.regex                (?i)secret|password|token|path
+spark.ssl.enabled                    true
+spark.eventLog.enabled               true
+spark.eventLog.dir                   file://{folder}
+spark.serializer                     org.apache.spark.serializer.KryoSerializer
+spark.kryo.registrationRequired      true
+spark.python.worker.reuse            false
+spark.submit.deployMode              cluster
+spark.master                         yarn
+spark.task.cpus                      4
+spark.port.maxRetries                0
+spark.driver.port                    22
+spark.blockManager.port              22
+spark.driver.defaultJavaOptions      -XX:+UseG1GC
+spark.dynamicAllocation.enabled      true
+"""
+_UNRELATED = {
+    "SPARK_REMOTE": "sc://elsewhere",
+    "SPARK_CONNECT_MODE_ENABLED": "1",
+    "SPARK_API_MODE": "connect",
+    "SPARK_HOME": "/opt/spark-3.5",
+    "PYSPARK_SUBMIT_ARGS": "--master yarn pyspark-shell",
+    "PYSPARK_GATEWAY_PORT": "1",
+    "PYSPARK_GATEWAY_SECRET": "hidden",
+    "PYSPARK_PYTHON": "/usr/bin/python2",
+    "JAVA_TOOL_OPTIONS": "-XX:+UseG1GC",
+}
+
 
 @pytest.fixture
 def environment(published: PublishedGraph, collection: Collection, tmp_path: Path) -> dict[str, str]:
@@ -195,3 +230,19 @@ def test_wrong_run_config_is_listed_in_full_before_anything_starts(environment, 
     assert "ops.sampled_images.config.fraction: Input should be less than or equal to 1 (it is 2.0)" in text
     assert "ops.image_features.config.batch_size: Input should be greater than or equal to 1 (it is 0)" in text
     assert _state(tmp_path / "assets") == before
+
+
+def test_the_job_runs_under_what_security_guides_recommend_and_beside_variables_of_another_spark(environment, tmp_path):
+    (tmp_path / "conf").mkdir()
+    (tmp_path / "events").mkdir()
+    (tmp_path / "conf" / "spark-defaults.conf").write_text(_HARDENED.format(folder=tmp_path / "events"))
+    environment |= {**_UNRELATED, "SPARK_CONF_DIR": str(tmp_path / "conf")}
+    config = {"ops": {**_EVERYTHING["ops"], "pca_model": {"config": {"n_components": 40}}}}
+    code, text = _execute(tmp_path, environment, config)
+    assert code == 0, text[-3000:]
+    rows = read_current(f"{tmp_path}/assets/pca_components")["pca_features"].to_pylist()
+    assert {len(row) for row in rows} == {40}
+    assert any((tmp_path / "events").iterdir()), "the event log that the site wants is written"
+    for name in ("SPARK_REMOTE", "SPARK_HOME", "PYSPARK_SUBMIT_ARGS", "PYSPARK_GATEWAY_PORT"):
+        assert f"{name} is ignored by a local run" in text
+    assert "hidden" not in text

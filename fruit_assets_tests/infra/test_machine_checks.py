@@ -40,3 +40,15 @@ def test_little_memory_and_little_disk_are_worth_a_look(tmp_path: Path, gib: flo
     (disk,) = machine_checks.check_disk(tmp_path / "not" / "made" / "yet", gib)
     assert (memory.status, disk.status) == (status, status)
     assert str(tmp_path) in disk.detail
+
+
+def test_variables_and_files_that_concern_spark_are_looked_at(tmp_path):
+    (tmp_path / "spark-defaults.conf").write_text("spark.eventLog.enabled true\nspark.eventLog.dir /no/events\n")
+    environment = {"SPARK_REMOTE": "sc://x", "SPARK_CONF_DIR": str(tmp_path), "SPARK_LOCAL_DIRS": "/scratch"}
+    found = [(finding.status, finding.detail) for finding in machine_checks.check_spark(environment)]
+    assert [status for status, _ in found] == ["warning", "problem", "ok"]
+    assert "SPARK_REMOTE is set and ignored" in found[0][1]
+    assert "spark.eventLog.dir is /no/events, which is not a folder" in found[1][1]
+    [finding] = machine_checks.check_spark({"SPARK_CONF_DIR": str(tmp_path / "none")})
+    assert (finding.status, "SPARK_CONF_DIR" in finding.detail) == ("warning", True)
+    assert list(machine_checks.check_spark({"PATH": "/bin"})) == []

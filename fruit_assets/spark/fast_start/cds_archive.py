@@ -16,6 +16,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from fruit_assets.settings import process_environment
+
 # After an attempt that failed, the runs of an hour do not repeat it.
 _PATIENCE_SECONDS = 3600
 _ARCHIVING = "fruit_assets.spark.cds_build"
@@ -129,7 +131,8 @@ def _key(java: Path, jars: Path, java_options: str) -> str:
             status = file.stat()
             stamps.append([str(file), status.st_size, status.st_mtime_ns])
     # These folders are part of the class path, which an archive must fit.
-    folders = [os.environ.get(name) for name in ("SPARK_CONF_DIR", "HADOOP_CONF_DIR", "YARN_CONF_DIR")]
+    environment = process_environment()
+    folders = [environment.get(name) for name in ("SPARK_CONF_DIR", "HADOOP_CONF_DIR", "YARN_CONF_DIR")]
     given = [stamps, java_options, folders]
     return hashlib.sha256(json.dumps(given).encode()).hexdigest()[:24]
 

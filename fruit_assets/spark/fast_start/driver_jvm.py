@@ -21,6 +21,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fruit_assets.settings import process_environment, set_variables, unset_variables
+
 if TYPE_CHECKING:
     from fruit_assets.spark.fast_start.cds_archive import ClassData
 
@@ -63,12 +65,11 @@ class DriverJvm:
 
         port, secret = address
         given = {"PYSPARK_GATEWAY_PORT": str(port), "PYSPARK_GATEWAY_SECRET": secret}
-        os.environ.update(given)
+        set_variables(given)
         try:
             gateway = launch_gateway()  # type: ignore[no-untyped-call]
         finally:
-            for name in given:
-                del os.environ[name]
+            unset_variables(given)
         # As pyspark has it: the JVM ends when this pipe does.
         gateway.proc = self.process
         return gateway
@@ -101,7 +102,11 @@ def start_driver_jvm(data: "ClassData", conf: Mapping[str, str]) -> DriverJvm | 
     folder = Path(tempfile.mkdtemp(prefix="fruit-assets-jvm-"))
     # Should nobody come for the gateway.
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    variables = {**os.environ, **template["environment"], "_PYSPARK_DRIVER_CONN_INFO_PATH": str(_told_in(folder))}
+    variables = {
+        **process_environment(),
+        **template["environment"],
+        "_PYSPARK_DRIVER_CONN_INFO_PATH": str(_told_in(folder)),
+    }
     try:
         process = subprocess.Popen(
             [*command, "pyspark-shell"], stdin=subprocess.PIPE, env=variables, preexec_fn=_ignore_interrupt
@@ -134,7 +139,7 @@ def record_launch_command(pid: int, java_options: str, memory: str, target: Path
 
 def needs_spark_submit(conf: Mapping[str, str]) -> bool:
     """Whether the environment or `conf` asks for what only `spark-submit` does."""
-    deciding = [name for name in os.environ if name.startswith(_DECIDING) and name not in _HARMLESS]
+    deciding = [name for name in process_environment() if name.startswith(_DECIDING) and name not in _HARMLESS]
     return bool(deciding) or any(name in conf for name in _CLASS_PATHS)
 
 

@@ -1,0 +1,100 @@
+"""What this machine says about Spark to every program: environment variables and `spark-defaults.conf`.
+
+Put here which of it a local Spark follows, which it sets aside, and what cannot work. What we ask of Spark ourselves is
+in `session.py`.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+# Each has pyspark or Spark's scripts start, or reach, another Spark than the local one.
+_OF_ANOTHER_SPARK = {
+    "SPARK_REMOTE": "it names a Spark Connect server",
+    "SPARK_LOCAL_REMOTE": "it is for Spark Connect",
+    "SPARK_CONNECT_MODE_ENABLED": "it is for Spark Connect",
+    "SPARK_CONNECT_MODE": "it is for Spark Connect",
+    "SPARK_API_MODE": "it is for Spark Connect",
+    "PYSPARK_SUBMIT_ARGS": "it is for notebooks; spark-defaults.conf is followed",
+    "PYSPARK_GATEWAY_PORT": "it leads to a JVM of another process",
+    "PYSPARK_GATEWAY_SECRET": "it leads to a JVM of another process",
+    "SPARK_TESTING": "it is for tests of Spark itself",
+    "SPARK_PREPEND_CLASSES": "it is for builds of Spark itself",
+    "SPARK_ENV_LOADED": "it keeps spark-env.sh from being read",
+    "SPARK_SCALA_VERSION": "it is for builds of Spark itself",
+}
+_PROPERTY = re.compile(r"\s*([^\s=:#!][^\s=:]*)(?:\s*[=:]\s*|\s+)(.*\S)")
+_COLLECTOR = re.compile(r"-XX:\+Use\w+GC\b")
+_JAVA_VARIABLES = ("JAVA_TOOL_OPTIONS", "JDK_JAVA_OPTIONS", "_JAVA_OPTIONS", "SPARK_SUBMIT_OPTS")
+
+
+def unrelated_variables(environment: Mapping[str, str]) -> dict[str, str]:
+    """Variables that do not concern a local Spark and would break it -> why they are set aside."""
+    found = {name: why for name, why in _OF_ANOTHER_SPARK.items() if name in environment}
+    home = environment.get("SPARK_HOME")
+    if home and not _has_our_version(Path(home)):
+        found["SPARK_HOME"] = f"{home} does not have the Spark that pyspark brings"
+    return found
+
+
+def installed_spark() -> Path | None:
+    """Where pyspark has its Spark, without importing it."""
+    found = find_spec("pyspark")
+    return Path(found.origin).parent if found is not None and found.origin else None
+
+
+def _has_our_version(home: Path) -> bool:
+    own = installed_spark()
+    cores = {jar.name for jar in own.glob("jars/spark-core_*.jar")} if own else set()
+    return own == home or any((home / "jars" / name).is_file() for name in cores)
+
+
+@dataclass(frozen=True)
+class SiteConf:
+    """`spark-defaults.conf`.
+
+    Attributes:
+        file: where it would be; None where Spark looks for none.
+        values: its settings; empty when there is no such file.
+    """
+
+    file: Path | None
+    values: Mapping[str, str]
+
+    @staticmethod
+    def of(environment: Mapping[str, str]) -> "SiteConf":
+        home = environment.get("SPARK_HOME") or installed_spark()
+        folder = environment.get("SPARK_CONF_DIR") or (home and Path(home, "conf"))
+        if not folder:
+            return SiteConf(None, {})
+        file = Path(folder, "spark-defaults.conf")
+        try:
+            lines = file.read_text("utf-8", errors="replace").splitlines()
+        except OSError:
+            return SiteConf(file, {})
+        return SiteConf(file, {found[1]: found[2] for line in lines if (found := _PROPERTY.fullmatch(line.rstrip()))})
+
+    def problems(self) -> list[str]:
+        """What is known to keep Spark from starting, one sentence each."""
+        if self.values.get("spark.eventLog.enabled") != "true":
+            return []
+        place = self.values.get("spark.eventLog.dir", "file:///tmp/spark-events")
+        parts = urlsplit(place)
+        if parts.scheme not in ("", "file") or Path(unquote(parts.path)).is_dir():
+            return []
+        return [
+            f"spark.eventLog.dir is {place}, which is not a folder: create it, or set spark.eventLog.enabled to false "
+            f"in {self.file}."
+        ]
+
+
+def chooses_collector(environment: Mapping[str, str], conf: Mapping[str, str]) -> bool:
+    """Whether the site's options of the JVM choose a garbage collector; it takes no second one."""
+    options = [
+        conf.get("spark.driver.defaultJavaOptions", ""),
+        *(environment.get(name, "") for name in _JAVA_VARIABLES),
+    ]
+    return any(_COLLECTOR.search(text) for text in options)
