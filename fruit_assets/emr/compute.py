@@ -139,8 +139,13 @@ class Compute(Protocol):
     def links(self, step_id: str) -> dict[str, str]:
         """Console, log and Spark UI addresses, by title."""
 
-    def cost(self, step_id: str, start: datetime, end: datetime, prices: Prices) -> Cost | None:
-        """An estimate for the step between two moments; None when the service does not say."""
+    def cost(
+        self, step_id: str, start: datetime, end: datetime, prices: Prices, *, has_ended: bool = False
+    ) -> Cost | None:
+        """An estimate for the step between two moments; None when the service does not say.
+
+        With `has_ended` it may wait for what a service bills, which some know only after the end.
+        """
 
 
 class ComputeSource(Protocol):

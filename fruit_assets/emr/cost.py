@@ -6,7 +6,7 @@ figure is an estimate: list prices, no discounts, no storage, no transfer.
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
 from itertools import pairwise
@@ -52,12 +52,21 @@ class StepCost:
 
 @dataclass(frozen=True)
 class Prices:
-    """Dollars per instance hour, list price, Linux; EC2 and the EMR charge apart, as AWS bills them."""
+    """List prices in dollars, Linux.
+
+    Attributes:
+        date: of the table.
+        region: whose prices they are.
+        spot_share: of the on-demand price that Spot instances are assumed to cost.
+        per_hour: by instance type, EC2's and EMR's charge apart, as AWS bills them.
+        serverless: by architecture (`X86_64`, `ARM64`), an hour of `vcpu`, `memory_gb` and `storage_gb`.
+    """
 
     date: str
     region: str
     spot_share: float
     per_hour: Mapping[str, tuple[float, float]]
+    serverless: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
     def rate(self, instance_type: str, market: str) -> float | None:
         if instance_type not in self.per_hour:
@@ -82,7 +91,7 @@ def load_prices(override: str | None = None) -> Prices:
     """The price table that comes with the package, with the entries of `override` over it.
 
     Args:
-        override: path of a JSON file of the same form; its instances replace or add to ours.
+        override: path of a JSON file of the same form; its entries replace or add to ours.
 
     Raises:
         PermanentError: the file cannot be read or has another form.
@@ -91,13 +100,14 @@ def load_prices(override: str | None = None) -> Prices:
     if override is not None:
         try:
             ours = json.loads(Path(override).read_text())
-            table = {**table, **ours, "instances": {**table["instances"], **ours["instances"]}}
+            parts = {part: {**table[part], **ours.get(part, {})} for part in ("instances", "serverless")}
+            table = {**table, **ours, **parts}
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise PermanentError(
                 f"The price table {override} cannot be used: {error!r}. Copy the form of ours."
             ) from error
     per_hour = {name: (float(row["ec2"]), float(row["emr"])) for name, row in table["instances"].items()}
-    return Prices(table["date"], table["region"], float(table["spot_share"]), per_hour)
+    return Prices(table["date"], table["region"], float(table["spot_share"]), per_hour, table["serverless"])
 
 
 def total_usd(steps: Iterable[StepCost]) -> float:

@@ -96,19 +96,21 @@ class StepReport:
         streams = {"stdout": monitor.stdout.tail, "stderr": monitor.stderr.tail}
         return {**self.place(), **details, **_tails({**streams, **tails})}
 
-    def cost(self) -> Cost | None:
+    def cost(self, *, has_ended: bool = False) -> Cost | None:
         """What the step has cost since it began; None where that cannot be known."""
         if self._started is None:
             return None
         try:
-            return self._compute.cost(self._step_id, self._started, datetime.now(UTC), load_prices(self._prices))
+            return self._compute.cost(
+                self._step_id, self._started, datetime.now(UTC), load_prices(self._prices), has_ended=has_ended
+            )
         except ActionableError:
             return None  # an estimate is not worth a failed step: a role may lack ListInstances
 
     def record_cost(self, attempt: Attempt, status: StepStatus | None) -> dict[str, Any]:
         """Write this attempt's cost beside the others of the run; returns both, as metadata."""
         self._note_start(status)
-        cost = self.cost()
+        cost = self.cost(has_ended=True)
         if cost is None or self._started is None:
             return {}
         step_cost = StepCost(cost.payer, self._started.timestamp(), datetime.now(UTC).timestamp(), cost.usd)

@@ -14,8 +14,9 @@ from fruit_assets.emr.aws import AwsRefusedError, LostAnswerError, call_with_ret
 from fruit_assets.emr.compute import ComputeFailure, Phase, StepStatus, Submission
 from fruit_assets.emr.cost import Cost, Prices
 from fruit_assets.emr.ec2.instance_hours import RunningInstance, cost_between
-from fruit_assets.emr.ec2.logs import bootstrap_errors, step_log_tails
+from fruit_assets.emr.ec2.logs import bootstrap_errors
 from fruit_assets.emr.errors import PermanentError, TransientError
+from fruit_assets.emr.logs import log_tails
 
 # EMR counts every string of HadoopJarStep together (AddJobFlowSteps).
 MAX_STEP_CHARACTERS = 10_240
@@ -160,7 +161,9 @@ class EmrOnEc2:
         return ComputeFailure(" ".join(part for part in parts if part), retryable, clean_shutdown)
 
     def log_tails(self, step_id: str) -> dict[str, str]:
-        return step_log_tails(self._log_uri, self.cluster_id, step_id, self._region)
+        if self._log_uri is None:
+            return {}
+        return log_tails(f"{self._log_uri}/{self.cluster_id}/steps/{step_id}", self._region)
 
     def links(self, step_id: str) -> dict[str, str]:
         region = self.emr.meta.region_name
@@ -183,7 +186,9 @@ class EmrOnEc2:
                 return found
             marker = {"Marker": page["Marker"]}
 
-    def cost(self, step_id: str, start: datetime, end: datetime, prices: Prices) -> Cost | None:
+    def cost(
+        self, step_id: str, start: datetime, end: datetime, prices: Prices, *, has_ended: bool = False
+    ) -> Cost | None:
         if self._known_instances is None:
             self._known_instances = self.instances()
         return cost_between(start, end, self._known_instances, prices, self.cluster_id)

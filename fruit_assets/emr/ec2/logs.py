@@ -1,29 +1,14 @@
-"""EMR's own logs on S3: found by listing, unpacked, and cut to their ends.
+"""What a bootstrap action of a cluster wrote before the cluster failed.
 
-Put here what EMR uploads, minutes late. What the remote main streams itself is `streams.py`.
+Put here where EMR on EC2 puts those logs, minutes late. Reading a log is `../logs.py`.
 """
 
-import gzip
 import time
-import zlib
 
 from fruit_assets.emr.aws import interruptible_sleep
 from fruit_assets.emr.errors import ActionableError
+from fruit_assets.emr.logs import log_tail
 from fruit_assets.emr.staging import StagingStore
-
-TAIL_LINES = 60
-_NOT_THERE = "(cannot be read: {})"
-
-
-def step_log_tails(log_uri: str | None, cluster_id: str, step_id: str, region: str | None) -> dict[str, str]:
-    """The last lines of controller, stderr, stdout and syslog of a step, as far as EMR has uploaded them.
-
-    File names differ between releases (`stderr.gz`, `stderr.txt.gz`), so the folder is listed.
-    """
-    if log_uri is None:
-        return {}
-    folder = StagingStore(f"{log_uri}/{cluster_id}/steps/{step_id}", region)
-    return {name.split("/")[-1].split(".")[0]: _tail(folder, name) for name in folder.list_keys()}
 
 
 def bootstrap_errors(log_uri: str | None, cluster_id: str, region: str | None, patience: float) -> str:
@@ -54,21 +39,7 @@ def bootstrap_errors(log_uri: str | None, cluster_id: str, region: str | None, p
 def _bootstrap_stderr(folder: StagingStore) -> str:
     for name in folder.list_keys():
         if "/bootstrap-actions/" in name and name.split("/")[-1].startswith("stderr"):
-            tail = _tail(folder, name)
+            tail = log_tail(folder, name)
             if tail.strip():
                 return f"Bootstrap stderr ({folder.uri_of(name)}):\n{tail}\n"
     return ""
-
-
-def _tail(folder: StagingStore, name: str) -> str:
-    try:
-        stored = folder.get(name)
-    except ActionableError as error:
-        return _NOT_THERE.format(error)
-    raw = stored.body if stored else b""
-    if name.endswith(".gz"):
-        try:
-            raw = gzip.decompress(raw)
-        except (OSError, EOFError, zlib.error) as error:
-            return _NOT_THERE.format(error)
-    return "\n".join(raw.decode(errors="replace").splitlines()[-TAIL_LINES:])

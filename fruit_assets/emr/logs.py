@@ -1,0 +1,37 @@
+"""Logs that a service uploaded to S3: found by listing, unpacked, and cut to their ends.
+
+Put here what logs of every service share. Where a service puts them is its own business.
+"""
+
+import gzip
+import zlib
+
+from fruit_assets.emr.errors import ActionableError
+from fruit_assets.emr.staging import StagingStore
+
+TAIL_LINES = 60
+_NOT_THERE = "(cannot be read: {})"
+
+
+def log_tails(folder_uri: str, region: str | None) -> dict[str, str]:
+    """The last lines of every log in a folder, by name without suffix; empty until the service has uploaded them.
+
+    File names differ between releases (`stderr.gz`, `stderr.txt.gz`), so the folder is listed.
+    """
+    folder = StagingStore(folder_uri, region)
+    return {name.split("/")[-1].split(".")[0]: log_tail(folder, name) for name in folder.list_keys()}
+
+
+def log_tail(folder: StagingStore, name: str) -> str:
+    """The last lines of one log; why it cannot be read, where it cannot."""
+    try:
+        stored = folder.get(name)
+    except ActionableError as error:
+        return _NOT_THERE.format(error)
+    raw = stored.body if stored else b""
+    if name.endswith(".gz"):
+        try:
+            raw = gzip.decompress(raw)
+        except (OSError, EOFError, zlib.error) as error:
+            return _NOT_THERE.format(error)
+    return "\n".join(raw.decode(errors="replace").splitlines()[-TAIL_LINES:])

@@ -1,0 +1,1 @@
+"""EMR Serverless behind the launcher's `Compute` interface: applications, and job runs as steps."""

@@ -1,0 +1,37 @@
+"""What a job run was billed: vCPU, memory and storage hours.
+
+Put here how they are read and priced. Prices are in `../cost.py`.
+"""
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from fruit_assets.emr.aws import interruptible_sleep
+from fruit_assets.emr.cost import Cost, Prices
+
+# EMR Serverless knows what it bills some seconds after the end of a job run.
+BILLING_SECONDS = 30.0
+_ENDED = ("SUCCESS", "FAILED", "CANCELLED")
+# What the API calls a quantity, and what the price table calls it.
+_QUANTITIES = {"vCPUHour": "vcpu", "memoryGBHour": "memory_gb", "storageGBHour": "storage_gb"}
+
+
+def await_hours(job_run: Callable[[], Mapping[str, Any]]) -> dict[str, float] | None:
+    """The billed hours by name of the price table, or the used ones where billing is late; None without either."""
+    deadline = time.monotonic() + BILLING_SECONDS
+    while True:
+        found = job_run()
+        billed = found.get("billedResourceUtilization")
+        if billed or time.monotonic() >= deadline:
+            hours = billed or found.get("totalResourceUtilization") or {}
+            return {name: float(hours.get(key, 0.0)) for key, name in _QUANTITIES.items()} if hours else None
+        interruptible_sleep(1.0)
+
+
+def cost_of_hours(hours: Mapping[str, float], architecture: str, payer: str, prices: Prices) -> Cost:
+    """Dollars of vCPU, memory and storage hours on one architecture (`X86_64` or `ARM64`)."""
+    rates = prices.serverless.get(architecture)
+    unpriced = () if rates is not None else (f"EMR Serverless on {architecture}",)
+    usd = sum(quantity * (rates or {}).get(name, 0.0) for name, quantity in hours.items())
+    return Cost(usd, dict(hours), "billed_hours", payer, unpriced, prices.date)

@@ -1,0 +1,275 @@
+"""EMR Serverless: the job runs of one application behind the `Compute` interface.
+
+Put here calls that name an application and its job runs. How an application is found or created is
+`applications.py`.
+"""
+
+import hashlib
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import cached_property
+from typing import Any
+
+from fruit_assets.emr.aws import AwsRefusedError, call_with_retries, client
+from fruit_assets.emr.compute import ComputeFailure, Phase, StepStatus, Submission
+from fruit_assets.emr.cost import Cost, Prices
+from fruit_assets.emr.errors import ActionableError, PermanentError
+from fruit_assets.emr.logs import log_tails
+from fruit_assets.emr.serverless.billed_hours import await_hours, cost_of_hours
+
+_PHASES: dict[str, Phase] = {
+    "SUBMITTED": "waiting",
+    "PENDING": "waiting",
+    "QUEUED": "waiting",
+    "SCHEDULED": "waiting",
+    "RUNNING": "running",
+    "CANCELLING": "cancelling",
+    "SUCCESS": "succeeded",
+    "FAILED": "failed",
+    "CANCELLED": "cancelled",
+}
+_ACTIVE = ["SUBMITTED", "PENDING", "QUEUED", "SCHEDULED", "RUNNING"]
+# CancelJobRun takes 15 to 1800 seconds, or none.
+MIN_GRACE, MAX_GRACE = 15, 1800
+MAX_PROPERTIES = 100  # of one classification, in StartJobRun
+_NO_ROLE = "Could not assume runtime role"
+
+
+@dataclass(frozen=True)
+class JobSettings:
+    """What every job run of the launcher gets, beside its submission.
+
+    Attributes:
+        execution_role_arn: IAM role of job runs that name none of their own.
+        timeout_minutes: EMR Serverless ends a job run after so long, queue included, whatever became of us.
+        log_uri: `s3://` folder for logs; None leaves it to the application.
+        log_key_arn: KMS key that encrypts the logs.
+        spark_conf: Spark settings, under those of a submission.
+        tags: of every job run.
+        grace_seconds: how long a cancelled driver may clean up.
+    """
+
+    execution_role_arn: str = ""
+    timeout_minutes: int = 720
+    log_uri: str | None = None
+    log_key_arn: str | None = None
+    spark_conf: Mapping[str, str] = field(default_factory=dict)
+    tags: Mapping[str, str] = field(default_factory=dict)
+    grace_seconds: float = 30.0
+
+
+class EmrServerless:
+    """One application. Thread-safe; holds no connection until first used."""
+
+    def __init__(self, application_id: str, region: str | None = None, settings: JobSettings | None = None) -> None:
+        self.application_id = application_id
+        self._region = region
+        self._settings = settings or JobSettings()
+        self._refused_role = ""
+
+    @property
+    def target_id(self) -> str:
+        return self.application_id
+
+    @property
+    def kind(self) -> str:
+        return "application"
+
+    @cached_property
+    def emr_serverless(self) -> Any:
+        return client("emr-serverless", self._region)
+
+    def submit(self, submission: Submission) -> str:
+        # The same token for the same attempt: a request that is repeated after a lost answer starts nothing new.
+        request = {**self._request(submission), "clientToken": _token(submission.name)}
+        answer = call_with_retries(self.emr_serverless.start_job_run, patience=120, **request)
+        return str(answer["jobRunId"])
+
+    def find(self, name: str) -> str | None:
+        return next((str(row["id"]) for row in self._job_runs() if row.get("name") == name), None)
+
+    def statuses(self, wanted: Sequence[str] = ()) -> dict[str, StepStatus]:
+        # Little patience: the monitor has events to read meanwhile, and calls again soon.
+        if wanted:
+            return {identity: _status(self._job_run(identity, patience=3)) for identity in wanted[:10]}
+        page = call_with_retries(
+            self.emr_serverless.list_job_runs, applicationId=self.application_id, maxResults=50, patience=3
+        )
+        found = {str(row["id"]): _status(row) for row in page["jobRuns"]}
+        self._note_refused_role(found.values())
+        return found
+
+    def active(self) -> dict[str, str]:
+        return {str(row["id"]): str(row.get("name", "")) for row in self._job_runs(states=_ACTIVE)}
+
+    def cancel(self, step_id: str, *, force: bool) -> None:
+        grace = round(min(MAX_GRACE, max(MIN_GRACE, self._settings.grace_seconds)))
+        chosen: dict[str, Any] = {} if force else {"shutdownGracePeriodInSeconds": grace}
+        try:
+            call_with_retries(
+                self.emr_serverless.cancel_job_run,
+                applicationId=self.application_id,
+                jobRunId=step_id,
+                patience=20,
+                **chosen,
+            )
+        except AwsRefusedError as refusal:
+            # A job run that has ended cannot be cancelled, and need not be.
+            if refusal.code != "ValidationException" or not self.statuses([step_id])[step_id].is_final:
+                raise
+
+    def cancel_command(self, step_id: str) -> str:
+        words = ["aws", "emr-serverless", "cancel-job-run", "--application-id", self.application_id]
+        words += ["--job-run-id", step_id]
+        return shlex.join(words + (["--region", self._region] if self._region else []))
+
+    def describe(self) -> dict[str, Any]:
+        """GetApplication's answer.
+
+        Raises:
+            PermanentError: there is no such application; names the region.
+        """
+        try:
+            answer = call_with_retries(self.emr_serverless.get_application, applicationId=self.application_id)
+        except AwsRefusedError as refusal:
+            if refusal.code in ("ResourceNotFoundException", "ValidationException"):
+                raise PermanentError(
+                    f"There is no application {self.application_id} in region "
+                    f"{self.emr_serverless.meta.region_name} of this account. Check the id and the region, or leave "
+                    f"the id out to have an application created. AWS said: {refusal}"
+                ) from refusal
+            raise
+        return dict(answer["application"])
+
+    def failure(self, patience: float = 0.0) -> ComputeFailure | None:
+        if self._refused_role:
+            advice = "Create the role first (deploy), or name one that emr-serverless.amazonaws.com may assume."
+            return ComputeFailure(f"{self._refused_role} {advice}", retryable=False)
+        application = self.describe()
+        state = application["state"]
+        if state in ("STOPPING", "TERMINATED"):
+            message = f"Application {self.application_id} is {state}. {application.get('stateDetails', '')}".strip()
+            advice = "Run again to have another one created, or set the id of one that runs."
+            return ComputeFailure(f"{message} {advice}", retryable=state == "STOPPING", clean_shutdown=True)
+        starts_itself = (application.get("autoStartConfiguration") or {}).get("enabled", True)
+        if state in ("CREATED", "STOPPED") and not starts_itself:
+            advice = f"aws emr-serverless start-application --application-id {self.application_id}"
+            return ComputeFailure(
+                f"Application {self.application_id} is {state} and does not start by itself: {advice}", retryable=False
+            )
+        return None
+
+    def log_tails(self, step_id: str) -> dict[str, str]:
+        folder = self._log_folder(step_id)
+        return log_tails(f"{folder}/SPARK_DRIVER", self._region) if folder else {}
+
+    def links(self, step_id: str) -> dict[str, str]:
+        region = self.emr_serverless.meta.region_name
+        links: dict[str, str] = {}
+        folder = self._log_folder(step_id)
+        if folder:
+            bucket, _, prefix = f"{folder}/".removeprefix("s3://").partition("/")
+            console = f"https://{region}.console.aws.amazon.com/s3/buckets/{bucket}?region={region}&prefix={prefix}"
+            links |= {"logs": f"{folder}/", "logs in the console": console}
+        dashboard = self._dashboard(step_id)
+        return links | ({"spark ui": dashboard} if dashboard else {})
+
+    def cost(
+        self, step_id: str, start: datetime, end: datetime, prices: Prices, *, has_ended: bool = False
+    ) -> Cost | None:
+        """What the job run was billed; None before it has ended."""
+        hours = await_hours(lambda: self._job_run(step_id, patience=10)) if has_ended else None
+        if hours is None:
+            return None
+        return cost_of_hours(hours, self.describe().get("architecture", "X86_64"), step_id, prices)
+
+    def _request(self, submission: Submission) -> dict[str, Any]:
+        settings = self._settings
+        conf = {**settings.spark_conf, **submission.spark_conf}
+        if len(conf) > MAX_PROPERTIES:
+            raise PermanentError(
+                f"The job run has {len(conf)} Spark settings, EMR Serverless takes {MAX_PROPERTIES}: move some of them "
+                "to the application's runtimeConfiguration."
+            )
+        role = submission.execution_role_arn or settings.execution_role_arn
+        if not role:
+            raise PermanentError("Job runs need an execution role: name it in the application spec or the launcher.")
+        driver: dict[str, Any] = {"entryPoint": submission.main, "entryPointArguments": list(submission.arguments)}
+        if submission.py_files:
+            driver["sparkSubmitParameters"] = shlex.join(["--py-files", submission.py_files])
+        overrides: dict[str, Any] = {
+            "applicationConfiguration": [{"classification": "spark-defaults", "properties": conf}]
+        }
+        if settings.log_uri:
+            key = {"encryptionKeyArn": settings.log_key_arn} if settings.log_key_arn else {}
+            overrides["monitoringConfiguration"] = {
+                "s3MonitoringConfiguration": {"logUri": f"{settings.log_uri.rstrip('/')}/", **key}
+            }
+        return {
+            "applicationId": self.application_id,
+            "name": submission.name,
+            "executionRoleArn": role,
+            "jobDriver": {"sparkSubmit": driver},
+            "configurationOverrides": overrides,
+            "executionTimeoutMinutes": settings.timeout_minutes,
+            # Retries are Dagster's: a second start of the same attempt would do nothing.
+            "retryPolicy": {"maxAttempts": 1},
+            "tags": {**settings.tags, **submission.tags},
+        }
+
+    def _job_runs(self, **chosen: Any) -> Iterator[dict[str, Any]]:
+        token: dict[str, Any] = {}
+        while True:
+            page = call_with_retries(
+                self.emr_serverless.list_job_runs, applicationId=self.application_id, maxResults=50, **chosen, **token
+            )
+            yield from page["jobRuns"]
+            if not page.get("nextToken"):
+                return
+            token = {"nextToken": page["nextToken"]}
+
+    def _job_run(self, job_run_id: str, patience: float = 60.0) -> dict[str, Any]:
+        answer = call_with_retries(
+            self.emr_serverless.get_job_run, applicationId=self.application_id, jobRunId=job_run_id, patience=patience
+        )
+        return dict(answer["jobRun"])
+
+    def _note_refused_role(self, statuses: Iterator[StepStatus] | Any) -> None:
+        """A role that cannot be assumed fails every job run alike, and a retry cannot help."""
+        refused = [status.reason for status in statuses if status.phase == "failed" and _NO_ROLE in status.reason]
+        self._refused_role = refused[0] if refused else ""
+
+    def _log_folder(self, job_run_id: str) -> str | None:
+        uri = self._settings.log_uri
+        return f"{uri.rstrip('/')}/applications/{self.application_id}/jobs/{job_run_id}" if uri else None
+
+    def _dashboard(self, job_run_id: str) -> str | None:
+        """The Spark UI, or its history; the link opens for an hour. None before the job run has started."""
+        try:
+            answer = call_with_retries(
+                self.emr_serverless.get_dashboard_for_job_run,
+                applicationId=self.application_id,
+                jobRunId=job_run_id,
+                patience=1,
+            )
+        except ActionableError:
+            return None
+        return str(answer["url"]) if answer.get("url") else None
+
+
+def _token(name: str) -> str:
+    return hashlib.sha256(name.encode()).hexdigest()
+
+
+def _status(row: Mapping[str, Any]) -> StepStatus:
+    """From a JobRun or a JobRunSummary."""
+    started = row.get("startedAt")
+    return StepStatus(
+        step_id=str(row.get("jobRunId") or row["id"]),
+        state=row["state"],
+        phase=_PHASES.get(row["state"], "unknown"),
+        reason=row.get("stateDetails", "") or "",
+        started=started.isoformat() if started else "",
+    )

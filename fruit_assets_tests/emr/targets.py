@@ -1,0 +1,225 @@
+"""What the launcher's tests run on: a cluster of EMR on EC2, or an application of EMR Serverless.
+
+Put here what the two do differently, in one vocabulary: states are EMR on EC2's words. What every
+test does with them is in `conftest.py`.
+"""
+
+import uuid
+from pathlib import Path
+from typing import Any, Protocol
+
+from fruit_assets.emr.compute import Compute
+from fruit_assets.emr.ec2.compute import EmrOnEc2
+from fruit_assets.emr.serverless.compute import EmrServerless, JobSettings
+from fruit_assets_tests.emr_simulator import EmrSimulator
+from fruit_assets_tests.emr_simulator.serverless.environment import light_environment
+
+BUCKET = "step-launcher-tests"
+ROLE = "arn:aws:iam::123456789012:role/orchard-jobs"
+APPLICATION_SPEC = Path(__file__).parents[2] / "bootstrap" / "application.json"
+_FINAL = ("COMPLETED", "CANCELLED", "FAILED", "INTERRUPTED")
+_WORDS = {"SUCCESS": "COMPLETED", "CANCELLING": "CANCEL_PENDING"} | dict.fromkeys(
+    ("SUBMITTED", "SCHEDULED", "QUEUED"), "PENDING"
+)
+
+
+class Target(Protocol):
+    """A cluster or an application with the steps that tests sent to it.
+
+    Attributes:
+        id: as AWS spells it.
+        kind: `cluster` or `application`.
+        submits, polls, cancels: the API's operations.
+    """
+
+    id: str
+    kind: str
+    submits: str
+    polls: str
+    cancels: str
+
+    @property
+    def launcher(self) -> dict[str, Any]:
+        """Launcher settings that name it."""
+
+    @property
+    def compute(self) -> Compute: ...
+
+    @property
+    def step_ids(self) -> list[str]: ...
+
+    @property
+    def states(self) -> list[str]: ...
+
+    @property
+    def cancel_requests(self) -> list[str]:
+        """`polite` or `force`, in order."""
+
+    def logs_of(self, step_id: str) -> str:
+        """The folder of a step's logs."""
+
+    def cancel_from_elsewhere(self, step_id: str) -> None: ...
+
+    def report(self, step_id: str, state: str) -> None:
+        """Have the API report a state, whatever the step does."""
+
+    def kill(self, step_id: str) -> None: ...
+
+    def lose(self, reason: str) -> None:
+        """The machines under its steps are taken away."""
+
+    def end(self) -> None: ...
+
+
+class ClusterTarget:
+    """A cluster of its own."""
+
+    kind, submits, polls, cancels = "cluster", "AddJobFlowSteps", "ListSteps", "CancelSteps"
+
+    def __init__(self, emr: EmrSimulator, bucket: str = BUCKET) -> None:
+        self._emr = emr
+        self._bucket = bucket
+        self.id = start_cluster(emr, bucket=bucket)
+
+    @property
+    def launcher(self) -> dict[str, Any]:
+        return {"cluster_id": self.id}
+
+    @property
+    def compute(self) -> Compute:
+        return EmrOnEc2(self.id)
+
+    @property
+    def step_ids(self) -> list[str]:
+        return list(self._emr.clusters[self.id].steps)
+
+    @property
+    def states(self) -> list[str]:
+        return [step.state for step in self._emr.clusters[self.id].steps.values()]
+
+    @property
+    def cancel_requests(self) -> list[str]:
+        calls = [call for call in self._emr.calls(self.cancels) if call.params["ClusterId"] == self.id]
+        words = {"SEND_INTERRUPT": "polite", "TERMINATE_PROCESS": "force"}
+        return [words[call.params["StepCancellationOption"]] for call in calls]
+
+    def logs_of(self, step_id: str) -> str:
+        return f"s3://{self._bucket}/logs/{self.id}/steps/{step_id}/"
+
+    def cancel_from_elsewhere(self, step_id: str) -> None:
+        self._emr.client("emr").cancel_steps(
+            ClusterId=self.id, StepIds=[step_id], StepCancellationOption="SEND_INTERRUPT"
+        )
+
+    def report(self, step_id: str, state: str) -> None:
+        self._emr.set_step_state(step_id, state)
+
+    def kill(self, step_id: str) -> None:
+        self._emr.faults.kill_step(step_id, tree=True)
+
+    def lose(self, reason: str) -> None:
+        self._emr.faults.lose_cluster(self.id, "INSTANCE_FAILURE", reason)
+
+    def end(self) -> None:
+        self._emr.client("emr").terminate_job_flows(JobFlowIds=[self.id])
+
+
+class ApplicationTarget:
+    """An application of its own, whose job runs get a packed environment."""
+
+    kind, submits, polls, cancels = "application", "StartJobRun", "ListJobRuns", "CancelJobRun"
+
+    def __init__(self, emr: EmrSimulator, bucket: str = BUCKET) -> None:
+        self._emr = emr
+        self._bucket = bucket
+        emr.client("s3").put_object(Bucket=bucket, Key="environment.tar.gz", Body=light_environment())
+        answer = emr.client("emr-serverless").create_application(
+            name="given", releaseLabel="emr-spark-8.1.0", type="SPARK", clientToken=uuid.uuid4().hex
+        )
+        self.id = str(answer["applicationId"])
+
+    @property
+    def launcher(self) -> dict[str, Any]:
+        variables = application_variables(self._bucket)
+        return {
+            "application_id": self.id,
+            "application_spec": str(APPLICATION_SPEC),
+            "application_variables": variables,
+        }
+
+    @property
+    def compute(self) -> Compute:
+        return EmrServerless(self.id, settings=JobSettings(log_uri=f"s3://{self._bucket}/logs"))
+
+    @property
+    def step_ids(self) -> list[str]:
+        return list(self._emr.serverless.applications[self.id].job_runs)
+
+    @property
+    def states(self) -> list[str]:
+        runs = self._emr.serverless.applications[self.id].job_runs.values()
+        return [_WORDS.get(run.state, run.state) for run in runs]
+
+    @property
+    def cancel_requests(self) -> list[str]:
+        calls = [call for call in self._emr.calls(self.cancels) if call.params["applicationId"] == self.id]
+        return ["polite" if "shutdownGracePeriodInSeconds" in call.params else "force" for call in calls]
+
+    def logs_of(self, step_id: str) -> str:
+        return f"s3://{self._bucket}/logs/applications/{self.id}/jobs/{step_id}/"
+
+    def cancel_from_elsewhere(self, step_id: str) -> None:
+        self._emr.client("emr-serverless").cancel_job_run(applicationId=self.id, jobRunId=step_id)
+
+    def report(self, step_id: str, state: str) -> None:
+        self._emr.serverless.job_run(step_id).reported_state = state
+
+    def kill(self, step_id: str) -> None:
+        self._emr.serverless.execution(step_id).kill()
+
+    def lose(self, reason: str) -> None:
+        for run in self._emr.serverless.applications[self.id].active:
+            self._emr.serverless.execution(run.id).fail(reason)
+
+    def end(self) -> None:
+        for run in self._emr.serverless.applications[self.id].active:
+            self.kill(run.id)
+
+
+TARGETS: dict[str, type[ClusterTarget] | type[ApplicationTarget]] = {
+    "cluster": ClusterTarget,
+    "application": ApplicationTarget,
+}
+
+
+def is_final(state: str) -> bool:
+    return state in _FINAL
+
+
+def application_variables(bucket: str = BUCKET) -> dict[str, str]:
+    """What a deployment would fill into `bootstrap/application.json`."""
+    return {
+        "project": "orchard",
+        "job_role_arn": ROLE,
+        "environment_x86_64": f"s3://{bucket}/environment.tar.gz",
+        "log_uri": f"s3://{bucket}/logs/",
+    }
+
+
+def start_cluster(emr: EmrSimulator, steps_at_once: int = 10, bucket: str = BUCKET) -> str:
+    answer = emr.client("emr").run_job_flow(
+        Name="given",
+        ReleaseLabel="emr-spark-8.1.0",
+        LogUri=f"s3://{bucket}/logs/",
+        JobFlowRole="nodes",
+        ServiceRole="service",
+        Applications=[{"Name": "Spark"}],
+        StepConcurrencyLevel=steps_at_once,
+        Instances={
+            "KeepJobFlowAliveWhenNoSteps": True,
+            "InstanceGroups": [{"InstanceRole": "MASTER", "InstanceType": "m7g.xlarge", "InstanceCount": 1}],
+        },
+    )
+    cluster_id = str(answer["JobFlowId"])
+    emr.wait_for(lambda: emr.clusters[cluster_id].state == "WAITING")
+    return cluster_id
