@@ -1,4 +1,4 @@
-"""The two deployments, `local` and `emr`: which resources each one gives the same assets.
+"""The deployments (`local`, `emr`, `emr-serverless`): which resources each one gives the same assets.
 
 Put here the choice and its values, from settings. What a resource does belongs in its own module.
 """
@@ -15,7 +15,7 @@ from fruit_assets.spark.resource import ClusterSpark, LocalSpark
 from fruit_assets.storage.io_managers import AssetStorage, VersionIOManager
 
 if TYPE_CHECKING:
-    from fruit_assets.emr.ec2.step_launcher import EmrPySparkStepLauncher
+    from fruit_assets.emr.step_launcher import PySparkStepLauncher
 
 # Nodes of a cluster have their own disk; the orchestrator's cache folder means nothing there.
 _CLUSTER_CACHE = "/tmp/fruit_assets"  # noqa: S108
@@ -48,7 +48,7 @@ def resources_for(settings: Settings) -> dict[str, Any]:
         "weights": WeightsSetting(value=settings.weights),
         "core_price": _core_price(settings),
     }
-    return shared | (_emr(settings) if settings.deployment == "emr" else _local(settings))
+    return shared | (_emr(settings) if settings.runs_on_emr else _local(settings))
 
 
 def _core_price(settings: Settings) -> CorePrice:
@@ -87,22 +87,27 @@ def _s3a_encryption(settings: Settings) -> dict[str, str]:
     return {f"spark.hadoop.fs.s3a.encryption.{name}": value for name, value in values.items() if value}
 
 
-def emr_launcher(settings: Settings) -> "EmrPySparkStepLauncher":
-    """The step launcher of the `emr` deployment."""
+def emr_launcher(settings: Settings) -> "PySparkStepLauncher":
+    """The step launcher of a deployment on EMR: on a cluster, or on EMR Serverless."""
+    shared: dict[str, Any] = {
+        "staging": settings.staging or "",  # settings refuse a deployment on EMR without it
+        "region": settings.aws_region,
+        "environment": settings.for_cluster() | _region(settings),
+        "package": "fruit_assets",
+        "modules": list(_MODULES_ON_NODES),
+        "encryption": settings.encryption,
+        "spark_conf": _s3a_encryption(settings),
+        "prices": settings.prices,
+    }
+    if settings.deployment == "emr-serverless":
+        from fruit_assets.emr.serverless.step_launcher import EmrServerlessStepLauncher
+
+        spec = str(BOOTSTRAP / "application.json")
+        return EmrServerlessStepLauncher(application_id=settings.emr_application, application_spec=spec, **shared)
     from fruit_assets.emr.ec2.step_launcher import EmrPySparkStepLauncher
 
-    return EmrPySparkStepLauncher(
-        staging=settings.staging or "",  # settings refuse `emr` without it
-        cluster_id=settings.emr_cluster,
-        cluster_spec=str(BOOTSTRAP / "cluster.json"),
-        region=settings.aws_region,
-        environment=settings.for_cluster() | _region(settings),
-        package="fruit_assets",
-        modules=list(_MODULES_ON_NODES),
-        encryption=settings.encryption,
-        spark_conf=_s3a_encryption(settings),
-        prices=settings.prices,
-    )
+    spec = str(BOOTSTRAP / "cluster.json")
+    return EmrPySparkStepLauncher(cluster_id=settings.emr_cluster, cluster_spec=spec, **shared)
 
 
 def _emr(settings: Settings) -> dict[str, Any]:

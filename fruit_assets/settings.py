@@ -9,13 +9,14 @@ import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, cast
+from typing import Literal, cast, get_args
 
 from fruit_assets.errors import SettingsError
 from fruit_assets.setting_values import PREFIX, SettingReader
 from fruit_assets.spark.fast_start import MEASURES
 
-Deployment = Literal["local", "emr"]
+Deployment = Literal["local", "emr", "emr-serverless"]
+DEPLOYMENTS = get_args(Deployment)
 
 
 @dataclass(frozen=True)
@@ -23,14 +24,16 @@ class Settings:
     """Where things are. Folders are absolute paths, S3 places are `s3://` URIs without a final slash.
 
     Attributes:
-        deployment: `local` runs Spark here, `emr` runs each Spark asset as an EMR step.
+        deployment: `local` runs Spark here, `emr` runs each Spark asset as a step of an EMR cluster, `emr-serverless`
+            as a job run of an EMR Serverless application.
         images: the image collection, laid out `<anything>/<label>/<file>`.
         images_are_demo: no collection was named; the demo collection is generated when absent.
         inventory: URI of an S3 Inventory report of the image bucket that stands in for listing it; None lists.
         storage: where assets are published.
         weights: `imagenet`, `random`, `auto`, a path, or an `s3://` URI of a Keras weights file.
-        staging: `s3://` prefix for step launcher traffic; only with `emr`.
+        staging: `s3://` prefix for step launcher traffic; None with `local`.
         emr_cluster: id of a running cluster to use; None finds or creates one from the spec.
+        emr_application: id of an EMR Serverless application to use; None finds or creates one from the spec.
         keep_versions: published versions kept per asset.
         sse: server-side encryption asked of S3 on every write: None (bucket default), `AES256` or `aws:kms`.
         kms_key_id: key for `aws:kms`; None is the account's default key.
@@ -63,6 +66,11 @@ class Settings:
     java_home: str | None = None
     aws_endpoint_url: str | None = None
     aws_region: str | None = None
+    emr_application: str | None = None
+
+    @property
+    def runs_on_emr(self) -> bool:
+        return self.deployment != "local"
 
     @property
     def uses_s3(self) -> bool:
@@ -104,7 +112,7 @@ def load_settings(environment: Mapping[str, str] | None = None, folder: Path | N
     folder = folder or _working_folder()
     variables = use_dotenv(folder) if environment is None else dict(environment)
     reader = SettingReader(variables, folder)
-    deployment = reader.one_of("DEPLOYMENT", ("local", "emr"), default="local")
+    deployment = reader.one_of("DEPLOYMENT", DEPLOYMENTS, default="local")
     settings = Settings(
         deployment=cast("Deployment", deployment),
         images=reader.folder("IMAGES", "data/demo_images"),
@@ -126,6 +134,7 @@ def load_settings(environment: Mapping[str, str] | None = None, folder: Path | N
         java_home=reader.first("JAVA_HOME"),
         aws_endpoint_url=reader.first("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"),
         aws_region=reader.first("AWS_REGION", "AWS_DEFAULT_REGION"),
+        emr_application=reader.matching("EMR_APPLICATION", r"[0-9a-z]+", "an id looks like 00f1r2u3i4t5a6s7"),
     )
     problems = [*reader.problems, *_contradictions(settings)]
     if problems:
@@ -137,12 +146,13 @@ def _contradictions(settings: Settings) -> list[str]:
     problems = []
     if settings.kms_key_id and settings.sse != "aws:kms":
         problems.append(f"{PREFIX}KMS_KEY_ID is set, but {PREFIX}SSE is not aws:kms.")
-    if settings.deployment != "emr":
+    if not settings.runs_on_emr:
         return problems
+    deployment = f"with deployment {settings.deployment!r}"
     if settings.staging is None:
-        problems.append(f"{PREFIX}STAGING is not set: with deployment 'emr' it names s3://bucket/prefix.")
+        problems.append(f"{PREFIX}STAGING is not set: {deployment} it names s3://bucket/prefix.")
     return problems + [
-        f"{PREFIX}{name} is {uri!r}: with deployment 'emr' it must be an s3:// URI the cluster can reach."
+        f"{PREFIX}{name} is {uri!r}: {deployment} it must be an s3:// URI the cluster can reach."
         for name, uri in (("IMAGES", settings.images), ("STORAGE", settings.storage))
         if not uri.startswith("s3://")
     ]

@@ -81,10 +81,11 @@ def test_everything_is_off_until_somebody_switches_it_on(make_settings, tmp_path
     assert schedules == {"refresh_every_night": dg.DefaultScheduleStatus.STOPPED}
 
 
-def test_with_emr_the_orphan_sensor_is_one_more_switch(make_settings, tmp_path):
+@pytest.mark.parametrize("deployment", ["emr", "emr-serverless"])
+def test_with_emr_the_orphan_sensor_is_one_more_switch(make_settings, tmp_path, deployment):
     settings = make_settings(
         tmp_path,
-        deployment="emr",
+        deployment=deployment,
         images="s3://bucket/images",
         storage="s3://bucket/assets",
         staging="s3://bucket/staging",

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import pytest
 
 from fruit_assets.definitions import build_defs
 
@@ -48,10 +49,11 @@ def test_every_asset_is_declared_as_it_was(make_settings, tmp_path, snapshot):
     assert sorted(defs.resolve_job_def(name).name for name in ["fruit_features_job"]) == ["fruit_features_job"]
 
 
-def test_both_deployments_have_the_same_graph(make_settings, tmp_path):
+@pytest.mark.parametrize("deployment", ["emr", "emr-serverless"])
+def test_every_deployment_has_the_same_graph(make_settings, tmp_path, deployment):
     emr = make_settings(
         tmp_path,
-        deployment="emr",
+        deployment=deployment,
         images="s3://fruit/images",
         storage="s3://fruit/assets",
         staging="s3://fruit/staging",

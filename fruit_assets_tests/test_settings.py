@@ -51,6 +51,7 @@ def test_all_wrong_settings_are_told_at_once_each_with_its_value_and_what_to_wri
         "FRUIT_ASSETS_WEIGHTS": "https://example.org/w.h5",
         "FRUIT_ASSETS_STAGING": "/tmp/staging",
         "FRUIT_ASSETS_EMR_CLUSTER": "cluster-7",
+        "FRUIT_ASSETS_EMR_APPLICATION": "Application 7",
         "FRUIT_ASSETS_KEEP_VERSIONS": "0",
         "FRUIT_ASSETS_SSE": "rot13",
         "FRUIT_ASSETS_KMS_KEY_ID": "alias/key",
@@ -61,7 +62,7 @@ def test_all_wrong_settings_are_told_at_once_each_with_its_value_and_what_to_wri
     with pytest.raises(SettingsError) as caught:
         load_settings(wrong, tmp_path)
     text = str(caught.value)
-    assert text.startswith("12 setting(s) need attention:")
+    assert text.startswith("13 setting(s) need attention:")
     for name, value in wrong.items():
         lines = [line for line in text.splitlines() if f"  - {name} " in line]
         assert len(lines) == 1, name
@@ -69,9 +70,10 @@ def test_all_wrong_settings_are_told_at_once_each_with_its_value_and_what_to_wri
     assert "write s3://" in text
 
 
-def test_emr_needs_s3_for_everything_and_a_staging_place(tmp_path):
+@pytest.mark.parametrize("deployment", ["emr", "emr-serverless"])
+def test_emr_needs_s3_for_everything_and_a_staging_place(tmp_path, deployment):
     with pytest.raises(SettingsError) as caught:
-        load_settings({"FRUIT_ASSETS_DEPLOYMENT": "emr"}, tmp_path)
+        load_settings({"FRUIT_ASSETS_DEPLOYMENT": deployment}, tmp_path)
     assert len(caught.value.problems) == 3
     assert "FRUIT_ASSETS_STAGING is not set" in caught.value.problems[0]
 

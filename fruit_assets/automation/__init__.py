@@ -45,7 +45,7 @@ def build_sensors(assets: Sequence[Asset], settings: Settings) -> list[dg.Sensor
 
 
 def _of_deployment(settings: Settings) -> list[dg.SensorDefinition]:
-    if settings.deployment != "emr" or settings.staging is None:
+    if not settings.runs_on_emr or settings.staging is None:
         return []
     from fruit_assets.emr.orphan_sensor import build_orphan_sensor
     from fruit_assets.resources import emr_launcher

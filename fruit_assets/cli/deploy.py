@@ -16,13 +16,16 @@ from fruit_assets.errors import PermanentError, SettingsError
 from fruit_assets.infra.bootstrap_files import (
     bootstrap_uri,
     deployment_facts,
+    read_facts,
     upload_bootstrap,
+    upload_environment,
     write_facts,
 )
 from fruit_assets.infra.bootstrap_folder import BOOTSTRAP
 from fruit_assets.infra.dotenv_file import read_dotenv, update_dotenv
 from fruit_assets.infra.identity import Identity, who_am_i
 from fruit_assets.infra.node_requirements import ARCHITECTURES
+from fruit_assets.infra.packed_environment import pack_environment
 from fruit_assets.infra.stack import TEMPLATE, Plan, Stack
 from fruit_assets.infra.wheelhouse import build_wheelhouse
 from fruit_assets.settings import load_settings
@@ -66,6 +69,11 @@ _PARAMETERS = {
 @click.option(
     "--tensorflow", is_flag=True, help="Upload TensorFlow too, for `engine: tensorflow`: 300 MB more per node."
 )
+@click.option(
+    "--deployment",
+    type=click.Choice(["emr", "emr-serverless"]),
+    help="emr (default): runs use clusters. emr-serverless: job runs; packs and uploads their environment.",
+)
 @click.option("--no-wheels", is_flag=True, help="Upload no wheels; nodes then need `--index` and a way to an index.")
 @click.option("--env-file", type=click.Path(path_type=Path, dir_okay=False), default=Path(".env"), show_default=True)
 @click.option("--yes", is_flag=True, help="Do not ask.")
@@ -73,6 +81,7 @@ def deploy(
     project: str,
     architectures: tuple[str, ...],
     tensorflow: bool,
+    deployment: str | None,
     no_wheels: bool,
     env_file: Path,
     yes: bool,
@@ -107,9 +116,14 @@ def deploy(
             caller.region,
         )
     console.print(f"Bootstrap files: {new} uploaded, {old} already in {bootstrap_uri(outputs['StagingUri'])}")
-    write_facts(outputs["StagingUri"], deployment_facts(outputs, project=project, region=caller.region), caller.region)
-    _write_settings(console, env_file, outputs)
-    _say_what_is_next(console, outputs, caller)
+    deployment = deployment or _deployment_in_use(env_file)
+    environments = _environments(outputs["StagingUri"], caller.region)
+    if deployment == "emr-serverless":
+        environments |= _upload_environments(console, outputs["StagingUri"], wheels, caller.region)
+    facts = deployment_facts(outputs, project=project, region=caller.region, environments=environments)
+    write_facts(outputs["StagingUri"], facts, caller.region)
+    _write_settings(console, env_file, outputs, deployment)
+    _say_what_is_next(console, outputs, caller, deployment)
 
 
 def _change_stack(console: Console, stack: Stack, parameters: dict[str, str], yes: bool) -> bool:
@@ -165,6 +179,30 @@ def _wheels(console: Console, architectures: tuple[str, ...], tensorflow: bool) 
     return found
 
 
+def _deployment_in_use(env_file: Path) -> str:
+    """What runs use now; clusters where they use nothing of AWS."""
+    chosen = read_dotenv(env_file).get("FRUIT_ASSETS_DEPLOYMENT", "")
+    return chosen if chosen == "emr-serverless" else "emr"
+
+
+def _environments(staging: str, region: str) -> dict[str, str]:
+    """The packed environments that an earlier deployment left, by architecture."""
+    prefix = "environment_"
+    facts = read_facts(staging, region) or {}
+    return {name.removeprefix(prefix): uri for name, uri in facts.items() if name.startswith(prefix)}
+
+
+def _upload_environments(console: Console, staging: str, wheels: Mapping[str, Path], region: str) -> dict[str, str]:
+    uploaded = {}
+    for architecture, folder in wheels.items():
+        with console.status("Packing") as status:
+            packed = pack_environment(folder, architecture, status.update)
+            status.update(f"{architecture}: uploading {packed.stat().st_size / 1e6:.0f} MB")
+            uploaded[architecture] = upload_environment(staging, packed, architecture, region)
+        console.print(f"Environment for {architecture}: {uploaded[architecture]}", soft_wrap=True)
+    return uploaded
+
+
 def _cache() -> Path:
     try:
         return load_settings().cache
@@ -179,9 +217,9 @@ def _progress(console: Console) -> Progress:
     )
 
 
-def _write_settings(console: Console, env_file: Path, outputs: dict[str, str]) -> None:
+def _write_settings(console: Console, env_file: Path, outputs: dict[str, str], deployment: str) -> None:
     values = {
-        "FRUIT_ASSETS_DEPLOYMENT": "emr",
+        "FRUIT_ASSETS_DEPLOYMENT": deployment,
         "FRUIT_ASSETS_STORAGE": outputs["StorageUri"],
         "FRUIT_ASSETS_STAGING": outputs["StagingUri"],
     }
@@ -192,9 +230,11 @@ def _write_settings(console: Console, env_file: Path, outputs: dict[str, str]) -
     console.print(f"{env_file}: {', '.join(changed) + ' written' if changed else 'nothing to change'}")
 
 
-def _say_what_is_next(console: Console, outputs: dict[str, str], caller: Identity) -> None:
+def _say_what_is_next(console: Console, outputs: dict[str, str], caller: Identity, deployment: str) -> None:
+    policies = [outputs["OrchestratorPolicyArn"]]
+    policies += [outputs["ServerlessPolicyArn"]] if deployment == "emr-serverless" else []
     console.print("\nNext:")
     console.print(f"  1. Images:   aws s3 sync <folder> {outputs['ImagesUri']}/", soft_wrap=True)
-    console.print(f"  2. Policy:   {outputs['OrchestratorPolicyArn']} to whoever runs Dagster", soft_wrap=True)
+    console.print(f"  2. Policy:   {' and '.join(policies)} to whoever runs Dagster", soft_wrap=True)
     console.print(f"  3. Check:    AWS_DEFAULT_REGION={caller.region} fruit-assets doctor", soft_wrap=True)
     console.print("  4. Run:      dagster job execute -m fruit_assets -j fruit_features_job", soft_wrap=True)

@@ -14,6 +14,7 @@ from fruit_assets.infra.identity import who_am_i
 from fruit_assets.infra.removal import (
     BucketContent,
     bucket_content,
+    delete_applications,
     delete_bucket,
     living_clusters,
     remove_emr_security_groups,
@@ -29,7 +30,7 @@ from fruit_assets.infra.stack import Stack
 @click.option("--env-file", type=click.Path(path_type=Path, dir_okay=False), default=Path(".env"), show_default=True)
 @click.option("--yes", is_flag=True, help="Do not ask about the stack. It does not answer for --data.")
 def destroy(project: str, data: bool, bucket: str | None, env_file: Path, yes: bool) -> None:
-    """Remove what deploy created: network, roles, policies, alarm.
+    """Remove what deploy created: network, roles, policies, alarm; and applications of EMR Serverless.
 
     The bucket with images, assets and logs stays, and the KMS key that reads it. With --data they go too, after
     the bucket's name has been given. Clusters must be stopped first. A later deploy takes a kept bucket in again.
@@ -57,6 +58,8 @@ def destroy(project: str, data: bool, bucket: str | None, env_file: Path, yes: b
     if status is not None:
         if not yes and not click.confirm(f"Remove stack {project} (network, roles, policies, alarm)?", default=False):
             raise click.Abort
+        for application in delete_applications(project, caller.region):
+            console.print(f"Deleted application {application}")
         _remove_stack(console, stack, outputs, caller.region)
     if env_file.exists():
         update_dotenv(env_file, {"FRUIT_ASSETS_DEPLOYMENT": "local"})

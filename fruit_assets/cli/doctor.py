@@ -14,7 +14,14 @@ from rich.console import Console
 from rich.table import Table
 
 from fruit_assets.errors import SettingsError
-from fruit_assets.infra import bucket_checks, disk_checks, emr_checks, machine_checks, settings_checks
+from fruit_assets.infra import (
+    bucket_checks,
+    disk_checks,
+    emr_checks,
+    machine_checks,
+    serverless_checks,
+    settings_checks,
+)
 from fruit_assets.infra.bootstrap_files import deployment_uri, read_facts
 from fruit_assets.infra.cluster_size import release_label, vcpus_of_spec
 from fruit_assets.infra.findings import Finding, checked, ok, problem
@@ -40,7 +47,7 @@ def doctor(form: str) -> None:
         sections["This machine"] = _machine(settings)
         if settings is not None:
             sections["Settings"] = _places(settings)
-            if settings.uses_s3 or settings.deployment == "emr":
+            if settings.uses_s3 or settings.runs_on_emr:
                 sections |= _account(settings)
     if form == "json":
         rows = [{"section": name, **asdict(finding)} for name, findings in sections.items() for finding in findings]
@@ -105,13 +112,15 @@ def _account(settings: Settings) -> dict[str, list[Finding]]:
             bucket_checks.check_bucket, bucket, caller.region, write_to=prefix, encryption=settings.encryption
         )
         found["AWS"] += checked("Bucket", check)
-    if settings.deployment == "emr" and settings.staging:
+    if settings.staging and settings.deployment == "emr":
         found["EMR"] = _emr(settings, settings.staging, caller)
+    elif settings.staging and settings.deployment == "emr-serverless":
+        found["EMR Serverless"] = _serverless(settings, settings.staging, caller)
     return found
 
 
-def _emr(settings: Settings, staging: str, caller: Identity) -> list[Finding]:
-    region = caller.region
+def _deployed(staging: str, region: str) -> tuple[dict[str, str], list[Finding]]:
+    """What deploy published, and whether it is there."""
     facts: dict[str, str] = {}
 
     def deployment() -> Iterable[Finding]:
@@ -121,7 +130,25 @@ def _emr(settings: Settings, staging: str, caller: Identity) -> list[Finding]:
         else:
             yield problem("Deployment", f"{deployment_uri(staging)} is missing", "Run `fruit-assets deploy`.")
 
-    findings = checked("Deployment", deployment)
+    return facts, checked("Deployment", deployment)
+
+
+def _serverless(settings: Settings, staging: str, caller: Identity) -> list[Finding]:
+    region = caller.region
+    facts, findings = _deployed(staging, region)
+    checks: dict[str, Callable[[], Iterable[Finding]]] = {"Release": serverless_checks.check_release}
+    if facts:
+        checks["Job role"] = partial(serverless_checks.check_job_role, facts, caller)
+        checks["Environment"] = partial(serverless_checks.check_environment, facts, region)
+    checks["vCPU"] = partial(serverless_checks.check_vcpu_quota, region)
+    if settings.emr_application:
+        checks["Application"] = partial(serverless_checks.check_application, settings.emr_application, region)
+    return findings + _all(checks)
+
+
+def _emr(settings: Settings, staging: str, caller: Identity) -> list[Finding]:
+    region = caller.region
+    facts, findings = _deployed(staging, region)
     findings += _all({"Release": partial(emr_checks.check_release, release_label(), region)})
     if facts:
         findings += _all(

@@ -6,6 +6,7 @@ requirements, so a cluster that grows later installs what its first nodes did, w
     <staging>/bootstrap/<digest>/install_runtime.sh           the bootstrap action
     <staging>/bootstrap/<digest>/requirements-node*.txt
     <staging>/bootstrap/<digest>/wheels/<architecture>/*.whl
+    <staging>/bootstrap/environments/<sha256>-<architecture>.tar.gz   packed for EMR Serverless, named by content
     <staging>/bootstrap/deployment.json                       roles, subnets and log folder of the stack
 """
 
@@ -19,6 +20,7 @@ from typing import Any
 from fruit_assets.emr.aws import AwsRefusedError, call_with_retries, client
 from fruit_assets.infra.bootstrap_folder import BOOTSTRAP
 from fruit_assets.infra.node_requirements import FILES
+from fruit_assets.infra.packed_environment import digest_of
 from fruit_assets.storage.s3 import parse_s3_uri
 
 SCRIPT = "install_runtime.sh"
@@ -43,13 +45,28 @@ def deployment_uri(staging: str) -> str:
     return f"{staging}/bootstrap/deployment.json"
 
 
-def deployment_facts(outputs: Mapping[str, str], *, project: str, region: str) -> dict[str, str]:
-    """What a cluster is made from, out of the stack's outputs.
+def environment_uri(staging: str, digest: str, architecture: str) -> str:
+    """Where the packed environment of these bytes lies."""
+    return f"{staging}/bootstrap/environments/{digest}-{architecture}.tar.gz"
+
+
+def deployment_facts(
+    outputs: Mapping[str, str], *, project: str, region: str, environments: Mapping[str, str] | None = None
+) -> dict[str, str]:
+    """What a cluster or an application is made from, out of the stack's outputs.
+
+    Args:
+        outputs: of the stack.
+        project: its name.
+        region: its region.
+        environments: architecture -> URI of the packed environment.
 
     Returns:
         project, region, service_role, instance_profile, security_configuration, subnets (comma-separated, empty
-        without a network of ours), log_uri, bootstrap_uri, bucket, kms_key (empty without one), vpc (likewise).
+        without a network of ours), log_uri, bootstrap_uri, bucket, kms_key (empty without one), vpc (likewise),
+        job_role_arn, and environment_<architecture> for each.
     """
+    packed = {f"environment_{architecture}": uri for architecture, uri in (environments or {}).items()}
     return {
         "project": project,
         "region": region,
@@ -62,6 +79,8 @@ def deployment_facts(outputs: Mapping[str, str], *, project: str, region: str) -
         "bucket": outputs["BucketName"],
         "kms_key": outputs.get("KeyArn", ""),
         "vpc": outputs.get("VpcId", ""),
+        "job_role_arn": outputs.get("JobRoleArn", ""),
+        **packed,
     }
 
 
@@ -96,6 +115,16 @@ def upload_bootstrap(
             done += 1
             report(done, len(missing))
     return len(missing), len(files) - len(missing)
+
+
+def upload_environment(staging: str, packed: Path, architecture: str, region: str | None = None) -> str:
+    """Upload a packed environment unless these bytes are there; returns its URI."""
+    uri = environment_uri(staging, digest_of(packed), architecture)
+    s3 = client("s3", region)
+    bucket, key = parse_s3_uri(uri)
+    if _sizes(s3, bucket, key).get("") != packed.stat().st_size:
+        _put(s3, bucket, key, packed)
+    return uri
 
 
 def read_facts(staging: str, region: str | None = None) -> dict[str, str] | None:

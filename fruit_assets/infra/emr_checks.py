@@ -22,6 +22,15 @@ MANAGED_POLICY_TAG = "for-use-with-amazon-emr-managed-policies"
 
 def check_release(label: str, region: str) -> Iterator[Finding]:
     """The release label must exist here, and its Spark must be the one that is installed here."""
+    yield from check_spark_pair(label)
+    emr = client("emr", region)
+    labels = call_with_retries(emr.list_release_labels, patience=5, Filters={"Prefix": label}).get("ReleaseLabels", [])
+    if label not in labels:
+        yield problem("Release", f"{region} does not offer {label}", "Choose another region or release label.")
+
+
+def check_spark_pair(label: str) -> Iterator[Finding]:
+    """A release label's Spark must be the one that is installed here."""
     try:
         installed = version("pyspark")
     except PackageNotFoundError:
@@ -34,10 +43,6 @@ def check_release(label: str, region: str) -> Iterator[Finding]:
         yield problem("Release", f"{label} has Spark {expected}, here is pyspark {installed}", remedy)
     else:
         yield ok("Release", f"{label} has Spark {expected}, here is pyspark {installed}")
-    emr = client("emr", region)
-    labels = call_with_retries(emr.list_release_labels, patience=5, Filters={"Prefix": label}).get("ReleaseLabels", [])
-    if label not in labels:
-        yield problem("Release", f"{region} does not offer {label}", "Choose another region or release label.")
 
 
 def check_roles(facts: Mapping[str, str], region: str) -> Iterator[Finding]:

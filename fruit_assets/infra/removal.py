@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from fruit_assets.emr.aws import AwsRefusedError, call_with_retries, client
+from fruit_assets.emr.errors import PermanentError
+from fruit_assets.emr.serverless.applications import delete_application
+from fruit_assets.emr.serverless.compute import EmrServerless
 
 _ALIVE = ["STARTING", "BOOTSTRAPPING", "RUNNING", "WAITING", "TERMINATING"]
 _DELETE_AT_ONCE = 1000
@@ -31,6 +34,32 @@ def living_clusters(project: str, region: str) -> list[str]:
         if tags.get("project") == project:
             found.append(f"{cluster['Id']} {cluster['Name']} {cluster['Status']['State']}")
     return found
+
+
+def delete_applications(project: str, region: str) -> list[str]:
+    """Delete every EMR Serverless application with this project's tag; `id name` of each.
+
+    Raises:
+        PermanentError: job runs of one have not ended; nothing has been deleted.
+    """
+    api = client("emr-serverless", region)
+    alive = ["CREATING", "CREATED", "STARTING", "STARTED", "STOPPING", "STOPPED"]
+    rows = list(_pages(api.list_applications, "applications", "nextToken", "nextToken", states=alive))
+    ours = [row for row in rows if _tag_of(api, row["id"]) == project]
+    busy = [f"{row['id']} {row['name']}" for row in ours if EmrServerless(row["id"], region).active()]
+    if busy:
+        listed = "\n  ".join(busy)
+        raise PermanentError(
+            f"Job runs have not ended on applications:\n  {listed}\nWait or cancel them, and run destroy again."
+        )
+    for row in ours:
+        delete_application(EmrServerless(row["id"], region))
+    return [f"{row['id']} {row['name']}" for row in ours]
+
+
+def _tag_of(api: Any, application_id: str) -> str | None:
+    found = call_with_retries(api.get_application, applicationId=application_id)["application"]
+    return dict(found.get("tags", {})).get("project")
 
 
 def remove_emr_security_groups(vpc: str, region: str) -> list[str]:

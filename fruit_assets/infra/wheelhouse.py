@@ -100,14 +100,19 @@ def newest_glibc(wheel: Path) -> int:
         return max((int(found) for name in libraries for found in _GLIBC.findall(archive.read(name))), default=0)
 
 
+def node_platforms(architecture: str, glibc: int = NODE_GLIBC) -> list[str]:
+    """Pip's arguments for wheels that run on nodes of an architecture."""
+    platforms = [f"manylinux_2_{minor}_{architecture}" for minor in range(glibc, OLDEST_GLIBC - 1, -1)]
+    platforms += [f"manylinux2014_{architecture}", f"manylinux2010_{architecture}", f"linux_{architecture}"]
+    return [part for platform in platforms for part in ("--platform", platform)]
+
+
 def _download(blocks: list[str], folder: Path, architecture: str, glibc: int) -> None:
     wanted = folder / "wanted.txt"
     wanted.write_text("\n".join(blocks) + "\n")
-    platforms = [f"manylinux_2_{minor}_{architecture}" for minor in range(glibc, OLDEST_GLIBC - 1, -1)]
-    platforms += [f"manylinux2014_{architecture}", f"manylinux2010_{architecture}", f"linux_{architecture}"]
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"]
     command += ["--require-hashes", "--only-binary", ":all:", "--python-version", "3.11", "--implementation", "cp"]
-    command += [part for platform in platforms for part in ("--platform", platform)]
+    command += node_platforms(architecture, glibc)
     command += ["--dest", str(folder), "--requirement", str(wanted)]
     done = subprocess.run(command, capture_output=True, text=True)
     wanted.unlink()

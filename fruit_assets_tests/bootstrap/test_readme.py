@@ -11,6 +11,7 @@ import pytest
 
 from fruit_assets.cli import main
 from fruit_assets.infra.node_requirements import BOOTSTRAP
+from fruit_assets_tests.bootstrap.cost_comparison import IMAGES, cluster_cost, serverless_cost, table
 from fruit_assets_tests.infra.account import template
 
 README = (BOOTSTRAP / "README.md").read_text()
@@ -34,7 +35,7 @@ def test_every_emr_setting_has_a_line_with_its_value_or_reason() -> None:
     listed = json.loads((BOOTSTRAP / "configurations.json").read_text())
     names = {name for item in listed for name in _properties(item)}
     assert {name for name in names if f"`{name}`" not in README} == set()
-    section = README.split("## How Spark is set, and why")[1].split("## Notebooks")[0]
+    section = README.split("## How Spark is set, and why")[1].split("## EMR Serverless")[0]
     said = set(re.findall(r"`((?:spark|fs|yarn)\.[A-Za-z0-9_.]+)`", section))
     assert said <= names
 
@@ -42,6 +43,13 @@ def test_every_emr_setting_has_a_line_with_its_value_or_reason() -> None:
 def test_every_file_of_the_folder_is_introduced() -> None:
     files = {path.name for path in Path(BOOTSTRAP).iterdir() if path.is_file()} - {"README.md"}
     assert {name for name in files if f"`{name}`" not in README} == set()
+
+
+def test_the_costs_of_cluster_and_serverless_are_those_of_the_price_table() -> None:
+    assert "\n".join(table()) in README
+    for cost in (cluster_cost, serverless_cost):
+        dollars = [cost(images)[0] for images in IMAGES]
+        assert dollars == sorted(dollars)
 
 
 def test_lifetimes_in_it_are_those_of_the_template() -> None:

@@ -1,5 +1,6 @@
 """`fruit-assets deploy`: asks, does, can be repeated, and writes settings that the project accepts."""
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -8,7 +9,11 @@ from click.testing import CliRunner, Result
 
 from fruit_assets.cli import main
 from fruit_assets.cli.deploy import standing_cost
-from fruit_assets.infra.bootstrap_files import bootstrap_digest
+from fruit_assets.emr.serverless.application_spec import load_application_spec
+from fruit_assets.emr.spec_file import deployed_variables
+from fruit_assets.emr.staging import StagingStore
+from fruit_assets.infra.bootstrap_files import bootstrap_digest, read_facts
+from fruit_assets.infra.serverless_checks import SPEC
 from fruit_assets.settings import load_settings
 from fruit_assets_tests.infra.account import ACCOUNT, REGION, AwsAccount, aws, moto_server
 
@@ -27,7 +32,13 @@ def wheels(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         (folder / f"{requirements.stem}-1-{architecture}.whl").write_bytes(b"wheel")
         return folder
 
+    def pack(wheelhouse: Path, architecture: str, report: object) -> Path:
+        packed = wheelhouse / "environment.tar.gz"
+        packed.write_bytes(architecture.encode())
+        return packed
+
     monkeypatch.setattr("fruit_assets.cli.deploy.build_wheelhouse", build)
+    monkeypatch.setattr("fruit_assets.cli.deploy.pack_environment", pack)
 
 
 def deploy(*arguments: str, answer: str | None = None) -> Result:
@@ -69,6 +80,26 @@ def test_the_settings_written_are_the_ones_that_runs_read(aws: AwsAccount) -> No
     assert settings.staging == f"s3://{BUCKET}/staging"
     assert settings.images == f"s3://{BUCKET}/images"
     assert Path(".env").read_text().startswith("# mine\nFRUIT_ASSETS_WEIGHTS=random\nOTHER='a b'\n")
+
+
+def test_for_emr_serverless_the_environments_are_uploaded_by_content_and_runs_find_them(aws: AwsAccount) -> None:
+    result = deploy("--yes", "--deployment", "emr-serverless")
+    assert result.exit_code == 0, result.output
+    assert "orchestrator-serverless" in result.output
+    assert load_settings(folder=Path.cwd()).deployment == "emr-serverless"
+    digest = hashlib.sha256(b"aarch64").hexdigest()
+    assert f"staging/bootstrap/environments/{digest}-aarch64.tar.gz" in keys(aws)
+    staging = StagingStore(f"s3://{BUCKET}/staging")
+    spec = load_application_spec(SPEC, deployed_variables(staging, REGION, {}))
+    assert spec.job_runs.execution_role_arn.endswith(f"role/fruit-assets-emr-jobs-{REGION}")
+    uri = spec.job_runs.spark_conf["spark.archives"].removesuffix("#environment")
+    assert uri.removeprefix(f"s3://{BUCKET}/") in keys(aws)
+    assert spec.job_runs.log_uri == f"s3://{BUCKET}/logs/"
+    before = read_facts(staging.uri, REGION)
+    assert deploy("--yes").exit_code == 0, "a later deployment stays with what is in use"
+    assert load_settings(folder=Path.cwd()).deployment == "emr-serverless"
+    assert deploy("--yes", "--deployment", "emr").exit_code == 0
+    assert read_facts(staging.uri, REGION) == before, "the environments are still known"
 
 
 def test_images_that_lie_in_s3_already_stay_where_they_are(aws: AwsAccount) -> None:

@@ -61,6 +61,23 @@ def test_the_stack_goes_and_the_data_stays(deployed: AwsAccount, retained: None)
     assert f"FRUIT_ASSETS_STORAGE=s3://{BUCKET}/assets" in Path(".env").read_text()
 
 
+def test_applications_of_this_project_go_with_the_stack_and_others_stay(deployed: AwsAccount, retained: None) -> None:
+    api = deployed.client("emr-serverless")
+    ids = {}
+    for project in ("fruit-assets", "payroll"):
+        # moto knows no labels like emr-spark-8.1.0
+        answer = api.create_application(
+            name=project, releaseLabel="emr-7.0.0", type="SPARK", tags={"project": project}, clientToken=project
+        )
+        ids[project] = answer["applicationId"]
+    result = destroy("--yes")
+    assert result.exit_code == 0, result.output
+    assert f"Deleted application {ids['fruit-assets']}" in result.output
+    states = {row["id"]: row["state"] for row in api.list_applications()["applications"]}
+    assert states[ids["payroll"]] == "STARTED"
+    assert states.get(ids["fruit-assets"], "TERMINATED") == "TERMINATED"
+
+
 def test_no_for_an_answer_removes_nothing(deployed: AwsAccount) -> None:
     assert destroy(answer="n\n").exit_code == 1
     assert exists(deployed) == (True, True)

@@ -70,6 +70,19 @@ def test_an_account_that_is_ready_passes_on_every_line(ready: AwsAccount) -> Non
     assert result.exit_code == 0
 
 
+def test_emr_serverless_is_looked_at_where_runs_use_it(ready: AwsAccount) -> None:
+    settings = Path(".env").read_text()
+    Path(".env").write_text(settings.replace("DEPLOYMENT=emr", "DEPLOYMENT=emr-serverless"))
+    result = doctor("--format", "json")
+    found = sections(result)
+    assert list(found) == ["This machine", "Settings", "AWS", "EMR Serverless"]
+    assert found["EMR Serverless"] == {
+        "Deployment": "ok", "Release": "ok", "Job role": "ok", "Pass job role": "problem", "Environment": "problem",
+        "vCPU": "ok",
+    }  # fmt: skip
+    assert result.exit_code == 1, "neither the policy nor the environment was deployed for EMR Serverless"
+
+
 def test_the_table_is_for_people(ready: AwsAccount) -> None:
     result = doctor()
     assert "Pass node role" in result.output

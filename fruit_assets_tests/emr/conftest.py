@@ -17,10 +17,12 @@ import pytest
 
 from fruit_assets.emr.dagster_internals import ReconstructableJob
 from fruit_assets.emr.staging import StagingStore
+from fruit_assets_tests.emr.targets import BUCKET, TARGETS, Target, is_final, start_cluster
 from fruit_assets_tests.emr_simulator import EmrSimulator
 
+__all__ = ["BUCKET", "start_cluster"]
+
 HERE = Path(__file__).parent
-BUCKET = "step-launcher-tests"
 
 
 @pytest.fixture(scope="session")
@@ -46,23 +48,10 @@ def staging(emr: EmrSimulator) -> StagingStore:
     return StagingStore(f"s3://{BUCKET}/{uuid.uuid4().hex}")
 
 
-def start_cluster(emr: EmrSimulator, steps_at_once: int = 10, bucket: str = BUCKET) -> str:
-    answer = emr.client("emr").run_job_flow(
-        Name="given",
-        ReleaseLabel="emr-spark-8.1.0",
-        LogUri=f"s3://{bucket}/logs/",
-        JobFlowRole="nodes",
-        ServiceRole="service",
-        Applications=[{"Name": "Spark"}],
-        StepConcurrencyLevel=steps_at_once,
-        Instances={
-            "KeepJobFlowAliveWhenNoSteps": True,
-            "InstanceGroups": [{"InstanceRole": "MASTER", "InstanceType": "m7g.xlarge", "InstanceCount": 1}],
-        },
-    )
-    cluster_id = str(answer["JobFlowId"])
-    emr.wait_for(lambda: emr.clusters[cluster_id].state == "WAITING")
-    return cluster_id
+@pytest.fixture(scope="session", params=list(TARGETS))
+def kind(request: pytest.FixtureRequest) -> str:
+    """What the launcher runs steps on; every test that asks for it, or for `tiny`, runs on both."""
+    return str(request.param)
 
 
 @dataclass
@@ -110,7 +99,7 @@ class TinyLocation:
     folder: Path
     instance: dg.DagsterInstance
     monkeypatch: pytest.MonkeyPatch
-    cluster_id: str
+    target: Target
     launcher: dict[str, Any] = field(default_factory=dict)
 
     def configure(self, retries: int = 0, **launcher: Any) -> None:
@@ -119,7 +108,7 @@ class TinyLocation:
         settings = {
             "staging": self.staging.uri,
             "package": "tiny_location",
-            "cluster_id": self.cluster_id,
+            **self.target.launcher,
             "environment": seen,
             "poll_seconds": 2.0,
             "heartbeat_seconds": 5.0,
@@ -184,11 +173,20 @@ class TinyLocation:
 
     @property
     def step_ids(self) -> list[str]:
-        return list(self.emr.clusters[self.cluster_id].steps)
+        return self.target.step_ids
 
     @property
     def states(self) -> list[str]:
-        return [step.state for step in self.emr.clusters[self.cluster_id].steps.values()]
+        """In EMR on EC2's words."""
+        return self.target.states
+
+    def state(self, step_id: str) -> str:
+        return self.states[self.step_ids.index(step_id)]
+
+    def wait_for_end(self, step_id: str) -> str:
+        """Wait until a step has ended; its state."""
+        self.emr.wait_for(lambda: is_final(self.state(step_id)))
+        return self.state(step_id)
 
     def wait_until_running(self, starts: int = 1) -> str:
         """Wait until the subject runs on the cluster; the step's id."""
@@ -228,24 +226,33 @@ class Meanwhile:
 
 @contextmanager
 def tiny_location_on(
-    emr: EmrSimulator, staging: StagingStore, folder: Path, monkeypatch: pytest.MonkeyPatch
+    emr: EmrSimulator, staging: StagingStore, folder: Path, monkeypatch: pytest.MonkeyPatch, kind: str = "cluster"
 ) -> Iterator[TinyLocation]:
-    """The tiny code location, a cluster of its own, and an instance to run it on."""
+    """The tiny code location, a target of its own, and an instance to run it on."""
     monkeypatch.syspath_prepend(str(HERE))
-    cluster_id = start_cluster(emr)
+    target = TARGETS[kind](emr, staging.bucket)
     with dg.DagsterInstance.ephemeral() as instance:
-        location = TinyLocation(emr, staging, folder, instance, monkeypatch, cluster_id)
+        location = TinyLocation(emr, staging, folder, instance, monkeypatch, target)
         location.configure()
         yield location
-    emr.client("emr").terminate_job_flows(JobFlowIds=[cluster_id])
+    target.end()
 
 
 @pytest.fixture
 def tiny(
+    kind: str, emr: EmrSimulator, staging: StagingStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[TinyLocation]:
+    """The tiny code location for one test, on each kind of target."""
+    with tiny_location_on(emr, staging, tmp_path, monkeypatch, kind) as location:
+        yield location
+
+
+@pytest.fixture
+def cluster_tiny(
     emr: EmrSimulator, staging: StagingStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[TinyLocation]:
-    """The tiny code location for one test."""
-    with tiny_location_on(emr, staging, tmp_path, monkeypatch) as location:
+    """The tiny code location on a cluster, for what only clusters do."""
+    with tiny_location_on(emr, staging, tmp_path, monkeypatch, "cluster") as location:
         yield location
 
 

@@ -68,6 +68,9 @@ class Target(Protocol):
     def lose(self, reason: str) -> None:
         """The machines under its steps are taken away."""
 
+    def keep_busy(self, seconds: float) -> None:
+        """Run one step at a time, and one that takes so long before all others."""
+
     def end(self) -> None: ...
 
 
@@ -76,10 +79,10 @@ class ClusterTarget:
 
     kind, submits, polls, cancels = "cluster", "AddJobFlowSteps", "ListSteps", "CancelSteps"
 
-    def __init__(self, emr: EmrSimulator, bucket: str = BUCKET) -> None:
+    def __init__(self, emr: EmrSimulator, bucket: str = BUCKET, cluster_id: str | None = None) -> None:
         self._emr = emr
         self._bucket = bucket
-        self.id = start_cluster(emr, bucket=bucket)
+        self.id = cluster_id or start_cluster(emr, bucket=bucket)
 
     @property
     def launcher(self) -> dict[str, Any]:
@@ -119,6 +122,13 @@ class ClusterTarget:
 
     def lose(self, reason: str) -> None:
         self._emr.faults.lose_cluster(self.id, "INSTANCE_FAILURE", reason)
+
+    def keep_busy(self, seconds: float) -> None:
+        client = self._emr.client("emr")
+        client.modify_cluster(ClusterId=self.id, StepConcurrencyLevel=1)
+        sleep = {"Jar": "command-runner.jar", "Args": ["sleep", str(seconds)]}
+        step = {"Name": "busy", "ActionOnFailure": "CONTINUE", "HadoopJarStep": sleep}
+        client.add_job_flow_steps(JobFlowId=self.id, Steps=[step])
 
     def end(self) -> None:
         self._emr.client("emr").terminate_job_flows(JobFlowIds=[self.id])
@@ -180,6 +190,16 @@ class ApplicationTarget:
     def lose(self, reason: str) -> None:
         for run in self._emr.serverless.applications[self.id].active:
             self._emr.serverless.execution(run.id).fail(reason)
+
+    def keep_busy(self, seconds: float) -> None:
+        self._emr.serverless.applications[self.id].request["schedulerConfiguration"] = {"maxConcurrentRuns": 1}
+        self._emr.client("s3").put_object(
+            Bucket=self._bucket, Key="busy.py", Body=f"import time; time.sleep({seconds})".encode()
+        )
+        driver = {"entryPoint": f"s3://{self._bucket}/busy.py"}
+        self._emr.client("emr-serverless").start_job_run(
+            applicationId=self.id, executionRoleArn=ROLE, jobDriver={"sparkSubmit": driver}
+        )
 
     def end(self) -> None:
         for run in self._emr.serverless.applications[self.id].active:

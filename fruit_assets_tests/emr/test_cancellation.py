@@ -5,15 +5,9 @@ import signal
 import pytest
 
 from fruit_assets.emr.attempt.cancellation import CancelFailedError, cancel_step
-from fruit_assets.emr.ec2.compute import EmrOnEc2
 from fruit_assets_tests.emr.conftest import TinyLocation, eventually
 
 pytestmark = pytest.mark.long
-
-
-def cancel_options(tiny: TinyLocation) -> list[str]:
-    calls = tiny.emr.calls("CancelSteps")
-    return [call.params["StepCancellationOption"] for call in calls if call.params["ClusterId"] == tiny.cluster_id]
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM], ids=["ctrl-c", "terminate"])
@@ -23,8 +17,8 @@ def test_a_terminated_run_cancels_its_step_and_says_so(tiny: TinyLocation, how: 
     process.send_signal(how)
     assert process.wait(180) != 0
     assert tiny.states == ["CANCELLED"]
-    assert cancel_options(tiny) == ["SEND_INTERRUPT"]
-    assert f"EMR step {step_id} on {tiny.cluster_id} is CANCELLED" in tiny.log
+    assert tiny.target.cancel_requests == ["polite"]
+    assert f"EMR step {step_id} on {tiny.target.id} is CANCELLED" in tiny.log
     assert "DagsterExecutionInterruptedError" in tiny.log, "what people see first is why, not how"
 
 
@@ -39,21 +33,20 @@ def test_a_step_that_ignores_the_interrupt_is_killed(tiny: TinyLocation) -> None
     tiny.emr.faults.hang_next_step()
     tiny.emr.faults.ignore_interrupt(times=5)
     outcome = tiny.run(max_runtime_seconds=2.0, cancel_seconds=4.0)
-    assert cancel_options(tiny) == ["SEND_INTERRUPT", "TERMINATE_PROCESS"]
+    assert tiny.target.cancel_requests == ["polite", "force"]
     assert tiny.states == ["CANCELLED"]
     assert "ran longer" in outcome.failure.error.to_string()
 
 
 def test_when_the_cancel_itself_fails_the_reason_stays_and_the_command_is_given(tiny: TinyLocation) -> None:
     tiny.emr.faults.hang_next_step()
-    tiny.emr.faults.refuse("CancelSteps", "AccessDeniedException", "not allowed to cancel", times=5)
+    tiny.emr.faults.refuse(tiny.target.cancels, "AccessDeniedException", "not allowed to cancel", times=5)
     outcome = tiny.run(max_runtime_seconds=2.0, cancel_seconds=2.0)
     (step_id,) = tiny.step_ids
     assert "ran longer than the 2 s allowed" in outcome.failure.error.to_string()
     assert "not allowed to cancel" in outcome.messages
-    command = f"aws emr cancel-steps --cluster-id {tiny.cluster_id} --step-ids {step_id}"
-    assert f"{command} --step-cancellation-option TERMINATE_PROCESS" in outcome.messages
-    tiny.emr.faults.kill_step(step_id, tree=True)
+    assert tiny.target.compute.cancel_command(step_id) in outcome.messages
+    tiny.target.kill(step_id)
 
 
 def test_a_step_whose_orchestrator_was_killed_stops_itself(tiny: TinyLocation) -> None:
@@ -62,7 +55,7 @@ def test_a_step_whose_orchestrator_was_killed_stops_itself(tiny: TinyLocation) -
     step_id = tiny.wait_until_running()
     process.kill()
     process.wait(120)
-    assert tiny.emr.wait_for_step(step_id, timeout=180) == "FAILED"
+    assert tiny.wait_for_end(step_id) == "FAILED"
     events = [name for name in tiny.staging.list_keys("runs/") if "/events/" in name]
     last = tiny.staging.get(max(events))
     assert last is not None
@@ -71,29 +64,23 @@ def test_a_step_whose_orchestrator_was_killed_stops_itself(tiny: TinyLocation) -
 
 def test_a_step_that_starts_after_its_orchestrator_died_does_no_work(tiny: TinyLocation) -> None:
     tiny.configure(heartbeat_seconds=0.3)
-    blocker = tiny.emr.client("emr")
-    steps_at_once = tiny.emr.clusters[tiny.cluster_id]
-    blocker.modify_cluster(ClusterId=tiny.cluster_id, StepConcurrencyLevel=1)
-    sleep = {"Jar": "command-runner.jar", "Args": ["sleep", "8"]}
-    blocker.add_job_flow_steps(
-        JobFlowId=tiny.cluster_id, Steps=[{"Name": "busy", "ActionOnFailure": "CONTINUE", "HadoopJarStep": sleep}]
-    )
+    tiny.target.keep_busy(seconds=8)
     process = tiny.start()
-    eventually(lambda: len(steps_at_once.steps) == 2)
+    eventually(lambda: len(tiny.step_ids) == 2)
     process.kill()
     process.wait(120)
-    assert tiny.emr.wait_for_step(tiny.step_ids[-1], timeout=180) == "FAILED"
+    assert tiny.wait_for_end(tiny.step_ids[-1]) == "FAILED"
     assert not (tiny.folder / "starts").exists()
 
 
 def test_cancelling_a_step_that_has_ended_is_no_failure(tiny: TinyLocation) -> None:
     assert tiny.run().success
     (step_id,) = tiny.step_ids
-    tiny.emr.wait_for_step(step_id)
-    state = cancel_step(EmrOnEc2(tiny.cluster_id), tiny.staging, tiny.staging.subprefix("x"), step_id, "test", 10.0)
-    assert state == "COMPLETED"
+    tiny.wait_for_end(step_id)
+    state = cancel_step(tiny.target.compute, tiny.staging, tiny.staging.subprefix("x"), step_id, "test", 10.0)
+    assert state in ("COMPLETED", "SUCCESS")
 
 
 def test_a_step_nobody_can_confirm_is_reported_with_its_id(tiny: TinyLocation) -> None:
     with pytest.raises(CancelFailedError, match="s-UNKNOWN"):
-        cancel_step(EmrOnEc2(tiny.cluster_id), tiny.staging, tiny.staging.subprefix("x"), "s-UNKNOWN", "test", 0.5)
+        cancel_step(tiny.target.compute, tiny.staging, tiny.staging.subprefix("x"), "s-UNKNOWN", "test", 0.5)

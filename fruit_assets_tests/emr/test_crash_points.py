@@ -18,8 +18,8 @@ Point = Callable[[TinyLocation], bool]
 
 
 def asked_to_submit(tiny: TinyLocation) -> bool:
-    calls = tiny.emr.calls("AddJobFlowSteps")
-    return any(call.params["JobFlowId"] == tiny.cluster_id for call in calls)
+    calls = tiny.emr.calls(tiny.target.submits)
+    return any(tiny.target.id in (call.params.get("JobFlowId"), call.params.get("applicationId")) for call in calls)
 
 
 def submitted(tiny: TinyLocation) -> bool:
@@ -36,7 +36,7 @@ def published(tiny: TinyLocation) -> bool:
 
 @pytest.fixture
 def pair(
-    emr: EmrSimulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+    kind: str, emr: EmrSimulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
 ) -> Iterator[dict[signal.Signals, TinyLocation]]:
     """Two locations, one for each signal, that are struck at the same time."""
     with ExitStack() as stack:
@@ -45,7 +45,7 @@ def pair(
             folder = tmp_path / how.name
             folder.mkdir()
             staging = StagingStore(f"s3://{BUCKET}/{request.node.name}/{how.name}")
-            places[how] = stack.enter_context(tiny_location_on(emr, staging, folder, monkeypatch))
+            places[how] = stack.enter_context(tiny_location_on(emr, staging, folder, monkeypatch, kind))
         yield places
 
 
@@ -58,7 +58,7 @@ def test_after_a_crash_nothing_is_left_running_and_a_new_run_succeeds(
     pair: dict[signal.Signals, TinyLocation], point: Point, does: str
 ) -> None:
     if point is asked_to_submit:
-        pair[signal.SIGTERM].emr.faults.throttle("AddJobFlowSteps", times=1000)
+        pair[signal.SIGTERM].emr.faults.throttle(pair[signal.SIGTERM].target.submits, times=1000)
     processes: dict[signal.Signals, subprocess.Popen[bytes]] = {}
     for how, tiny in pair.items():
         tiny.configure(heartbeat_seconds=1.0)

@@ -21,6 +21,7 @@ from fruit_assets_tests.emr.conftest import (
     objects_below,
     tiny_location_on,
 )
+from fruit_assets_tests.emr.targets import Target
 from fruit_assets_tests.emr_simulator import EmrSimulator
 
 KMS = {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": "alias/orchard"}
@@ -34,7 +35,7 @@ class Success:
     """One run that went well, and what it left behind."""
 
     outcome: Outcome
-    cluster_id: str
+    target: Target
     step_id: str
     objects: list[tuple[str, bytes]]
     requests: list[str]
@@ -42,19 +43,19 @@ class Success:
 
 
 @pytest.fixture(scope="module")
-def success(light_emr: EmrSimulator, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Success]:
+def success(kind: str, light_emr: EmrSimulator, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Success]:
     """A run of both assets, shared by the tests that only look."""
     with pytest.MonkeyPatch.context() as monkeypatch:
         for name, value in light_emr.environment().items():
             monkeypatch.setenv(name, value)
         monkeypatch.setenv("DATABASE_PASSWORD", "melon-secret")
-        staging = StagingStore(f"s3://{BUCKET}/success")
-        with tiny_location_on(light_emr, staging, tmp_path_factory.mktemp("success"), monkeypatch) as tiny:
+        staging = StagingStore(f"s3://{BUCKET}/success-{kind}")
+        with tiny_location_on(light_emr, staging, tmp_path_factory.mktemp("success"), monkeypatch, kind) as tiny:
             outcome = tiny.run(job="tiny", encryption=KMS)
             (step_id,) = tiny.step_ids
             requests = [json.dumps(request.params, default=str) for request in light_emr.requests]
             encryption = encryption_below(light_emr, staging)
-            yield Success(outcome, tiny.cluster_id, step_id, objects_below(staging), requests, encryption)
+            yield Success(outcome, tiny.target, step_id, objects_below(staging), requests, encryption)
 
 
 def test_a_step_runs_on_the_cluster_with_the_code_that_was_shipped(success: Success) -> None:
@@ -66,10 +67,19 @@ def test_a_step_runs_on_the_cluster_with_the_code_that_was_shipped(success: Succ
 
 def test_the_materialization_says_where_it_ran_and_what_it_cost(success: Success) -> None:
     metadata = success.outcome.materialization
-    assert (metadata["emr/cluster"], metadata["emr/step"]) == (success.cluster_id, success.step_id)
-    assert metadata["emr/logs"] == f"s3://{BUCKET}/logs/{success.cluster_id}/steps/{success.step_id}/"
-    assert success.cluster_id in metadata["emr/console"]
-    assert list(metadata["emr/instance_hours"]) == ["m7g.xlarge on-demand"]
+    assert (metadata[f"emr/{success.target.kind}"], metadata["emr/step"]) == (success.target.id, success.step_id)
+    assert metadata["emr/logs"] == success.target.logs_of(success.step_id)
+    costs = next(event for event in success.outcome.events("ENGINE_EVENT") if "cost about" in event.message)
+    usage = costs.event_specific_data.metadata
+    if success.target.kind == "cluster":
+        assert success.target.id in metadata["emr/console"]
+        assert list(metadata["emr/instance_hours"]) == ["m7g.xlarge on-demand"]
+        assert list(usage["emr/instance_hours"].value) == ["m7g.xlarge on-demand"]
+    else:
+        assert "dashboard.emr-serverless" in metadata["emr/spark_ui"]
+        # A driver and the default of three executors, a minute of each at least.
+        assert usage["emr/billed_hours"].value["vcpu"] >= 4 * 4 / 60
+    assert usage["emr/run_cost_usd"].value >= usage["emr/cost_usd"].value > 0
 
 
 def test_input_data_versions_reach_the_cluster_so_that_the_asset_is_not_called_stale(success: Success) -> None:
@@ -104,7 +114,7 @@ def test_events_and_output_arrive_while_the_step_runs(tiny: TinyLocation, capfd:
 
     def look(step_id: str) -> None:
         tiny.emr.wait_for(heard)
-        assert tiny.emr.clusters[tiny.cluster_id].steps[step_id].state == "RUNNING"
+        assert tiny.state(step_id) == "RUNNING"
         tiny.is_enough()
 
     with tiny.meanwhile(look):
@@ -175,12 +185,7 @@ def test_a_truncated_event_object_fails_the_step_and_is_named(
 
 
 def test_a_step_cancelled_on_emr_is_not_retried(tiny: TinyLocation) -> None:
-    client = tiny.emr.client("emr")
-
-    def cancel(step_id: str) -> None:
-        client.cancel_steps(ClusterId=tiny.cluster_id, StepIds=[step_id], StepCancellationOption="SEND_INTERRUPT")
-
-    with tiny.meanwhile(cancel):
+    with tiny.meanwhile(tiny.target.cancel_from_elsewhere):
         outcome = tiny.run("sleep", retries=2)
     assert "was cancelled on EMR, not from this run" in outcome.failure.error.to_string()
     assert len(tiny.step_ids) == 1
@@ -189,24 +194,24 @@ def test_a_step_cancelled_on_emr_is_not_retried(tiny: TinyLocation) -> None:
 
 def test_states_that_come_and_go_do_not_disturb_the_step(tiny: TinyLocation) -> None:
     def report(step_id: str) -> None:
+        polls = tiny.target.polls
         for state in ("CANCEL_PENDING", "HIBERNATING"):
-            tiny.emr.set_step_state(step_id, state)
-            asked = len(tiny.emr.calls("ListSteps"))
-            tiny.emr.wait_for(lambda asked=asked: len(tiny.emr.calls("ListSteps")) > asked, 20)
+            tiny.target.report(step_id, state)
+            asked = len(tiny.emr.calls(polls))
+            tiny.emr.wait_for(lambda asked=asked: len(tiny.emr.calls(polls)) > asked, 20)
 
     with tiny.meanwhile(report):
         assert tiny.run("sleep", seconds=7).success
 
 
-def test_a_lost_cluster_is_told_with_emrs_reason(tiny: TinyLocation) -> None:
-    def lose(_: str) -> None:
-        tiny.emr.faults.lose_cluster(tiny.cluster_id, "INSTANCE_FAILURE", "the master node was taken away")
-
-    with tiny.meanwhile(lose):
+def test_lost_machines_are_told_with_emrs_reason(tiny: TinyLocation) -> None:
+    with tiny.meanwhile(lambda _: tiny.target.lose("the machine was taken away")):
         outcome = tiny.run("sleep")
-    assert tiny.states == ["INTERRUPTED"]
-    assert "the master node was taken away" in outcome.failure.error.to_string()
-    assert "EC2 had no capacity" in outcome.failure.error.to_string()
+    error = outcome.failure.error.to_string()
+    assert "the machine was taken away" in error
+    if tiny.target.kind == "cluster":
+        assert tiny.states == ["INTERRUPTED"]
+        assert "EC2 had no capacity" in error
 
 
 @pytest.mark.parametrize("does", ["fail-once", "die-once"])
@@ -259,17 +264,17 @@ def test_an_environment_that_looks_secret_is_refused_before_anything_is_sent(tin
     assert tiny.step_ids == []
 
 
-def test_a_given_cluster_that_has_ended_is_refused_with_what_to_do(tiny: TinyLocation) -> None:
-    client = tiny.emr.client("emr")
-    client.terminate_job_flows(JobFlowIds=[tiny.cluster_id])
-    tiny.emr.wait_for(lambda: tiny.emr.clusters[tiny.cluster_id].state == "TERMINATED")
-    said = tiny.run(retries=2).failure.error.to_string()
-    assert f"Cluster {tiny.cluster_id} is TERMINATED" in said
+def test_a_given_cluster_that_has_ended_is_refused_with_what_to_do(cluster_tiny: TinyLocation) -> None:
+    client = cluster_tiny.emr.client("emr")
+    client.terminate_job_flows(JobFlowIds=[cluster_tiny.target.id])
+    cluster_tiny.emr.wait_for(lambda: cluster_tiny.emr.clusters[cluster_tiny.target.id].state == "TERMINATED")
+    said = cluster_tiny.run(retries=2).failure.error.to_string()
+    assert f"Cluster {cluster_tiny.target.id} is TERMINATED" in said
     assert "set the id of one that runs" in said
 
 
-def test_a_cluster_id_of_another_region_is_refused_with_the_region_named(tiny: TinyLocation) -> None:
-    said = tiny.run(cluster_id="j-ELSEWHERE").failure.error.to_string()
+def test_a_cluster_id_of_another_region_is_refused_with_the_region_named(cluster_tiny: TinyLocation) -> None:
+    said = cluster_tiny.run(cluster_id="j-ELSEWHERE").failure.error.to_string()
     assert "There is no cluster j-ELSEWHERE in region us-east-1" in said
 
 
@@ -281,9 +286,9 @@ def test_an_expired_token_is_told_plainly_and_not_retried(tiny: TinyLocation) ->
 
 
 def test_throttling_and_broken_connections_are_ridden_out(tiny: TinyLocation) -> None:
-    tiny.emr.faults.throttle("AddJobFlowSteps", times=2)
-    tiny.emr.faults.drop_connection("ListSteps", times=1)
-    tiny.emr.faults.throttle("ListSteps", times=10_000)  # for as long as the step takes: its events come from S3
+    tiny.emr.faults.throttle(tiny.target.submits, times=2)
+    tiny.emr.faults.drop_connection(tiny.target.polls, times=1)
+    tiny.emr.faults.throttle(tiny.target.polls, times=10_000)  # for as long as the step takes: its events come from S3
     tiny.emr.faults.drop_connection("PutObject", times=2)
     tiny.emr.faults.break_object("/events/")
     tiny.emr.faults.break_object("/request.json")
@@ -292,30 +297,30 @@ def test_throttling_and_broken_connections_are_ridden_out(tiny: TinyLocation) ->
 
 
 def test_a_run_makes_the_cluster_it_needs_and_another_when_that_one_ends_itself_meanwhile(
-    tiny: TinyLocation, monkeypatch: pytest.MonkeyPatch
+    cluster_tiny: TinyLocation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    before = set(tiny.emr.clusters)
-    made = made_by_runs(tiny)
-    first = tiny.run(**made)
-    (cluster_id,) = set(tiny.emr.clusters) - before
+    before = set(cluster_tiny.emr.clusters)
+    made = made_by_runs(cluster_tiny)
+    first = cluster_tiny.run(**made)
+    (cluster_id,) = set(cluster_tiny.emr.clusters) - before
     assert f"on cluster {cluster_id}, created for this run" in engine_said(first)
     send = step_attempt.prepare
 
     def sent_to_an_idle_cluster(*arguments: Any) -> Any:
-        tiny.emr.faults.end_idle_cluster(cluster_id)
+        cluster_tiny.emr.faults.end_idle_cluster(cluster_id)
         return send(*arguments)
 
     monkeypatch.setattr(step_attempt, "prepare", sent_to_an_idle_cluster)
-    second = tiny.run(**made)
-    (other_id,) = set(tiny.emr.clusters) - before - {cluster_id}
+    second = cluster_tiny.run(**made)
+    (other_id,) = set(cluster_tiny.emr.clusters) - before - {cluster_id}
     assert (first.success, second.success) == (True, True)
     assert f"on cluster {other_id}, created for this run" in engine_said(second)
-    tiny.emr.client("emr").terminate_job_flows(JobFlowIds=[other_id])
+    cluster_tiny.emr.client("emr").terminate_job_flows(JobFlowIds=[other_id])
 
 
-def test_a_run_whose_cluster_cannot_start_says_what_its_bootstrap_action_said(tiny: TinyLocation) -> None:
-    tiny.emr.faults.fail_bootstrap("pip: no matching wheel for plums")
-    outcome = tiny.run(retries=2, **made_by_runs(tiny))
+def test_a_run_whose_cluster_cannot_start_says_what_its_bootstrap_action_said(cluster_tiny: TinyLocation) -> None:
+    cluster_tiny.emr.faults.fail_bootstrap("pip: no matching wheel for plums")
+    outcome = cluster_tiny.run(retries=2, **made_by_runs(cluster_tiny))
     said = outcome.failure.error.to_string()
     assert "BOOTSTRAP_FAILURE" in said
     assert "pip: no matching wheel for plums" in said
@@ -342,7 +347,7 @@ def encryption_below(emr: EmrSimulator, place: StagingStore) -> dict[str, tuple[
 
 
 def test_a_lost_answer_does_not_start_the_step_twice(tiny: TinyLocation) -> None:
-    tiny.emr.faults.drop_connection("AddJobFlowSteps", times=1, after=True)
+    tiny.emr.faults.drop_connection(tiny.target.submits, times=1, after=True)
     assert tiny.run().success
     assert len(tiny.step_ids) == 1
 

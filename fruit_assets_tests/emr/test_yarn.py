@@ -11,6 +11,7 @@ import pytest
 
 from fruit_assets.emr.staging import StagingStore
 from fruit_assets_tests.emr.conftest import HERE, TinyLocation
+from fruit_assets_tests.emr.targets import ClusterTarget
 from fruit_assets_tests.emr_simulator import EmrSimulator
 from fruit_assets_tests.emr_simulator.yarn import MiniYarn
 
@@ -83,7 +84,9 @@ def tiny(
     monkeypatch.syspath_prepend(str(HERE))
     staging = StagingStore(f"s3://{_BUCKET}/staging/{tmp_path.name}")
     with dg.DagsterInstance.ephemeral() as instance:
-        yield TinyLocation(simulator, staging, tmp_path, instance, monkeypatch, cluster_id)
+        yield TinyLocation(
+            simulator, staging, tmp_path, instance, monkeypatch, ClusterTarget(simulator, _BUCKET, cluster_id)
+        )
 
 
 @pytest.mark.parametrize("mode", ["client", "cluster"])
@@ -95,12 +98,12 @@ def test_an_asset_runs_on_yarn_with_shipped_code_reading_and_writing_s3(
     assert outcome.success
     assert "on yarn summed to 999000" in outcome.messages
     assert "shipped-code" in outcome.materialization["file"]
-    step = simulator.clusters[tiny.cluster_id].steps[outcome.materialization["emr/step"]]
+    step = simulator.clusters[tiny.target.id].steps[outcome.materialization["emr/step"]]
     simulator.wait_for_step(step.id)
     (application_id,) = step.application_ids
     application = yarn.application(application_id)
     assert (application.name, application.final_status) == (step.config["Name"], "SUCCEEDED")
-    s3, containers = simulator.client("s3"), f"logs/{tiny.cluster_id}/containers/{application_id}/"
+    s3, containers = simulator.client("s3"), f"logs/{tiny.target.id}/containers/{application_id}/"
     simulator.wait_for(lambda: s3.list_objects_v2(Bucket=_BUCKET, Prefix=containers)["KeyCount"] > 0)
 
 

@@ -29,7 +29,7 @@ class AwsAccount:
 
     def __init__(self, url: str) -> None:
         self.url = url
-        self.quotas = {"L-1216C47A": 64.0, "L-34B43A08": 64.0}
+        self.quotas = {"L-1216C47A": 64.0, "L-34B43A08": 64.0, "L-D05C8A75": 100.0}
 
     def client(self, service: str) -> Any:
         return boto3.client(service, region_name=REGION, endpoint_url=self.url)

@@ -1,6 +1,7 @@
 """What deploy and doctor need and moto lacks, filled in for one test.
 
-Put here outputs of change sets, tags of KMS keys, EMR's security configurations, EC2 quotas, IAM's policy
+Put here outputs of change sets, tags of KMS keys, EMR's security configurations, job runs of
+an application that has none, EC2 quotas, IAM's policy
 simulator, conditions in bucket policies.
 The account itself, its server and its bucket are in `account`.
 """
@@ -13,6 +14,7 @@ import pytest
 from moto.cloudformation.models import CloudFormationBackend
 from moto.core.responses import ActionResult
 from moto.emr.models import ElasticMapReduceBackend
+from moto.emrserverless.models import EMRServerlessBackend
 from moto.iam.access_control import PermissionResult
 from moto.iam.models import iam_backends
 from moto.iam.responses import IamResponse
@@ -58,7 +60,7 @@ def fill_gaps(monkeypatch: pytest.MonkeyPatch, quota: Callable[[str], float], ac
         )
 
     def get_service_quota(_: Any, service_code: str, quota_code: str) -> dict[str, Any]:
-        assert service_code == "ec2"
+        assert service_code in ("ec2", "emr-serverless")
         return {"QuotaCode": quota_code, "Value": quota(quota_code)}
 
     def get_permission(self: Any, action: str, resource: str) -> PermissionResult:
@@ -68,6 +70,14 @@ def fill_gaps(monkeypatch: pytest.MonkeyPatch, quota: Callable[[str], float], ac
         answers = {"explicitDeny": PermissionResult.DENIED, "allowed": PermissionResult.PERMITTED}
         return answers.get(decision, PermissionResult.NEUTRAL)
 
+    list_job_runs = EMRServerlessBackend.list_job_runs
+
+    def list_job_runs_of_any(self: Any, application_id: str, *arguments: Any, **named: Any) -> Any:
+        # moto takes an application without job runs for one that does not exist.
+        self.job_runs.setdefault(application_id, [])
+        return list_job_runs(self, application_id, *arguments, **named)
+
+    monkeypatch.setattr(EMRServerlessBackend, "list_job_runs", list_job_runs_of_any)
     monkeypatch.setattr(FakeBucket, "get_permission", get_permission)
     monkeypatch.setattr(CloudFormationBackend, "execute_change_set", execute_change_set)
     monkeypatch.setattr(Key, "create_from_cloudformation_json", classmethod(create_from_cloudformation_json))

@@ -101,6 +101,52 @@ ORCHESTRATOR_MAY_NOT: list[tuple[str, str, dict[str, str]]] = [
     ("kms:ScheduleKeyDeletion", "*", {}),
     ("cloudformation:UpdateStack", "*", {}),
 ]
+APPLICATION = f"arn:aws:emr-serverless:{REGION}:{ACCOUNT}:/applications/00fruit"
+JOB_RUN = f"{APPLICATION}/jobruns/00run"
+JOB_ROLE = f"arn:aws:iam::{ACCOUNT}:role/fruit-assets-emr-jobs-{REGION}"
+TO_SERVERLESS = {"iam:PassedToService": "emr-serverless.amazonaws.com"}
+OUR_TAG, THEIR_TAG = {"aws:ResourceTag/project": "fruit-assets"}, {"aws:ResourceTag/project": "payroll"}
+NEW_TAG = {"aws:RequestTag/project": "fruit-assets"}
+SERVERLESS_MAY: list[tuple[str, str, dict[str, str]]] = [
+    ("emr-serverless:CreateApplication", "*", NEW_TAG),
+    ("emr-serverless:TagResource", APPLICATION, NEW_TAG),
+    ("emr-serverless:TagResource", JOB_RUN, NEW_TAG | OUR_TAG),
+    ("emr-serverless:ListApplications", "*", {}),
+    ("emr-serverless:GetApplication", APPLICATION, OUR_TAG),
+    ("emr-serverless:StopApplication", APPLICATION, OUR_TAG),
+    ("emr-serverless:DeleteApplication", APPLICATION, OUR_TAG),
+    ("emr-serverless:StartJobRun", APPLICATION, OUR_TAG),
+    ("emr-serverless:ListJobRuns", APPLICATION, OUR_TAG),
+    ("emr-serverless:GetJobRun", JOB_RUN, OUR_TAG),
+    ("emr-serverless:CancelJobRun", JOB_RUN, OUR_TAG),
+    ("emr-serverless:GetDashboardForJobRun", JOB_RUN, OUR_TAG),
+    ("servicequotas:GetServiceQuota", f"arn:aws:servicequotas:{REGION}:{ACCOUNT}:emr-serverless/L-D05C8A75", {}),
+    ("iam:PassRole", JOB_ROLE, TO_SERVERLESS),
+    ("iam:GetRole", JOB_ROLE, {}),
+    (
+        "iam:CreateServiceLinkedRole",
+        f"arn:aws:iam::{ACCOUNT}:role/aws-service-role/ops.emr-serverless.amazonaws.com/AWSServiceRoleForAmazonEMRServerless",
+        {"iam:AWSServiceName": "ops.emr-serverless.amazonaws.com"},
+    ),
+]
+SERVERLESS_MAY_NOT: list[tuple[str, str, dict[str, str]]] = [
+    ("emr-serverless:CreateApplication", "*", {}),
+    ("emr-serverless:CreateApplication", "*", {"aws:RequestTag/project": "payroll"}),
+    ("emr-serverless:TagResource", APPLICATION, NEW_TAG | THEIR_TAG),
+    ("emr-serverless:UntagResource", APPLICATION, OUR_TAG),
+    ("emr-serverless:UpdateApplication", APPLICATION, OUR_TAG),
+    ("emr-serverless:StartJobRun", APPLICATION, THEIR_TAG),
+    ("emr-serverless:StartJobRun", APPLICATION, {}),
+    ("emr-serverless:CancelJobRun", JOB_RUN, THEIR_TAG),
+    ("emr-serverless:GetDashboardForJobRun", JOB_RUN, THEIR_TAG),
+    ("emr-serverless:DeleteApplication", APPLICATION, THEIR_TAG),
+    ("iam:PassRole", JOB_ROLE, TO_EC2),
+    ("iam:PassRole", JOB_ROLE, {}),
+    ("iam:PassRole", NODE_ROLE, TO_SERVERLESS),
+    ("iam:PassRole", ADMIN_ROLE, TO_SERVERLESS),
+    ("elasticmapreduce:RunJobFlow", "*", TAGGED),
+    ("s3:GetObject", f"{BUCKET}/images/Apple/1.jpg", {}),
+]
 NODES_MAY: list[tuple[str, str, dict[str, str]]] = [
     ("s3:ListBucket", BUCKET, {}),
     ("s3:GetObject", f"{BUCKET}/images/Apple/1.jpg", {}),
@@ -214,6 +260,38 @@ def test_every_emr_call_in_the_code_is_one_that_the_orchestrator_is_tested_for()
     assert called <= {action for action, _, _ in ORCHESTRATOR_MAY}
 
 
+def test_whoever_runs_dagster_may_drive_applications_of_this_project_and_nothing_else(aws: AwsAccount) -> None:
+    policies = [_managed(aws, _deployed(aws)["ServerlessPolicyArn"])]
+    denied = [call for call in SERVERLESS_MAY if decide(policies, *call) != "allowed"]
+    allowed = [call for call in SERVERLESS_MAY_NOT if decide(policies, *call) == "allowed"]
+    assert (denied, allowed) == ([], [])
+    assert len(json.dumps(policies[0], separators=(",", ":"))) < 6_144
+
+
+def test_every_call_to_emr_serverless_in_the_code_is_one_that_the_orchestrator_is_tested_for() -> None:
+    model = botocore.session.get_session().get_service_model("emr-serverless")
+    operations = {xform_name(name): name for name in model.operation_names}
+    sources = (Path(fruit_assets.__file__).parent / "emr" / "serverless").rglob("*.py")
+    words = {word for source in sources for word in re.findall(r"\.([a-z_]+)", source.read_text())}
+    called = {f"emr-serverless:{operations[word]}" for word in words if word in operations}
+    assert "emr-serverless:StartJobRun" in called
+    assert called <= {action for action, _, _ in SERVERLESS_MAY}
+
+
+def test_a_job_run_may_do_what_a_node_may_except_notebooks(aws: AwsAccount) -> None:
+    _deployed(aws)
+    policies = [_inline(aws, "fruit-assets-emr-jobs", "data")]
+    notebooks = [call for call in NODES_MAY if "/jupyter/" in call[1]]
+    denied = [call for call in NODES_MAY if call not in notebooks and decide(policies, *call) != "allowed"]
+    allowed = [call for call in [*NODES_MAY_NOT, *notebooks] if decide(policies, *call) == "allowed"]
+    assert (denied, allowed) == ([], [])
+    role = aws.client("iam").get_role(RoleName=JOB_ROLE.rpartition("/")[2])["Role"]
+    (statement,) = role["AssumeRolePolicyDocument"]["Statement"]
+    assert statement["Principal"] == {"Service": "emr-serverless.amazonaws.com"}
+    assert statement["Condition"]["StringEquals"] == {"aws:SourceAccount": ACCOUNT}
+    assert statement["Condition"]["ArnLike"]["aws:SourceArn"].endswith(f"{REGION}:{ACCOUNT}:/applications/*")
+
+
 def test_a_node_may_read_images_and_write_results_and_nothing_else(aws: AwsAccount) -> None:
     _deployed(aws)
     policies = [_inline(aws, "fruit-assets-emr-nodes", "data")]
@@ -240,7 +318,8 @@ def test_emr_may_pass_the_node_role_to_ec2_and_no_other(aws: AwsAccount) -> None
 def test_a_key_and_an_images_bucket_open_exactly_those(aws: AwsAccount) -> None:
     outputs = _deployed(aws, Encryption="kms", ImagesBucket="orchard")
     key = outputs["KeyArn"]
-    for policy in (_orchestrator(aws, outputs), _inline(aws, "fruit-assets-emr-nodes", "data")):
+    roles = ("fruit-assets-emr-nodes", "fruit-assets-emr-jobs")
+    for policy in (_orchestrator(aws, outputs), *(_inline(aws, role, "data") for role in roles)):
         assert decide([policy], "kms:GenerateDataKey", key) == "allowed"
         assert decide([policy], "kms:GenerateDataKey", key[:-1] + "x") == "implicitDeny"
         assert decide([policy], "kms:ScheduleKeyDeletion", key) == "implicitDeny"
@@ -325,8 +404,11 @@ def _deployed(aws: AwsAccount, **parameters: str) -> dict[str, str]:
 
 
 def _orchestrator(aws: AwsAccount, outputs: dict[str, str]) -> dict[str, Any]:
+    return _managed(aws, outputs["OrchestratorPolicyArn"])
+
+
+def _managed(aws: AwsAccount, arn: str) -> dict[str, Any]:
     iam = aws.client("iam")
-    arn = outputs["OrchestratorPolicyArn"]
     version = iam.get_policy(PolicyArn=arn)["Policy"]["DefaultVersionId"]
     document: dict[str, Any] = iam.get_policy_version(PolicyArn=arn, VersionId=version)["PolicyVersion"]["Document"]
     return document

@@ -17,7 +17,7 @@ from fruit_assets.emr.staging import StagingStore
 # Two projects in one account have a staging bucket each: neither may use or end the other's applications.
 OWNER_TAG = "dagster-emr-staging"
 _ALIVE = ["CREATING", "CREATED", "STARTING", "STARTED", "STOPPED"]
-_STOP_SECONDS = 120.0
+_STOP_SECONDS = 120
 
 
 class Applications:
@@ -78,18 +78,7 @@ class Applications:
         """
         if not list(self._if_ours(application_id)):
             raise PermanentError(f"Application {application_id} was not created by this project: it is not deleted.")
-        compute = EmrServerless(application_id, self._region)
-        active = compute.active()
-        if active:
-            raise TransientError(f"Application {application_id} has {len(active)} job runs that have not ended.")
-        if compute.describe()["state"] in ("STARTED", "STARTING"):
-            call_with_retries(self._emr_serverless.stop_application, applicationId=application_id)
-        for _ in range(int(_STOP_SECONDS)):
-            if compute.describe()["state"] in ("CREATED", "STOPPED"):
-                call_with_retries(self._emr_serverless.delete_application, applicationId=application_id)
-                return
-            interruptible_sleep(1.0)
-        raise TransientError(f"Application {application_id} does not stop: delete it later.")
+        delete_application(EmrServerless(application_id, self._region))
 
     def _if_ours(self, application_id: str) -> Iterator[dict[str, Any]]:
         try:
@@ -114,6 +103,26 @@ class Applications:
             if EmrServerless(answer["applicationId"], self._region).describe()["state"] != "TERMINATED":
                 return str(answer["applicationId"])
         raise PermanentError(f"Application {spec.name} was deleted 99 times: give the spec another name.")
+
+
+def delete_application(compute: EmrServerless) -> None:
+    """Stop and delete an application, whoever created it.
+
+    Raises:
+        TransientError: it has job runs, or does not stop.
+    """
+    api, application_id = compute.emr_serverless, compute.application_id
+    active = compute.active()
+    if active:
+        raise TransientError(f"Application {application_id} has {len(active)} job runs that have not ended.")
+    if compute.describe()["state"] in ("STARTED", "STARTING"):
+        call_with_retries(api.stop_application, applicationId=application_id)
+    for _ in range(_STOP_SECONDS):
+        if compute.describe()["state"] in ("CREATED", "STOPPED"):
+            call_with_retries(api.delete_application, applicationId=application_id)
+            return
+        interruptible_sleep(1.0)
+    raise TransientError(f"Application {application_id} does not stop: delete it later.")
 
 
 def _is_ours(tags: Mapping[str, str], owner: str) -> bool:

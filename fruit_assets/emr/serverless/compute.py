@@ -6,7 +6,7 @@ Put here calls that name an application and its job runs. How an application is 
 
 import hashlib
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
@@ -93,11 +93,11 @@ class EmrServerless:
     def statuses(self, wanted: Sequence[str] = ()) -> dict[str, StepStatus]:
         # Little patience: the monitor has events to read meanwhile, and calls again soon.
         if wanted:
-            return {identity: _status(self._job_run(identity, patience=3)) for identity in wanted[:10]}
+            return {identity: self._status(self._job_run(identity, patience=3)) for identity in wanted[:10]}
         page = call_with_retries(
             self.emr_serverless.list_job_runs, applicationId=self.application_id, maxResults=50, patience=3
         )
-        found = {str(row["id"]): _status(row) for row in page["jobRuns"]}
+        found = {str(row["id"]): self._status(row) for row in page["jobRuns"]}
         self._note_refused_role(found.values())
         return found
 
@@ -236,7 +236,20 @@ class EmrServerless:
         )
         return dict(answer["jobRun"])
 
-    def _note_refused_role(self, statuses: Iterator[StepStatus] | Any) -> None:
+    def _status(self, row: Mapping[str, Any]) -> StepStatus:
+        """From a JobRun or a JobRunSummary."""
+        identity, started = str(row.get("jobRunId") or row["id"]), row.get("startedAt")
+        folder = self._log_folder(identity)
+        return StepStatus(
+            step_id=identity,
+            state=row["state"],
+            phase=_PHASES.get(row["state"], "unknown"),
+            reason=row.get("stateDetails", "") or "",
+            log_file=f"{folder}/SPARK_DRIVER/stderr.gz" if folder and row["state"] == "FAILED" else "",
+            started=started.isoformat() if started else "",
+        )
+
+    def _note_refused_role(self, statuses: Iterable[StepStatus]) -> None:
         """A role that cannot be assumed fails every job run alike, and a retry cannot help."""
         refused = [status.reason for status in statuses if status.phase == "failed" and _NO_ROLE in status.reason]
         self._refused_role = refused[0] if refused else ""
@@ -261,15 +274,3 @@ class EmrServerless:
 
 def _token(name: str) -> str:
     return hashlib.sha256(name.encode()).hexdigest()
-
-
-def _status(row: Mapping[str, Any]) -> StepStatus:
-    """From a JobRun or a JobRunSummary."""
-    started = row.get("startedAt")
-    return StepStatus(
-        step_id=str(row.get("jobRunId") or row["id"]),
-        state=row["state"],
-        phase=_PHASES.get(row["state"], "unknown"),
-        reason=row.get("stateDetails", "") or "",
-        started=started.isoformat() if started else "",
-    )

@@ -15,6 +15,7 @@ from typing import Any
 import dagster as dg
 
 from fruit_assets.emr.ec2.step_launcher import EmrPySparkStepLauncher
+from fruit_assets.emr.serverless.step_launcher import EmrServerlessStepLauncher
 
 # What was said until a second ago is kept when a step is killed; writing it takes a busy machine its time.
 _HEARD_SECONDS = 2.5
@@ -116,6 +117,8 @@ def publish(run_id: str) -> None:
 def step_launcher(settings: dict[str, Any]) -> Any:
     """Ours, or for comparison Dagster's own."""
     if "TINY_UPSTREAM" not in os.environ:
+        if "application_spec" in settings:
+            return EmrServerlessStepLauncher(**settings)
         return EmrPySparkStepLauncher(**settings)
     from dagster_aws.emr import emr_pyspark_step_launcher
 
