@@ -155,6 +155,7 @@ class ApplicationTarget:
             "application_id": self.id,
             "application_spec": str(APPLICATION_SPEC),
             "application_variables": variables,
+            "billing_wait_seconds": 10.0,
         }
 
     @property

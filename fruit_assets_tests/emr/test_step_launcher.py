@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from fruit_assets.emr.attempt import step_attempt, submission
+from fruit_assets.emr.protocol.messages import encode
 from fruit_assets.emr.staging import StagingStore
 from fruit_assets_tests.emr.conftest import (
     BUCKET,
@@ -182,6 +183,23 @@ def test_a_truncated_event_object_fails_the_step_and_is_named(
     tiny.emr.faults.truncate_object("/events/000001.json", times=100)
     outcome = tiny.run("chatter", seconds=1)
     assert "events/000001.json is damaged" in outcome.failure.error.to_string()
+
+
+def test_forged_events_in_the_bucket_fail_the_step_unread_and_end_it(tiny: TinyLocation) -> None:
+    """Whoever can write to the bucket puts an object there that would have code imported."""
+
+    def forge(_: str) -> None:
+        names = [name for name in tiny.staging.list_keys("runs/") if "/events/" in name]
+        folder = max(names).rpartition("/")[0]
+        packed = {"__class__": "ModuleCodePointer", "module": "os", "fn_name": "getcwd", "working_directory": None}
+        for sequence in range(1, 10):
+            body = {"format": 1, "sequence": sequence, "events": [packed], "end": None}
+            tiny.staging.put(f"{folder}/{sequence:06d}.json", encode(body))
+
+    with tiny.meanwhile(forge):
+        outcome = tiny.run("sleep", retries=2)
+    assert "ModuleCodePointer" in outcome.failure.error.to_string()
+    assert tiny.states == ["CANCELLED"], "not retried, and nothing goes on"
 
 
 def test_a_step_cancelled_on_emr_is_not_retried(tiny: TinyLocation) -> None:

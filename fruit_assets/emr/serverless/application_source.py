@@ -4,13 +4,13 @@ Put here the choice. How applications are found and created is `applications.py`
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from fruit_assets.emr.compute import Compute
 from fruit_assets.emr.errors import PermanentError
 from fruit_assets.emr.serverless.application_spec import ApplicationSpec, load_application_spec
-from fruit_assets.emr.serverless.applications import Applications, with_limits
+from fruit_assets.emr.serverless.applications import Applications, with_max_runtime
 from fruit_assets.emr.serverless.compute import EmrServerless, JobSettings
 from fruit_assets.emr.spec_file import deployed_variables
 from fruit_assets.emr.staging import StagingStore
@@ -28,8 +28,8 @@ class ApplicationSource:
     application_id: str | None
     spec: Path | None
     variables: Mapping[str, str]
-    execution_role_arn: str | None = None
     grace_seconds: float = 30.0
+    billing_seconds: float = 30.0
     max_runtime_seconds: float | None = None
 
     @property
@@ -62,4 +62,5 @@ class ApplicationSource:
         return ApplicationSpec(spec.parameters, self._limited(spec.job_runs))
 
     def _limited(self, settings: JobSettings) -> JobSettings:
-        return with_limits(settings, self.execution_role_arn, self.grace_seconds, self.max_runtime_seconds)
+        patient = replace(settings, grace_seconds=self.grace_seconds, billing_seconds=self.billing_seconds)
+        return with_max_runtime(patient, self.max_runtime_seconds)

@@ -129,15 +129,12 @@ def _is_ours(tags: Mapping[str, str], owner: str) -> bool:
     return SPEC_TAG in tags and tags.get(OWNER_TAG) == owner
 
 
-def with_limits(settings: JobSettings, role: str | None, grace: float, max_runtime: float | None) -> JobSettings:
-    """The settings of job runs with the launcher's own role and limits over those of a spec."""
-    minutes = settings.timeout_minutes if max_runtime is None else int(max_runtime // 60) + 5
-    return dataclasses.replace(
-        settings,
-        execution_role_arn=role or settings.execution_role_arn,
-        grace_seconds=grace,
-        timeout_minutes=min(settings.timeout_minutes, minutes),
-    )
+def with_max_runtime(settings: JobSettings, seconds: float | None) -> JobSettings:
+    """The settings with a timeout a little above the launcher's own, for the case that the launcher is lost."""
+    if seconds is None:
+        return settings
+    minutes = min(settings.timeout_minutes, int(seconds // 60) + 5)
+    return dataclasses.replace(settings, timeout_minutes=minutes)
 
 
 def _advice(refusal: str) -> str:

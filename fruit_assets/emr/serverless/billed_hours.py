@@ -10,16 +10,20 @@ from typing import Any
 from fruit_assets.emr.aws import interruptible_sleep
 from fruit_assets.emr.cost import Cost, Prices
 
-# EMR Serverless knows what it bills some seconds after the end of a job run.
-BILLING_SECONDS = 30.0
-_ENDED = ("SUCCESS", "FAILED", "CANCELLED")
 # What the API calls a quantity, and what the price table calls it.
 _QUANTITIES = {"vCPUHour": "vcpu", "memoryGBHour": "memory_gb", "storageGBHour": "storage_gb"}
 
 
-def await_hours(job_run: Callable[[], Mapping[str, Any]]) -> dict[str, float] | None:
-    """The billed hours by name of the price table, or the used ones where billing is late; None without either."""
-    deadline = time.monotonic() + BILLING_SECONDS
+def await_hours(job_run: Callable[[], Mapping[str, Any]], patience: float) -> dict[str, float] | None:
+    """The billed hours by name of the price table, or the used ones where billing is late; None without either.
+
+    EMR Serverless knows what it bills some seconds after the end of a job run.
+
+    Args:
+        job_run: asks for the job run.
+        patience: seconds to wait for the billed hours.
+    """
+    deadline = time.monotonic() + patience
     while True:
         found = job_run()
         billed = found.get("billedResourceUtilization")

@@ -49,6 +49,7 @@ class JobSettings:
         spark_conf: Spark settings, under those of a submission.
         tags: of every job run.
         grace_seconds: how long a cancelled driver may clean up.
+        billing_seconds: how long to wait for what an ended job run was billed.
     """
 
     execution_role_arn: str = ""
@@ -58,6 +59,7 @@ class JobSettings:
     spark_conf: Mapping[str, str] = field(default_factory=dict)
     tags: Mapping[str, str] = field(default_factory=dict)
     grace_seconds: float = 30.0
+    billing_seconds: float = 30.0
 
 
 class EmrServerless:
@@ -180,7 +182,9 @@ class EmrServerless:
         self, step_id: str, start: datetime, end: datetime, prices: Prices, *, has_ended: bool = False
     ) -> Cost | None:
         """What the job run was billed; None before it has ended."""
-        hours = await_hours(lambda: self._job_run(step_id, patience=10)) if has_ended else None
+        if not has_ended:
+            return None
+        hours = await_hours(lambda: self._job_run(step_id, patience=10), self._settings.billing_seconds)
         if hours is None:
             return None
         return cost_of_hours(hours, self.describe().get("architecture", "X86_64"), step_id, prices)

@@ -21,6 +21,9 @@ class EmrServerlessStepLauncher(PySparkStepLauncher):
     application_spec: str | None = Field(
         default=None, description="File with CreateApplication's parameters, and what job runs get."
     )
+    billing_wait_seconds: float = Field(
+        default=30.0, ge=0, description="Patience for what a job run was billed; 0 shows the hours it used, if any."
+    )
     application_variables: dict[str, str] = Field(default={}, description="Values for the spec's ${names}.")
 
     def compute_source(self, staging: StagingStore) -> ComputeSource:
@@ -31,5 +34,6 @@ class EmrServerlessStepLauncher(PySparkStepLauncher):
             Path(self.application_spec) if self.application_spec else None,
             self.application_variables,
             grace_seconds=self.cancel_seconds,
+            billing_seconds=self.billing_wait_seconds,
             max_runtime_seconds=self.max_runtime_seconds,
         )

@@ -10,7 +10,7 @@ import pytest
 from fruit_assets.emr.aws import AwsRefusedError
 from fruit_assets.emr.errors import PermanentError, TransientError
 from fruit_assets.emr.serverless.application_spec import ApplicationSpec, load_application_spec
-from fruit_assets.emr.serverless.applications import Applications, with_limits
+from fruit_assets.emr.serverless.applications import Applications, with_max_runtime
 from fruit_assets.emr.serverless.compute import JobSettings
 from fruit_assets.emr.staging import StagingStore
 from fruit_assets_tests.emr.targets import APPLICATION_SPEC, ROLE, application_variables
@@ -155,9 +155,7 @@ def test_everything_wrong_with_a_spec_is_listed_at_once(tmp_path: Path) -> None:
         assert problem in str(caught.value)
 
 
-def test_a_launchers_own_limits_win_over_those_of_the_spec() -> None:
-    settings = JobSettings(execution_role_arn="of-spec", timeout_minutes=720)
-    limited = with_limits(settings, None, grace=60.0, max_runtime=600.0)
-    assert (limited.execution_role_arn, limited.timeout_minutes, limited.grace_seconds) == ("of-spec", 15, 60.0)
-    assert with_limits(settings, "own", 30.0, None).execution_role_arn == "own"
-    assert with_limits(settings, None, 30.0, 1e6).timeout_minutes == 720
+def test_a_job_run_ends_soon_after_the_launchers_own_limit() -> None:
+    settings = JobSettings(timeout_minutes=720)
+    assert with_max_runtime(settings, 600.0).timeout_minutes == 15
+    assert with_max_runtime(settings, None).timeout_minutes == with_max_runtime(settings, 1e6).timeout_minutes == 720

@@ -8,7 +8,6 @@ from fruit_assets.emr.aws import AwsRefusedError
 from fruit_assets.emr.compute import Submission
 from fruit_assets.emr.cost import load_prices
 from fruit_assets.emr.errors import PermanentError
-from fruit_assets.emr.serverless import billed_hours
 from fruit_assets.emr.serverless.billed_hours import await_hours, cost_of_hours
 from fruit_assets.emr.serverless.compute import EmrServerless, JobSettings
 from fruit_assets_tests.emr.targets import BUCKET, ROLE, ApplicationTarget
@@ -141,8 +140,7 @@ def test_storage_and_architecture_are_priced_and_an_unknown_one_is_named() -> No
     assert cost_of_hours(hours, "RISCV", "job", prices).unpriced == ("EMR Serverless on RISCV",)
 
 
-def test_hours_that_are_never_billed_are_those_that_were_used(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(billed_hours, "BILLING_SECONDS", 0.0)
+def test_hours_that_are_never_billed_are_those_that_were_used() -> None:
     used = {"totalResourceUtilization": {"vCPUHour": 0.5, "memoryGBHour": 1.0, "storageGBHour": 2.0}}
-    assert await_hours(lambda: used) == {"vcpu": 0.5, "memory_gb": 1.0, "storage_gb": 2.0}
-    assert await_hours(dict) is None
+    assert await_hours(lambda: used, 0.0) == {"vcpu": 0.5, "memory_gb": 1.0, "storage_gb": 2.0}
+    assert await_hours(dict, 0.0) is None
