@@ -11,10 +11,10 @@ from typing import Any
 from fruit_assets.emr.aws import AwsRefusedError, call_with_retries, client
 from fruit_assets.emr.serverless.compute import EmrServerless
 from fruit_assets.errors import FruitAssetsError
+from fruit_assets.infra.bootstrap_folder import BOOTSTRAP
 from fruit_assets.infra.emr_checks import check_spark_pair
 from fruit_assets.infra.findings import Finding, ok, problem, warning
 from fruit_assets.infra.identity import Identity
-from fruit_assets.infra.bootstrap_folder import BOOTSTRAP
 
 SPEC = BOOTSTRAP / "application.json"
 # "Max concurrent vCPUs per account"; new accounts have 16. Job runs beyond it fail minutes after their start.
