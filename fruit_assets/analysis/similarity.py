@@ -15,6 +15,7 @@ from fruit_assets.errors import InputError, StorageError
 from fruit_assets.extractor.engines import load_engine
 from fruit_assets.extractor.specification import ExtractorFiles
 from fruit_assets.images.decoding import UnreadableImage, decode
+from fruit_assets.images.decoding_options import DecodingOptions
 from fruit_assets.storage.versions import AssetFolder, Version
 
 if TYPE_CHECKING:
@@ -42,12 +43,14 @@ class SimilarImages:
         model: the PCA they were projected with.
         extractor: the files of the extractor that made their features.
         precision: the arithmetic it ran in.
+        decoding: what names the options their images were decoded with.
     """
 
     components: Version
     model: PcaModel
     extractor: ExtractorFiles
     precision: str
+    decoding: str = ""
 
     @staticmethod
     def of(components: AssetFolder, models: AssetFolder, extractors: AssetFolder) -> "SimilarImages":
@@ -58,13 +61,14 @@ class SimilarImages:
             StorageError: the model or the extractor that made them is not kept any more.
         """
         current = components.current()
-        fingerprint, _, precision = str(current.manifest.facts.get("features_fingerprint", "")).rpartition("-")
+        named, _, precision = str(current.manifest.facts.get("features_fingerprint", "")).rpartition("-")
+        fingerprint, _, decoding = named.partition("~")
         extractor = extractors.find_latest(**{"int8" if precision == "int8" else "fingerprint": fingerprint})
         model = models.find_latest(data_version=current.manifest.facts.get("pca_model"))
         if extractor is None or model is None:
             gone = "feature_extractor" if extractor is None else "pca_model"
             raise StorageError(f"The {gone} that made the published components is not kept any more. {_AGAIN}")
-        return SimilarImages(current, PcaModel.of(model), ExtractorFiles.of(extractor), precision)
+        return SimilarImages(current, PcaModel.of(model), ExtractorFiles.of(extractor), precision, decoding)
 
     def place(self, content: bytes, cache: Path) -> "np.ndarray":
         """The components (k,) of one image.
@@ -78,7 +82,7 @@ class SimilarImages:
         """
         size = self.extractor.description.input_size
         try:
-            pixels = decode(content, size)
+            pixels = decode(content, size, options=DecodingOptions.from_identity(self.decoding))
         except UnreadableImage as error:
             raise InputError(f"The image cannot be used: {error}.") from error
         folder = self.extractor.local_folder(cache)

@@ -20,6 +20,7 @@ from fruit_assets.features.inference_worker import (
     worker_engine,
     worker_folder,
 )
+from fruit_assets.images.decoding_options import DecodingOptions
 from fruit_assets.spark.reading import ROW, ScanOptions, map_batches, sample_row_numbers
 from fruit_assets.spark.tasks import ArrowFunction, collect
 
@@ -117,16 +118,18 @@ def _comparer(extractor: ExtractorFiles, options: FeaturizationOptions) -> Arrow
         engines = load_engine(folder, size, "openvino", "f32", options.batch_size), worker_engine(extractor, options)
         for batch in batches:
             for start in range(0, batch.num_rows, _CHUNK):
-                yield _compared(batch.slice(start, _CHUNK), engines, size)
+                yield _compared(batch.slice(start, _CHUNK), engines, size, options.decoding)
 
     return compare_images
 
 
-def _compared(batch: "pa.RecordBatch", engines: tuple[LoadedEngine, LoadedEngine], size: int) -> "pa.RecordBatch":
+def _compared(
+    batch: "pa.RecordBatch", engines: tuple[LoadedEngine, LoadedEngine], size: int, decoding: DecodingOptions
+) -> "pa.RecordBatch":
     import numpy as np
     import pyarrow as pa
 
-    pixels, reasons = decode_all(batch.column("content"), size)
+    pixels, reasons, _ = decode_all(batch, size, decoding)
     readable = np.array([reason is None for reason in reasons], dtype=bool)
     everyone = np.ones(len(pixels), dtype=bool)
     both, times = [], []

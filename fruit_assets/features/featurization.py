@@ -67,7 +67,9 @@ def featurize(
 
 def fingerprint_of(extractor: ExtractorFiles, options: FeaturizationOptions) -> str:
     """What names the features of this extractor and these options."""
-    return extractor.description.features_fingerprint(options.precision)
+    network, _, precision = extractor.description.features_fingerprint(options.precision).rpartition("-")
+    decoding = options.decoding.identity
+    return f"{network}~{decoding}-{precision}" if decoding else f"{network}-{precision}"
 
 
 def _computed(
@@ -104,7 +106,7 @@ def _featurizer(extractor: ExtractorFiles, options: FeaturizationOptions, target
         for batch in batches:
             # Not before the first row: of an empty sample there is none.
             engine = engine or worker_engine(extractor, options)
-            done = featurize_batch(batch, engine, extractor.description.input_size)
+            done = featurize_batch(batch, engine, extractor.description.input_size, options.decoding)
             report.add(done)
             for rows in _rows_of(done, batch):
                 writer.write(rows)

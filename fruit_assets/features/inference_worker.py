@@ -4,35 +4,44 @@ Put here the worker's loop over one Arrow batch, and the engine it keeps. Pixels
 engines in `engines.py`, the job in `featurization.py`.
 """
 
+import logging
 import time
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fruit_assets.extractor.engines import LoadedEngine, load_engine
 from fruit_assets.extractor.specification import Engine, ExtractorDescription, ExtractorFiles
+from fruit_assets.images.decoding_options import TRAITS, DecodingOptions, Traits
 
 if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
 
+_LOG = logging.getLogger(__name__)
+# Files of a batch that decoders complained about and that are logged one by one.
+_LOGGED_FILES = 3
+
 
 @dataclass(frozen=True)
 class FeaturizationOptions:
-    """How to compute features; none of it but the precision changes them by more than rounding.
+    """How to compute features; none of it but precision and decoding changes them by more than rounding.
 
     Attributes:
         batch_size: images per inference; None takes what is fastest for the precision.
         engine: `openvino`, or `tensorflow` as the reference.
         precision: `f32`, `bf16` or `int8`.
         cache: folder for extractor files fetched from S3, on every machine that runs tasks.
+        decoding: what to do with rotated, transparent, truncated and very large images.
     """
 
     batch_size: int | None
     engine: Engine
     precision: str
     cache: Path
+    decoding: DecodingOptions = field(default_factory=DecodingOptions)
 
 
 @lru_cache(maxsize=2)
@@ -57,18 +66,20 @@ def worker_engine(extractor: ExtractorFiles, options: FeaturizationOptions) -> L
     return _loaded(folder, size, options.engine, options.precision, options.batch_size)
 
 
-def featurize_batch(batch: "pa.RecordBatch", engine: LoadedEngine, input_size: int) -> "pa.RecordBatch":
+def featurize_batch(
+    batch: "pa.RecordBatch", engine: LoadedEngine, input_size: int, decoding: DecodingOptions
+) -> "pa.RecordBatch":
     """Decode and infer one Arrow batch of `path, label, sha256, content`.
 
     Returns:
         The same rows with `features` (null when rejected), `reason` (null when featurised), the
-        microseconds spent and the arithmetic that was used.
+        microseconds spent, the arithmetic that was used, and the traits that were seen of each image.
     """
     import numpy as np
     import pyarrow as pa
 
     started = time.perf_counter_ns()
-    pixels, reasons = decode_all(batch.column("content"), input_size)
+    pixels, reasons, traits = decode_all(batch, input_size, decoding)
     decoded = time.perf_counter_ns()
     features = engine(pixels)
     inferred = time.perf_counter_ns()
@@ -84,29 +95,56 @@ def featurize_batch(batch: "pa.RecordBatch", engine: LoadedEngine, input_size: i
         pa.array(finite),
         *(pa.array(np.full(batch.num_rows, value, np.int64)) for value in microseconds),
         pa.repeat(str(engine.arithmetic), batch.num_rows),
+        *(pa.array([getattr(seen, name) for seen in traits], pa.bool_()) for name in TRAITS),
     ]
     names = ["path", "label", "sha256", "features", "reason", "finite", "decode_us", "inference_us", "arithmetic"]
-    return pa.RecordBatch.from_arrays(columns, names)
+    return pa.RecordBatch.from_arrays(columns, [*names, *TRAITS])
 
 
-def decode_all(contents: "pa.Array", input_size: int) -> "tuple[np.ndarray, list[str | None]]":
-    """The pixels of the readable images (n, size, size, 3), and for every image why it is not, or None."""
+def decode_all(
+    batch: "pa.RecordBatch", input_size: int, decoding: DecodingOptions
+) -> "tuple[np.ndarray, list[str | None], list[Traits]]":
+    """Decode the images of an Arrow batch of `path, content`; what decoders print is logged with the file's path.
+
+    Returns:
+        The pixels of the readable images (n, size, size, 3); for every image why it is not readable, or None; and
+        what was seen of every image.
+    """
     import numpy as np
 
     from fruit_assets.images.decoding import UnreadableImage, decode
+    from fruit_assets.images.native_messages import captured_messages
 
-    pixels = np.empty((len(contents), input_size, input_size, 3), np.uint8)
+    pixels = np.empty((batch.num_rows, input_size, input_size, 3), np.uint8)
     reasons: list[str | None] = []
+    traits: list[Traits] = []
+    messages: list[tuple[str, list[str]]] = []
     count = 0
-    for content in contents:
-        try:
-            decode(content.as_py(), input_size, into=pixels[count])
-        except UnreadableImage as error:
-            reasons.append(str(error))
-        else:
-            reasons.append(None)
-            count += 1
-    return pixels[:count], reasons
+    with captured_messages() as printed:
+        for path, content in zip(batch.column("path"), batch.column("content"), strict=True):
+            seen = Traits()
+            try:
+                decode(content.as_py(), input_size, pixels[count], decoding, seen)
+            except UnreadableImage as error:
+                reasons.append(str(error))
+                traits.append(Traits())
+            else:
+                reasons.append(None)
+                traits.append(seen)
+                count += 1
+            if lines := printed():
+                messages.append((path.as_py(), lines))
+    _log_messages(messages)
+    return pixels[:count], reasons, traits
+
+
+def _log_messages(messages: Sequence[tuple[str, list[str]]]) -> None:
+    """One line for each of a few files, and one for the others."""
+    for path, lines in messages[:_LOGGED_FILES]:
+        more = f" (and {len(lines) - 1} more lines)" if len(lines) > 1 else ""
+        _LOG.warning("%s: %s%s", path, lines[0], more)
+    if others := messages[_LOGGED_FILES:]:
+        _LOG.warning("Decoders print warnings about %d more files, such as %s", len(others), others[0][0])
 
 
 def list_column(features: "np.ndarray", readable: "np.ndarray") -> "pa.ListArray":

@@ -8,6 +8,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from fruit_assets.features.incremental import IncrementalPlan
+from fruit_assets.images.decoding_options import TRAITS
 from fruit_assets.spark.writing import files_schema
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ class FeaturizationFigures:
         decode_seconds: summed over workers.
         inference_seconds: summed over workers.
         arithmetics: what the tasks really ran at, as text; one, unless processors differ.
+        traits: how many of the computed images are `rotated`, `transparent`, `truncated`, `featureless`.
     """
 
     computed: int
@@ -33,13 +35,14 @@ class FeaturizationFigures:
     decode_seconds: float
     inference_seconds: float
     arithmetics: tuple[str, ...]
+    traits: dict[str, int]
 
 
 class TaskReport:
     """What a task tells of its images; grows batch by batch."""
 
     def __init__(self) -> None:
-        self._sums = {"inputs": 0, "broken": 0, "decode_us": 0, "inference_us": 0}
+        self._sums = {"inputs": 0, "broken": 0, "decode_us": 0, "inference_us": 0, **dict.fromkeys(TRAITS, 0)}
         self._rejected: list[dict[str, Any]] = []
         self._arithmetics: set[str] = set()
         self._widths: set[int] = set()
@@ -50,7 +53,7 @@ class TaskReport:
 
         self._sums["inputs"] += done.num_rows
         self._sums["broken"] += pc.sum(pc.invert(done["finite"])).as_py() or 0
-        for name in ("decode_us", "inference_us"):
+        for name in ("decode_us", "inference_us", *TRAITS):
             self._sums[name] += pc.sum(done[name]).as_py() or 0
         if done["reason"].null_count < done.num_rows:
             reasons = done.select(["path", "label", "sha256", "reason"])
@@ -95,7 +98,7 @@ def figures_of(told: "pa.Table", plan: IncrementalPlan) -> FeaturizationFigures:
     import pyarrow as pa
 
     rejected = pa.Table.from_pylist(list(chain.from_iterable(told["rejected"].to_pylist())), _rejected_schema())
-    sums = {name: sum(told[name].to_pylist()) for name in ("inputs", "broken", "decode_us", "inference_us")}
+    sums = {name: sum(told[name].to_pylist()) for name in ("inputs", "broken", "decode_us", "inference_us", *TRAITS)}
     return FeaturizationFigures(
         computed=sums["inputs"] - rejected.num_rows,
         broken=sums["broken"] - rejected.num_rows,
@@ -103,4 +106,5 @@ def figures_of(told: "pa.Table", plan: IncrementalPlan) -> FeaturizationFigures:
         decode_seconds=sums["decode_us"] / 1e6,
         inference_seconds=sums["inference_us"] / 1e6,
         arithmetics=tuple(sorted(set(chain.from_iterable(told["arithmetics"].to_pylist())))),
+        traits={name: sums[name] for name in TRAITS},
     )

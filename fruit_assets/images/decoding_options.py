@@ -3,7 +3,7 @@
 Put here values without behaviour of their own. What they do to the pixels belongs in `decoding.py`.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from fruit_assets.images.opening import MAX_PIXELS
 
@@ -28,13 +28,13 @@ class DecodingOptions:
     def identity(self) -> str:
         """What names the pixels these options give: empty for the defaults, equal for equal pixels."""
         parts = ["upright"] * self.apply_exif_orientation
-        parts += [f"on {_hex(self.background)}"] * (self.background is not None)
+        parts += [f"on{_hex(self.background)}"] * (self.background is not None)
         return "+".join(parts + ["truncated"] * self.tolerate_truncated)
 
     @staticmethod
     def from_identity(identity: str) -> "DecodingOptions":
         parts = identity.split("+")
-        background = next((part.removeprefix("on ") for part in parts if part.startswith("on ")), None)
+        background = next((part.removeprefix("on") for part in parts if part.startswith("on#")), None)
         return DecodingOptions("upright" in parts, background, "truncated" in parts)
 
 
@@ -53,6 +53,9 @@ class Traits:
     transparent: bool = False
     truncated: bool = False
     featureless: bool = False
+
+
+TRAITS = tuple(field.name for field in fields(Traits))
 
 
 def _hex(colour: str | None) -> str:

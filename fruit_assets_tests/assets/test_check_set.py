@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from fruit_assets.assets.check_set import CheckSet
-from fruit_assets.assets.features.checks import few_rejected
+from fruit_assets.assets.features.checks import few_featureless, few_rejected
 from fruit_assets.assets.fruit_recognition import better_than_chance
 from fruit_assets.assets.graph import ASSETS
 from fruit_assets.assets.pca_model import orthonormal_components, variance_explained
@@ -46,6 +46,9 @@ def test_components_that_are_not_orthonormal_block():
         (few_rejected(100, 5), True, "5 of 100 images (5.0%)"),
         (few_rejected(100, 6), False, "rejected_images says which and why"),
         (few_rejected(0, 0), True, "0 of 0"),
+        (few_featureless(300, 3), True, "3 of the 300 images computed by this run (1.0%) show next to nothing"),
+        (few_featureless(300, 4), False, "all their pixels have nearly the same level"),
+        (few_featureless(0, 0), True, "0 of the 0"),
         (class_coverage({"a": 9, "b": 2}, {"a": 9, "b": 2}), True, "2 of 2 classes"),
         (class_coverage({"a": 9, "b": 1, "c": 3}, {"a": 9, "b": 1}), False, "Raise min_per_class"),
         (variance_explained(0.5, 80), True, "80 components explain 50.0%"),

@@ -10,6 +10,7 @@ import json
 import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
@@ -77,6 +78,7 @@ def measured(images: Path, model: Path, precisions: Sequence[str], repeats: int)
     from fruit_assets.extractor.engines import load_engine
     from fruit_assets.features.inference_worker import featurize_batch
     from fruit_assets.images.decoding import decode
+    from fruit_assets.images.decoding_options import DecodingOptions
 
     contents = [file.read_bytes() for file in sorted(images.rglob("*.jpg"))]
     found = _decoding(contents, repeats)
@@ -89,7 +91,8 @@ def measured(images: Path, model: Path, precisions: Sequence[str], repeats: int)
         stacked = _stacks(pixels)
         engine(stacked[0])
         found[f"{precision} inference"] = _per_item(engine, stacked, repeats) * len(stacked) / len(contents)
-        whole = _per_item(lambda batch, engine=engine: featurize_batch(batch, engine, SIDE), batches, repeats)
+        featurize = partial(featurize_batch, engine=engine, input_size=SIDE, decoding=DecodingOptions())
+        whole = _per_item(featurize, batches, repeats)
         found[f"{precision} {WHOLE}"] = whole * len(batches) / len(contents)
     return found
 

@@ -9,6 +9,7 @@ from fruit_assets.assets.check_set import CheckSet
 from fruit_assets.features.drift_check import DriftFigures
 
 MAX_REJECTED_SHARE = 0.05
+MAX_FEATURELESS_SHARE = 0.01
 
 CHECKS = CheckSet(
     "image_features",
@@ -20,6 +21,7 @@ CHECKS = CheckSet(
     },
     warnings={
         "few_rejected": f"At most {MAX_REJECTED_SHARE:.0%} of the sampled images were rejected.",
+        "few_featureless": f"At most {MAX_FEATURELESS_SHARE:.0%} of the computed images are nearly of one level.",
         "close_to_f32": "At a precision below f32, features and recognition stay close to those at f32.",
     },
 )
@@ -30,6 +32,14 @@ def few_rejected(sampled: int, rejected: int) -> dg.AssetCheckResult:
     share = rejected / max(sampled, 1)
     text = f"{rejected} of {sampled} images ({share:.1%}) were rejected; rejected_images says which and why."
     return CHECKS.result("few_rejected", share <= MAX_REJECTED_SHARE, text, {"rejected_share": share})
+
+
+def few_featureless(computed: int, featureless: int) -> dg.AssetCheckResult:
+    """Images that are black or white from end to end were probably decoded with the wrong depth, or show nothing."""
+    share = featureless / max(computed, 1)
+    text = f"{featureless} of the {computed} images computed by this run ({share:.1%}) show next to nothing"
+    text += ": all their pixels have nearly the same level." if featureless else "."
+    return CHECKS.result("few_featureless", share <= MAX_FEATURELESS_SHARE, text, {"featureless_images": featureless})
 
 
 def close_to_f32(precision: str, guard: DriftFigures | None) -> dg.AssetCheckResult:

@@ -3,7 +3,10 @@
 from enum import Enum
 
 import dagster as dg
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
+
+from fruit_assets.images.decoding_options import DecodingOptions
+from fruit_assets.images.opening import MAX_PIXELS
 
 
 class Engine(Enum):
@@ -38,6 +41,40 @@ class FeaturesConfig(dg.Config):
         "or auto, the fastest that passes that check.",
     )
     reuse: bool = Field(default=True, description="Take features of known images from the previous version.")
+    apply_exif_orientation: bool = Field(
+        default=False, description="Turn photographs upright by their EXIF orientation; Keras does not."
+    )
+    background: str | None = Field(
+        default=None,
+        description="Colour behind transparent pixels, as white or #rrggbb; by default the colour that the file has "
+        "there, as Keras does it.",
+    )
+    tolerate_truncated: bool = Field(
+        default=False, description="Use JPEGs that lack their end, with up to a quarter of their rows in grey."
+    )
+    max_pixels: int = Field(
+        default=MAX_PIXELS,
+        ge=1,
+        description="Reject images with more pixels (WebP and AVIF: with half as many). While it decodes, a worker "
+        "needs 3 to 6 bytes for each.",
+    )
+
+    def decoding(self) -> DecodingOptions:
+        """The options of decoding among these."""
+        return DecodingOptions(self.apply_exif_orientation, self.background, self.tolerate_truncated, self.max_pixels)
+
+    @field_validator("background")
+    @classmethod
+    def _is_a_colour(cls, background: str | None) -> str | None:
+        from PIL import ImageColor
+
+        try:
+            opaque = background is None or len(ImageColor.getrgb(background)) == 3
+        except ValueError:
+            opaque = False
+        if not opaque:
+            raise ValueError(f"background is {background!r}, which is no colour: give a name such as white, or #rrggbb")
+        return background
 
     @model_validator(mode="after")
     def _reference_is_f32(self) -> "FeaturesConfig":

@@ -48,6 +48,9 @@ REJECTED_SCHEMA = dg.TableSchema(
 )
 
 
+_MAX_PIXELS = "max_pixels"
+
+
 class WorkerCache(dg.ConfigurableResource[Any]):
     """Folder, on every machine that runs tasks, for extractor files fetched from S3."""
 
@@ -100,7 +103,11 @@ def image_features(
         config = config_of_run(context, config, storage.folder(FEATURES_NAME))
         extractor = ExtractorFiles.of(feature_extractor)
         options = FeaturizationOptions(
-            config.batch_size, config.engine.value, config.precision.value, Path(worker_cache.folder)
+            config.batch_size,
+            config.engine.value,
+            config.precision.value,
+            Path(worker_cache.folder),
+            config.decoding(),
         )
         measure = precision_of_run.make_comparer(spark, sampled_images, extractor, options)
         with phases("choosing_precision"):
@@ -114,7 +121,7 @@ def image_features(
         options = replace(options, precision=precision.name)
         fingerprint = fingerprint_of(extractor, options)
         with phases("planning"):
-            plan = _plan(storage, sampled_images, fingerprint, reuse=config.reuse)
+            plan = _plan(storage, sampled_images, fingerprint, config)
         context.log.info(
             f"{plan.compute_count} images to infer at {precision.name}, "
             f"{plan.reused_count} to take over from the previous version."
@@ -133,16 +140,19 @@ def image_features(
                 with reported_progress(spark.context(), context.log.info, FEATURES_NAME):
                     outcome = _featurized(spark, sampled_images, plan, extractor, options, writings)
         features = outcome.features.with_facts(
-            **{RUN_CONFIG: config.model_dump(mode="json")}, **precision_of_run.facts(precision)
+            **{RUN_CONFIG: config.model_dump(mode="json"), _MAX_PIXELS: config.max_pixels},
+            **precision_of_run.facts(precision),
         )
         outcome = replace(outcome, features=features)
         yield from materialize_results(outcome, phases, fingerprint, sampled_images, precision, core_price)
 
 
-def _plan(storage: AssetStorage, sample: Version, fingerprint: str, *, reuse: bool) -> IncrementalPlan:
+def _plan(storage: AssetStorage, sample: Version, fingerprint: str, config: FeaturesConfig) -> IncrementalPlan:
     """Reuse the newest features of the same fingerprint, with the rejected images that go with them."""
-    previous = storage.folder(FEATURES_NAME).find_latest(features_fingerprint=fingerprint) if reuse else None
-    rejected = _rejected_with(storage, previous) if previous else None
+    previous = storage.folder(FEATURES_NAME).find_latest(features_fingerprint=fingerprint) if config.reuse else None
+    # With another limit, other images are rejected.
+    same_limit = previous is not None and previous.manifest.facts.get(_MAX_PIXELS) == config.max_pixels
+    rejected = _rejected_with(storage, previous) if previous and same_limit else None
     return plan_reuse(sample, previous, rejected)
 
 
@@ -160,8 +170,17 @@ def _same_as_before(
     rejected = _rejected_with(storage, plan.previous)
     assert rejected is not None  # noqa: S101  the plan compared its rows
     features = republish(plan.previous, writings[0])
-    width = extractor.description.features
-    return FeaturizationResult(features, republish(rejected, writings[1]), plan, 0, 0, {}, _arithmetics_of(plan), width)
+    return FeaturizationResult(
+        features,
+        republish(rejected, writings[1]),
+        plan,
+        0,
+        0,
+        {},
+        _arithmetics_of(plan),
+        extractor.description.features,
+        {},
+    )
 
 
 def _arithmetics_of(plan: IncrementalPlan) -> tuple[str, ...]:
@@ -182,5 +201,14 @@ def _featurized(
     rejected = stage_table(figures.rejected, writings[1])
     seconds = {"decoding": figures.decode_seconds, "inference": figures.inference_seconds}
     arithmetics = tuple(sorted({*figures.arithmetics, *_arithmetics_of(plan)}))
-    width = extractor.description.features
-    return FeaturizationResult(features, rejected, plan, figures.computed, figures.broken, seconds, arithmetics, width)
+    return FeaturizationResult(
+        features,
+        rejected,
+        plan,
+        figures.computed,
+        figures.broken,
+        seconds,
+        arithmetics,
+        extractor.description.features,
+        figures.traits,
+    )

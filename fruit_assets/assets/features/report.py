@@ -14,7 +14,7 @@ import dagster as dg
 
 from fruit_assets.assets import asset_plots as pictures
 from fruit_assets.assets.features import precision as precision_of_run
-from fruit_assets.assets.features.checks import CHECKS, few_rejected
+from fruit_assets.assets.features.checks import CHECKS, few_featureless, few_rejected
 from fruit_assets.assets.features.precision import ResolvedPrecision
 from fruit_assets.assets.publishing import PhaseTimer, publish_results
 from fruit_assets.assets.resources import CorePrice
@@ -31,7 +31,7 @@ ARITHMETICS = "arithmetics"
 
 @dataclass(frozen=True)
 class FeaturizationResult:
-    """Both staged versions, the figures of making them, and how many features a row must have."""
+    """Both staged versions, the figures of making them, how many features a row must have, and what images showed."""
 
     features: StagedVersion
     rejected: StagedVersion
@@ -41,6 +41,7 @@ class FeaturizationResult:
     worker_seconds: dict[str, float]
     arithmetics: tuple[str, ...]
     feature_count: int
+    traits: dict[str, int]
 
 
 def materialize_results(
@@ -104,6 +105,7 @@ def _checks(outcome: FeaturizationResult, sampled: int) -> list[dg.AssetCheckRes
         CHECKS.dimensions(expected, *widths),
         CHECKS.finite_values(outcome.broken),
         few_rejected(sampled, rejected),
+        few_featureless(outcome.computed, outcome.traits.get("featureless", 0)),
     ]
 
 
@@ -115,6 +117,8 @@ def _figures(outcome: FeaturizationResult, phases: PhaseTimer) -> dict[str, Any]
         "identical_files": outcome.plan.new_count - outcome.plan.compute_count,
         "images_per_second": round(outcome.computed / seconds, 1) if outcome.computed else 0.0,
     }
+    # Of the images that this run computed.
+    figures |= {f"{name}_images": count for name, count in outcome.traits.items()}
     return figures | {f"worker_seconds/{name}": round(value, 3) for name, value in outcome.worker_seconds.items()}
 
 
