@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 MOST_IMAGES, _LEAST_IMAGES = 256, 64
 _SHARE = 8
 _CHUNK = 16  # images between two looks at the clock
-_READING = ScanOptions(["label", "content"], MOST_IMAGES, rows_per_batch=64)
+_READING = ScanOptions(["path", "label", "content"], MOST_IMAGES, rows_per_batch=64)
 
 
 def images_to_compare(sampled: int) -> int:
