@@ -37,7 +37,7 @@ _WANTED_LATER = (
 def resources_for(settings: Settings) -> dict[str, Any]:
     """Resources of a deployment by name; making them contacts nothing and starts nothing."""
     storage = AssetStorage(
-        uri=settings.storage, keep_versions=settings.keep_versions, sse=settings.sse, kms_key_id=settings.kms_key_id
+        uri=settings.storage, retention_days=settings.retention_days, sse=settings.sse, kms_key_id=settings.kms_key_id
     )
     shared = {
         "storage": storage,

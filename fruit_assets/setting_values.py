@@ -15,7 +15,7 @@ _S3_URI = r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/.*)?"
 # a meaning of its own.
 _PLAIN_S3_URI = r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[A-Za-z0-9/_.=+~@!()-]*)?"
 _KNOWN = {
-    "DEPLOYMENT", "IMAGES", "STORAGE", "WEIGHTS", "STAGING", "EMR_CLUSTER", "EMR_APPLICATION", "KEEP_VERSIONS", "SSE",
+    "DEPLOYMENT", "IMAGES", "STORAGE", "WEIGHTS", "STAGING", "EMR_CLUSTER", "EMR_APPLICATION", "RETENTION_DAYS", "SSE",
     "KMS_KEY_ID", "INVENTORY", "DRIVER_MEMORY", "CACHE", "REFRESH_BUDGET", "PRICES", "TEST_DATA", "FAST_START",
 }  # fmt: skip
 # As botocore has it.

@@ -34,7 +34,7 @@ class Settings:
         staging: `s3://` prefix for step launcher traffic; None with `local`.
         emr_cluster: id of a running cluster to use; None finds or creates one from the spec.
         emr_application: id of an EMR Serverless application to use; None finds or creates one from the spec.
-        keep_versions: published versions kept per asset.
+        retention_days: how long files of replaced versions stay.
         sse: server-side encryption asked of S3 on every write: None (bucket default), `AES256` or `aws:kms`.
         kms_key_id: key for `aws:kms`; None is the account's default key.
         refresh_budget: cron schedule (UTC); automation refreshes the graph at most once per tick of it.
@@ -54,7 +54,7 @@ class Settings:
     weights: str
     staging: str | None
     emr_cluster: str | None
-    keep_versions: int
+    retention_days: int
     sse: str | None
     kms_key_id: str | None
     driver_memory: str | None
@@ -91,7 +91,7 @@ class Settings:
             "STORAGE": self.storage,
             "STAGING": self.staging,
             "WEIGHTS": self.weights,
-            "KEEP_VERSIONS": str(self.keep_versions),
+            "RETENTION_DAYS": str(self.retention_days),
             "SSE": self.sse,
             "KMS_KEY_ID": self.kms_key_id,
         }
@@ -122,7 +122,9 @@ def load_settings(environment: Mapping[str, str] | None = None, folder: Path | N
         weights=reader.weights(),
         staging=reader.staging(),
         emr_cluster=reader.matching("EMR_CLUSTER", r"j-[A-Z0-9]+", "a cluster id looks like j-2AXXXXXXGAPLF"),
-        keep_versions=int(reader.matching("KEEP_VERSIONS", r"[1-9]\d*", "use a whole number of at least 1") or 3),
+        retention_days=int(
+            reader.matching("RETENTION_DAYS", r"[1-9]\d{0,3}", "use a whole number of days, at least 1") or 7
+        ),
         sse=reader.one_of("SSE", ("AES256", "aws:kms"), default=None),
         kms_key_id=reader.text("KMS_KEY_ID") or None,
         driver_memory=reader.matching("DRIVER_MEMORY", r"\d+[mg]", "write it like 4g or 900m"),

@@ -147,7 +147,7 @@ def collection(tmp_path_factory: pytest.TempPathFactory) -> Collection:
 def make_settings() -> MakeSettings:
     """`make_settings(tmp_path, **overrides)`: settings whose places lie below `tmp_path`.
 
-    Overrides are settings by lower-case name: `images=...`, `weights="random"`, `keep_versions=1`,
+    Overrides are settings by lower-case name: `images=...`, `weights="random"`, `retention_days=1`,
     `aws_endpoint_url=...`.
     """
 
@@ -218,11 +218,11 @@ def int8_extractor(published: PublishedGraph, tmp_path_factory: pytest.TempPathF
     from fruit_assets.extractor.calibration import resolve_calibration
     from fruit_assets.extractor.quantization import Quantization
     from fruit_assets.resources import resources_for
+    from fruit_assets.storage.artifacts import read_all
 
     folder = tmp_path_factory.mktemp("int8")
-    version = resources_for(published.settings)["storage"].folder("feature_extractor").current()
-    files = {file.path.rpartition("/")[2]: version.store.get(file.path) for file in version.manifest.files}
-    for name, content in Quantization(resolve_calibration(None), 224).added_to(files).items():
+    version = resources_for(published.settings)["storage"].table("feature_extractor").current()
+    for name, content in Quantization(resolve_calibration(None), 224).added_to(read_all(version)).items():
         (folder / name).write_bytes(content)
     return folder
 

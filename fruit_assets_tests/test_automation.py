@@ -15,12 +15,12 @@ from fruit_assets.assets.config_inheritance import INHERIT_CONFIG_TAG, RUN_CONFI
 from fruit_assets.assets.resources import ImageCollection
 from fruit_assets.assets.sampled_images import SamplingConfig
 from fruit_assets.automation.collection_sensor import raw_images_sensor
-from fruit_assets.automation.retention import clean_up
+from fruit_assets.automation.retention import clean_up_all
 from fruit_assets.definitions import build_defs
 from fruit_assets.errors import InputError
 from fruit_assets.storage.artifacts import stage_files
 from fruit_assets.storage.io_managers import AssetStorage
-from fruit_assets.storage.tables import VersionWriter
+from fruit_assets.storage.staging import VersionWriter
 
 MADE = (
     "sampled_images", "feature_extractor", "image_features", "rejected_images",
@@ -242,16 +242,16 @@ def test_the_code_version_of_an_asset_refreshes_it_and_what_lies_below(clock):
 
 
 def test_a_run_that_starts_by_itself_repeats_the_published_run_config(tmp_path):
-    folder = AssetStorage(uri=str(tmp_path)).folder("sampled_images")
+    folder = AssetStorage(uri=str(tmp_path)).table("sampled_images")
     staged = stage_files({"a": b"1"}, VersionWriter(folder, "run"))
-    folder.publish(staged.with_facts(**{RUN_CONFIG: SamplingConfig(fraction=0.5, seed=7).model_dump(mode="json")}))
+    folder.commit(staged.with_facts(**{RUN_CONFIG: SamplingConfig(fraction=0.5, seed=7).model_dump(mode="json")}))
     assert _config_in_run(folder, {INHERIT_CONFIG_TAG: "true"}) == SamplingConfig(fraction=0.5, seed=7)
     assert _config_in_run(folder, {}) == SamplingConfig()
 
 
 def test_a_published_run_config_that_is_not_valid_any_more_is_named(tmp_path):
-    folder = AssetStorage(uri=str(tmp_path)).folder("sampled_images")
-    folder.publish(stage_files({"a": b"1"}, VersionWriter(folder, "run")).with_facts(**{RUN_CONFIG: {"fraction": 40}}))
+    folder = AssetStorage(uri=str(tmp_path)).table("sampled_images")
+    folder.commit(stage_files({"a": b"1"}, VersionWriter(folder, "run")).with_facts(**{RUN_CONFIG: {"fraction": 40}}))
     with pytest.raises(InputError, match=r"'fraction': 40.*not valid any more"):
         _config_in_run(folder, {INHERIT_CONFIG_TAG: "true"})
 
@@ -261,7 +261,7 @@ def _config_in_run(folder, tags):
 
     @dg.asset
     def probe(context: dg.AssetExecutionContext) -> None:
-        seen.append(config_of_run(context, SamplingConfig(), folder))
+        seen.append(config_of_run(context, SamplingConfig(), folder.current_or_none()))
 
     dg.materialize([probe], tags=tags)
     return seen[0]
@@ -277,16 +277,19 @@ def test_the_schedule_and_the_sensor_start_runs_that_repeat(make_settings, tmp_p
     assert repository.get_sensor_def("refresh_on_change").run_tags[INHERIT_CONFIG_TAG] == "true"
 
 
-def test_leftovers_of_a_dead_run_go_after_a_day_and_fresh_ones_stay(tmp_path):
+def test_leftovers_of_a_dead_run_go_after_the_retention_and_those_of_a_run_in_progress_stay(tmp_path):
     storage = AssetStorage(uri=str(tmp_path))
-    folder = storage.folder("image_features")
-    folder.publish(stage_files({"a": b"1"}, VersionWriter(folder, "published")))
+    folder = storage.table("image_features")
+    folder.commit(stage_files({"a": b"1"}, VersionWriter(folder, "published")))
     for run in ("dead", "writing"):
         stage_files({"a": b"1"}, VersionWriter(folder, run))
-    _age(tmp_path / "image_features" / "versions" / "dead-0", timedelta(days=2))
-    assert clean_up(storage, ["image_features"]) == "Removed files: 2 of image_features."
-    assert {path.name for path in (tmp_path / "image_features" / "versions").iterdir()} == {"published-0", "writing-0"}
-    assert clean_up(storage, ["image_features"]) == "Nothing to remove."
+    data = tmp_path / "image_features" / "data"
+    _age(data / "dead-0", timedelta(days=8))
+    nine_days_ago = datetime.now(UTC) - timedelta(days=9)
+    assert clean_up_all(storage, ["image_features"], running_since=nine_days_ago) == "Nothing to remove."
+    assert clean_up_all(storage, ["image_features"], running_since=None) == "Upkeep: removed 1 files of image_features."
+    assert {path.name for path in data.iterdir() if any(path.iterdir())} == {"published-0", "writing-0"}
+    assert clean_up_all(storage, ["image_features"], running_since=None) == "Nothing to remove."
 
 
 def _age(folder: Path, age: timedelta) -> None:
@@ -300,8 +303,8 @@ def test_a_run_that_ended_is_cleaned_up_after(make_settings, tmp_path, ending):
     defs = build_defs(make_settings(tmp_path))
     sensor = defs.get_repository_def().get_sensor_def(f"clean_up_after_{ending}")
     storage = AssetStorage(uri=str(tmp_path / "assets"))
-    stage_files({"a": b"1"}, VersionWriter(storage.folder("pca_model"), "dead"))
-    _age(tmp_path / "assets" / "pca_model" / "versions" / "dead-0", timedelta(days=2))
+    stage_files({"a": b"1"}, VersionWriter(storage.table("pca_model"), "dead"))
+    _age(tmp_path / "assets" / "pca_model" / "data" / "dead-0", timedelta(days=8))
     with dg.DagsterInstance.ephemeral() as instance:
         run = instance.create_run_for_job(defs.resolve_job_def("fruit_features_job"))
         event = dg.DagsterEvent("PIPELINE_SUCCESS", "fruit_features_job")
@@ -313,4 +316,4 @@ def test_a_run_that_ended_is_cleaned_up_after(make_settings, tmp_path, ending):
             resources={"storage": storage},
         )
         said = sensor(context)
-    assert said.skip_message == "Removed files: 2 of pca_model."
+    assert said.skip_message == "Upkeep: removed 1 files of pca_model."

@@ -31,13 +31,13 @@ def graph(make_graph, published, collection) -> Graph:
     return graph
 
 
-def _pointers(graph: Graph, *assets: str) -> dict[str, str]:
-    return {asset: graph.current(asset).manifest.version for asset in assets}
+def _pointers(graph: Graph, *assets: str) -> dict[str, int]:
+    return {asset: graph.current(asset).number for asset in assets}
 
 
 def _assert_readable(graph: Graph) -> None:
     for asset in _TABLES:
-        assert graph.table(asset).num_rows == graph.current(asset).manifest.row_count
+        assert graph.table(asset).num_rows == graph.current(asset).row_count
     assert PcaModel.of(graph.current("pca_model")).components.shape[1] == 1280
 
 
@@ -168,7 +168,17 @@ def test_all_wrong_values_of_the_run_config_are_told_at_once(graph):
     assert _pointers(graph, *_EVERYTHING) == before
 
 
-def test_a_damaged_pointer_is_named_with_the_way_out(graph):
-    (Path(graph.settings.storage) / "image_features" / "CURRENT").write_bytes(b'{"version": ')
+def test_a_storage_of_the_layout_before_delta_tables_is_named_with_the_way_out(graph):
+    folder = Path(graph.settings.storage) / "image_features"
+    shutil.rmtree(folder)
+    folder.mkdir()
+    (folder / "CURRENT").write_bytes(b"{}")
     result = graph.run("pca_model", success=False)
-    assert "image_features/CURRENT is not a manifest of this project" in graph.failure(result)
+    assert "image_features was published by a release before Delta tables" in graph.failure(result)
+    assert "materialise image_features again" in graph.failure(result)
+
+
+def test_a_damaged_log_is_named(graph):
+    (Path(graph.settings.storage) / "image_features" / "_delta_log" / f"{0:020}.json").write_bytes(b'{"version": ')
+    result = graph.run("pca_model", success=False)
+    assert f"Cannot open the table {graph.settings.storage}/image_features" in graph.failure(result)

@@ -11,7 +11,7 @@ from fruit_assets.spark.fast_start import MEASURES
 
 def test_without_any_setting_everything_is_local_and_below_the_working_folder(tmp_path):
     settings = load_settings({}, tmp_path)
-    assert (settings.deployment, settings.weights, settings.keep_versions) == ("local", "imagenet", 3)
+    assert (settings.deployment, settings.weights, settings.retention_days) == ("local", "imagenet", 7)
     assert settings.images == str(tmp_path / "data" / "demo_images")
     assert settings.images_are_demo
     assert settings.storage == str(tmp_path / "data" / "assets")
@@ -52,7 +52,7 @@ def test_all_wrong_settings_are_told_at_once_each_with_its_value_and_what_to_wri
         "FRUIT_ASSETS_STAGING": "/tmp/staging",
         "FRUIT_ASSETS_EMR_CLUSTER": "cluster-7",
         "FRUIT_ASSETS_EMR_APPLICATION": "Application 7",
-        "FRUIT_ASSETS_KEEP_VERSIONS": "0",
+        "FRUIT_ASSETS_RETENTION_DAYS": "0",
         "FRUIT_ASSETS_SSE": "rot13",
         "FRUIT_ASSETS_KMS_KEY_ID": "alias/key",
         "FRUIT_ASSETS_DRIVER_MEMORY": "lots",
@@ -93,7 +93,7 @@ def test_what_goes_to_a_cluster_loads_there_as_the_same_settings_and_holds_no_se
     shipped = settings.for_cluster()
     assert "hidden" not in shipped.values()
     there = load_settings(shipped, tmp_path)
-    for name in ("deployment", "images", "storage", "staging", "weights", "sse", "kms_key_id", "keep_versions"):
+    for name in ("deployment", "images", "storage", "staging", "weights", "sse", "kms_key_id", "retention_days"):
         assert getattr(there, name) == getattr(settings, name)
 
 

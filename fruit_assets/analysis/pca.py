@@ -13,15 +13,15 @@ from fruit_assets.spark.reading import ScanOptions, map_batches
 from fruit_assets.spark.tasks import ArrowFunction, collect
 from fruit_assets.spark.writing import RowWriter, WriteTarget, data_files_from, files_schema, stage_written
 from fruit_assets.storage.artifacts import array_bytes, array_from, read_array
-from fruit_assets.storage.tables import VersionWriter
-from fruit_assets.storage.versions import StagedVersion
+from fruit_assets.storage.staged_commit import StagedCommit
+from fruit_assets.storage.staging import VersionWriter
 
 if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
     from pyspark import SparkContext
 
-    from fruit_assets.storage.versions import Version
+    from fruit_assets.storage.table_version import Version
 
 COMPONENTS_SCHEMA = "path string, label string, pca_features array<float>"
 _READING = ScanOptions(["path", "label", "features"], rows_per_task=8192, rows_per_batch=2048)
@@ -125,7 +125,7 @@ def fit(moments: Moments, n_components: int | None, variance: float | None, *, s
     return PcaModel(moments.mean, scale, np.ascontiguousarray(components), explained, rows)
 
 
-def project(features: "Version", context: "SparkContext", model: PcaModel, writing: VersionWriter) -> StagedVersion:
+def project(features: "Version", context: "SparkContext", model: PcaModel, writing: VersionWriter) -> StagedCommit:
     """Project the rows of a version `path, label, features, ...`; the workers stage `path, label, pca_features`.
 
     The fact `measures` tells the `shortest` and `longest` row, and how many are `broken` (NaN or infinite).

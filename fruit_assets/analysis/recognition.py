@@ -9,12 +9,12 @@ import json
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
-from fruit_assets.storage.artifacts import array_bytes, read_array
+from fruit_assets.storage.artifacts import array_bytes, read_array, read_file
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from fruit_assets.storage.versions import Version
+    from fruit_assets.storage.table_version import Version
 
 # Enough to judge the components, and it bounds the driver's memory and time.
 MAX_IMAGES = 20_000
@@ -53,7 +53,7 @@ class Recognition:
 
     @staticmethod
     def of(version: "Version") -> "Recognition":
-        report = json.loads(version.read_file(REPORT_FILE))
+        report = json.loads(read_file(version, REPORT_FILE))
         return Recognition(confusion=read_array(version, CONFUSION_FILE), **report)
 
 

@@ -16,7 +16,8 @@ from fruit_assets.extractor.engines import load_engine
 from fruit_assets.extractor.specification import ExtractorFiles
 from fruit_assets.images.decoding import UnreadableImage, decode
 from fruit_assets.images.decoding_options import DecodingOptions
-from fruit_assets.storage.versions import AssetFolder, Version
+from fruit_assets.storage.delta import Table
+from fruit_assets.storage.table_version import Version
 
 if TYPE_CHECKING:
     import numpy as np
@@ -53,7 +54,7 @@ class SimilarImages:
     decoding: str = ""
 
     @staticmethod
-    def of(components: AssetFolder, models: AssetFolder, extractors: AssetFolder) -> "SimilarImages":
+    def of(components: Table, models: Table, extractors: Table) -> "SimilarImages":
         """Open what is published.
 
         Raises:
@@ -61,10 +62,10 @@ class SimilarImages:
             StorageError: the model or the extractor that made them is not kept any more.
         """
         current = components.current()
-        named, _, precision = str(current.manifest.facts.get("features_fingerprint", "")).rpartition("-")
+        named, _, precision = str(current.facts.get("features_fingerprint", "")).rpartition("-")
         fingerprint, _, decoding = named.partition("~")
         extractor = extractors.find_latest(**{"int8" if precision == "int8" else "fingerprint": fingerprint})
-        model = models.find_latest(data_version=current.manifest.facts.get("pca_model"))
+        model = models.find_latest(data_version=current.facts.get("pca_model"))
         if extractor is None or model is None:
             gone = "feature_extractor" if extractor is None else "pca_model"
             raise StorageError(f"The {gone} that made the published components is not kept any more. {_AGAIN}")
@@ -120,7 +121,7 @@ def _dataset(version: Version) -> "pyarrow.dataset.Dataset":
     from pyarrow.dataset import FileSystemDataset, ParquetFileFormat
 
     parquet = ParquetFileFormat()
-    fragments = [parquet.make_fragment(version.store.open(file.path)) for file in version.manifest.files]
+    fragments = [parquet.make_fragment(version.store.open(file.path)) for file in version.files]
     return FileSystemDataset(fragments, fragments[0].physical_schema, parquet)
 
 

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from fruit_assets.storage.tables import read_rows_at
+from fruit_assets.storage.rows import read_rows_at
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from fruit_assets.storage.versions import Version
+    from fruit_assets.storage.table_version import Version
 
 Pictures = dict[str, dg.MarkdownMetadataValue]
 
@@ -90,7 +90,7 @@ def scatter(components: "Version", most: int) -> Pictures:
     from fruit_assets.plots import figures as plots
     from fruit_assets.plots import miniatures
 
-    count = components.manifest.row_count
+    count = components.row_count
     numbers = np.linspace(0, count - 1, min(count, most)).astype(np.int64)
     table = read_rows_at(components, numbers, ["label", "pca_features"])
     points = feature_matrix(table["pca_features"])[:, :2]

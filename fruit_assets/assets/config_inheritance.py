@@ -10,7 +10,7 @@ import dagster as dg
 from pydantic import ValidationError
 
 from fruit_assets.errors import InputError
-from fruit_assets.storage.versions import AssetFolder
+from fruit_assets.storage.table_version import Version
 
 INHERIT_CONFIG_TAG = "fruit_assets/repeats_config"
 # Key of the run config among the facts of a version.
@@ -19,7 +19,7 @@ RUN_CONFIG = "run_config"
 ConfigT = TypeVar("ConfigT", bound=dg.Config)
 
 
-def config_of_run(context: dg.AssetExecutionContext, given: ConfigT, folder: AssetFolder) -> ConfigT:
+def config_of_run(context: dg.AssetExecutionContext, given: ConfigT, current: Version | None) -> ConfigT:
     """`given`, or in a run tagged `INHERIT_CONFIG_TAG` the config that the published version was made with.
 
     Raises:
@@ -27,8 +27,7 @@ def config_of_run(context: dg.AssetExecutionContext, given: ConfigT, folder: Ass
     """
     if context.run.tags.get(INHERIT_CONFIG_TAG) != "true":
         return given
-    current = folder.current_or_none()
-    published = current.manifest.facts.get(RUN_CONFIG) if current else None
+    published = current.facts.get(RUN_CONFIG) if current else None
     if not published:
         return given
     context.log.info(f"Repeating the run config of the published version: {published}")

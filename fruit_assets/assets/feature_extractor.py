@@ -23,10 +23,11 @@ from fruit_assets.extractor.quantization import Quantization, can_quantize, int8
 from fruit_assets.extractor.specification import DESCRIPTION_FILE, ExtractorDescription, ExtractorSpec
 from fruit_assets.extractor.weights import resolve_weights
 from fruit_assets.spark.resource import SparkResource
-from fruit_assets.storage.artifacts import stage_files
+from fruit_assets.storage.artifacts import read_file, stage_files
 from fruit_assets.storage.io_managers import AssetStorage
-from fruit_assets.storage.tables import VersionWriter, republish
-from fruit_assets.storage.versions import StagedVersion, Version
+from fruit_assets.storage.staged_commit import StagedCommit
+from fruit_assets.storage.staging import VersionWriter, republish
+from fruit_assets.storage.table_version import Version
 
 NAME = "feature_extractor"
 CHECKS = CheckSet(
@@ -97,14 +98,17 @@ def feature_extractor(
     fingerprint tells whose features may be reused.
 
     ```python
-    import openvino as ov   # folder: that of the version CURRENT names
-    infer = ov.compile_model(f"{folder}/extractor.xml")
+    import openvino as ov; from pathlib import Path; from deltalake import DeltaTable
+    for row in DeltaTable("data/assets/feature_extractor").to_pyarrow_table().to_pylist():
+        Path(row["name"]).write_bytes(row["content"])
+    infer = ov.compile_model("extractor.xml")
     features = infer(pixels)[0]   # uint8 (n, 224, 224, 3) -> float32 (n, features)
     ```
     """
     with translate_errors():
         phases = PhaseTimer()
-        config = config_of_run(context, config, storage.folder(NAME))
+        writing = storage.writing(NAME, context)
+        config = config_of_run(context, config, writing.base)
         with phases("weights"):
             architecture = architecture_named(config.model)
             source = resolve_weights(weights.value, config.input_size, architecture)
@@ -114,9 +118,9 @@ def feature_extractor(
         calibration = _calibration(context, config)
         config = config.model_copy(update={"quantize": calibration is not None})  # what a run that repeats needs
         with phases("export"):
-            staged, exported = _staged(spec, calibration, storage.writing(NAME, context), spark)
+            staged, exported = _staged(spec, calibration, writing, spark)
         staged = staged.with_facts(**{RUN_CONFIG: config.model_dump(mode="json")})
-        description = ExtractorDescription.from_json(staged.opened.read_file(DESCRIPTION_FILE))
+        description = ExtractorDescription.from_json(read_file(staged.version, DESCRIPTION_FILE))
         # An export that was taken over tells how its weights were named then; people ask what this run was given.
         description = replace(description, weights=asdict(source))
         if not exported:
@@ -148,12 +152,12 @@ def _calibration(context: dg.AssetExecutionContext, config: ExtractorConfig) -> 
 
 def _staged(
     spec: ExtractorSpec, calibration: Calibration | None, writing: VersionWriter, spark: SparkResource
-) -> tuple[StagedVersion, bool]:
+) -> tuple[StagedCommit, bool]:
     """The extractor as a staged version, and whether anything had to be exported."""
     facts = {"fingerprint": spec.fingerprint}
     if calibration is not None:
         facts["int8"] = int8_fingerprint(spec.fingerprint, calibration)
-    if (before := writing.folder.find_latest(**facts)) is not None:
+    if (before := writing.table.find_latest(**facts)) is not None:
         return republish(before, writing), False
     # Another extractor means new features: the JVM can start while Keras builds the network.
     spark.prepare()
@@ -164,7 +168,7 @@ def _exported(spec: ExtractorSpec, calibration: Calibration | None, writing: Ver
     """The files of the extractor; what an earlier run exported of it is taken from there."""
     quantization = Quantization(calibration, spec.input_size) if calibration is not None else None
     try:
-        before = writing.folder.find_latest(fingerprint=spec.fingerprint)
+        before = writing.table.find_latest(fingerprint=spec.fingerprint)
         files = Export(spec).files() if before is None else _without_int8(before)
         return files if quantization is None else quantization.added_to(files)
     except BaseException:
@@ -175,10 +179,10 @@ def _exported(spec: ExtractorSpec, calibration: Calibration | None, writing: Ver
 
 def _without_int8(version: Version) -> dict[str, bytes]:
     """The files of a published extractor but for its int8 model, which was calibrated on something else."""
-    description = ExtractorDescription.from_json(version.read_file(DESCRIPTION_FILE))
+    description = ExtractorDescription.from_json(read_file(version, DESCRIPTION_FILE))
     kept = {name: digest for name, digest in description.files.items() if "int8" not in name}
     told = replace(description, files=kept, quantized=None)
-    return {DESCRIPTION_FILE: told.to_json(), **{name: version.read_file(name) for name in kept}}
+    return {DESCRIPTION_FILE: told.to_json(), **{name: read_file(version, name) for name in kept}}
 
 
 def _described(description: ExtractorDescription) -> dict[str, Any]:

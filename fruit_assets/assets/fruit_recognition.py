@@ -17,8 +17,9 @@ from fruit_assets.images.sampling import SamplePlan, choose
 from fruit_assets.storage.artifacts import stage_files
 from fruit_assets.storage.io_managers import AssetStorage
 from fruit_assets.storage.key_table import KeyTable
-from fruit_assets.storage.tables import read_rows_at, republish
-from fruit_assets.storage.versions import Version
+from fruit_assets.storage.rows import read_rows_at
+from fruit_assets.storage.staging import republish
+from fruit_assets.storage.table_version import Version
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -56,15 +57,16 @@ def fruit_recognition(
     used, chosen as reproducibly as the sample is.
 
     ```python
-    import json   # folder: that of the version CURRENT names
-    report = json.load(open(f"{folder}/recognition.json"))
+    import json; from deltalake import DeltaTable
+    rows = DeltaTable("data/assets/fruit_recognition").to_pyarrow_table().to_pylist()
+    report = json.loads({row["name"]: row["content"] for row in rows}["recognition.json"])
     ```
     """
     with translate_errors():
         phases = PhaseTimer()
         writing = storage.writing(NAME, context)
-        version = pca_components.manifest.facts["data_version"]
-        if (before := writing.folder.find_latest(data_version=version)) is not None:
+        version = pca_components.facts["data_version"]
+        if (before := writing.table.find_latest(data_version=version)) is not None:
             context.log.info("The components have not changed: the previous report is published again.")
             outcome, staged = Recognition.of(before), republish(before, writing)
         else:
@@ -74,7 +76,7 @@ def fruit_recognition(
                 points, labels, paths = (table[name] for name in ("pca_features", "label", "path"))
                 outcome = evaluate(feature_matrix(points), labels.to_pylist(), paths.to_pylist())
             staged = stage_files(outcome.to_files(), writing)
-        staged = staged.with_facts(data_version=version)
+        staged = staged.with_facts(data_version=version).made_from(pca_components)
         with phases("pictures"):
             metadata = pictures.confusion(outcome.confusion, outcome.labels, outcome.accuracy)
         yield from publish_results(
@@ -95,7 +97,7 @@ def _some_of(components: Version) -> "pa.Table":
     import numpy as np
     import pyarrow as pa
 
-    if components.manifest.row_count <= MAX_IMAGES:
+    if components.row_count <= MAX_IMAGES:
         return components.read_table()
     keys = components.read_table(["path", "label"])
     numbered = keys.append_column("row", pa.array(np.arange(keys.num_rows)))

@@ -18,8 +18,8 @@ from fruit_assets.assets.table_schema import LABEL, PATH, table_metadata
 from fruit_assets.spark.progress import reported_progress
 from fruit_assets.spark.resource import SparkResource
 from fruit_assets.storage.io_managers import AssetStorage
-from fruit_assets.storage.tables import republish
-from fruit_assets.storage.versions import Version
+from fruit_assets.storage.staging import republish
+from fruit_assets.storage.table_version import Version
 
 NAME = "pca_components"
 _PLOTTED_POINTS = 5000
@@ -70,10 +70,8 @@ def pca_components(
         phases = PhaseTimer()
         model = PcaModel.of(pca_model)
         writing = storage.writing(NAME, context)
-        version = combined_version(
-            image_features.manifest.facts["data_version"], pca_model.manifest.facts["data_version"]
-        )
-        if (before := writing.folder.find_latest(data_version=version)) is not None:
+        version = combined_version(image_features.facts["data_version"], pca_model.facts["data_version"])
+        if (before := writing.table.find_latest(data_version=version)) is not None:
             context.log.info("Neither the features nor the model have changed: the components are published again.")
             staged = republish(before, writing)
         else:
@@ -83,12 +81,12 @@ def pca_components(
             data_version=version,
             n_components=model.n_components,
             # A new image can be placed among these rows only by what made them.
-            pca_model=pca_model.manifest.facts["data_version"],
-            features_fingerprint=image_features.manifest.facts["features_fingerprint"],
-        )
+            pca_model=pca_model.facts["data_version"],
+            features_fingerprint=image_features.facts["features_fingerprint"],
+        ).made_from(image_features, pca_model)
         with phases("pictures"):
-            metadata = pictures.scatter(staged.opened, _PLOTTED_POINTS)
-        measured, expected = staged.manifest.facts["measures"], image_features.manifest.row_count
+            metadata = pictures.scatter(staged.version, _PLOTTED_POINTS)
+        measured, expected = staged.version.facts["measures"], image_features.row_count
         yield from publish_results(
             [
                 dg.MaterializeResult(
@@ -99,7 +97,7 @@ def pca_components(
                 )
             ],
             [
-                CHECKS.rows_reconcile(expected, {"rows": staged.manifest.row_count}),
+                CHECKS.rows_reconcile(expected, {"rows": staged.version.row_count}),
                 CHECKS.dimensions(model.n_components, measured["shortest"], measured["longest"]),
                 CHECKS.finite_values(measured["broken"]),
             ],

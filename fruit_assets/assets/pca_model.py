@@ -21,8 +21,8 @@ from fruit_assets.spark.progress import reported_progress
 from fruit_assets.spark.resource import SparkResource
 from fruit_assets.storage.artifacts import stage_files
 from fruit_assets.storage.io_managers import AssetStorage
-from fruit_assets.storage.tables import republish
-from fruit_assets.storage.versions import Version
+from fruit_assets.storage.staging import republish
+from fruit_assets.storage.table_version import Version
 
 if TYPE_CHECKING:
     import numpy as np
@@ -97,19 +97,19 @@ def pca_model(
     component the largest loading is positive, so that two runs have the same signs.
 
     ```python
-    import numpy as np   # folder: that of the version CURRENT names
-    mean, scale, components = (np.load(f"{folder}/{name}.npy") for name in ("mean", "scale", "components"))
+    import io, numpy as np; from deltalake import DeltaTable
+    rows = DeltaTable("data/assets/pca_model").to_pyarrow_table().to_pylist()
+    files = {row["name"]: np.load(io.BytesIO(row["content"])) for row in rows}
+    mean, scale, components = (files[f"{name}.npy"] for name in ("mean", "scale", "components"))
     scores = (features - mean) / scale @ components.T
     ```
     """
     with translate_errors():
         phases = PhaseTimer()
-        config = config_of_run(context, config, storage.folder(NAME))
         writing = storage.writing(NAME, context)
-        version = combined_version(
-            image_features.manifest.facts["data_version"], repr(sorted(config.model_dump().items()))
-        )
-        if (before := writing.folder.find_latest(data_version=version)) is not None:
+        config = config_of_run(context, config, writing.base)
+        version = combined_version(image_features.facts["data_version"], repr(sorted(config.model_dump().items())))
+        if (before := writing.table.find_latest(data_version=version)) is not None:
             context.log.info("Neither the features nor the config have changed: the previous model is published again.")
             model, staged = PcaModel.of(before), republish(before, writing)
         else:
@@ -123,6 +123,7 @@ def pca_model(
         share = float(ratio[: model.n_components].sum())
         figures = {"n_components": model.n_components, "variance_explained": share, "samples": model.n_samples}
         staged = staged.with_facts(data_version=version, **{RUN_CONFIG: _given(config)}, **figures)
+        staged = staged.made_from(image_features)
         with phases("pictures"):
             metadata = pictures.scree(ratio, model.n_components)
         yield from publish_results(

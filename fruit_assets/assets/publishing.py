@@ -29,7 +29,7 @@ def translate_errors() -> Iterator[None]:
 def publish_results(
     results: Sequence[dg.MaterializeResult[Any]], checks: Sequence[dg.AssetCheckResult]
 ) -> Iterator[dg.MaterializeResult[Any] | dg.AssetCheckResult]:
-    """Hand staged versions to the IO manager for publishing, unless a blocking check failed.
+    """Hand what is staged to the IO manager, which commits it, unless a blocking check failed.
 
     A failed check of severity ERROR is recorded, and the step fails before anything is published: the
     version before it stays the one that readers see.
@@ -47,9 +47,8 @@ def publish_results(
 
 def summary(result: dg.MaterializeResult[Any], checks: Sequence[dg.AssetCheckResult]) -> str:
     """The line that a run's log ends with for this asset: how much, how long, how sound."""
-    manifest, metadata = result.value.manifest, result.metadata or {}
-    amount = f"{manifest.row_count:,} rows" if manifest.schema else f"{len(manifest.files)} files"
-    megabytes = sum(file.bytes for file in manifest.files) / 1e6
+    version, metadata = result.value.version, result.metadata or {}
+    amount, megabytes = f"{version.row_count:,} rows", version.bytes / 1e6
     phases = {key.removeprefix(_SECONDS): value for key, value in metadata.items() if key.startswith(_SECONDS)}
     spent = ", ".join(f"{name.replace('_', ' ')} {value:.1f} s" for name, value in phases.items())
     name = dg.AssetKey.from_coercible(result.asset_key or "").to_user_string()

@@ -24,8 +24,8 @@ from fruit_assets.images.sampling import SamplePlan, choose, content_digest, req
 from fruit_assets.spark.progress import reported_progress
 from fruit_assets.spark.resource import SparkResource
 from fruit_assets.storage.io_managers import AssetStorage
-from fruit_assets.storage.tables import VersionWriter, republish
-from fruit_assets.storage.versions import StagedVersion
+from fruit_assets.storage.staged_commit import StagedCommit
+from fruit_assets.storage.staging import VersionWriter, republish
 
 if TYPE_CHECKING:
     from fruit_assets.images.listing import ImageListing
@@ -129,11 +129,11 @@ def sampled_images(
     with translate_errors():
         phases = PhaseTimer()
         writing = storage.writing(NAME, context)
-        config = config_of_run(context, config, writing.folder)
-        if writing.folder.current_or_none() is None:
+        config = config_of_run(context, config, writing.base)
+        if writing.base is None:
             spark.prepare()  # there is nothing that could be published again
         choice = _choice(context, config, images, phases)
-        before = writing.folder.find_latest(root=choice.listing.root, listed=choice.digest, unread=0)
+        before = writing.table.find_latest(root=choice.listing.root, listed=choice.digest, unread=0)
         if before is None:
             spark.prepare()
         with phases("pictures"):
@@ -145,11 +145,11 @@ def sampled_images(
             staged = republish(before, writing)
         staged = staged.with_facts(**{RUN_CONFIG: config.model_dump(mode="json")})
         metadata = {**shown, **choice.figures(), "read_again": before is None, **phases.metadata()}
-        version = dg.DataVersion(staged.manifest.facts["data_version"])
+        version = dg.DataVersion(staged.version.facts["data_version"])
         yield from publish_results(
             [dg.MaterializeResult(asset_key=NAME, value=staged, metadata=metadata, data_version=version)],
             [
-                CHECKS.rows_reconcile(choice.count, {"rows": staged.manifest.row_count}),
+                CHECKS.rows_reconcile(choice.count, {"rows": staged.version.row_count}),
                 class_coverage(choice.listing.class_counts(), choice.class_counts, choice.listing.lost_classes()),
             ],
         )
@@ -201,13 +201,13 @@ def _choice(
 
 def _fetched(
     context: dg.AssetExecutionContext, spark: SparkResource, choice: _Choice, writing: VersionWriter, phases: PhaseTimer
-) -> StagedVersion:
+) -> StagedCommit:
     """Fetch and stage the chosen images; the facts name their content."""
     with phases("spark_start"):
         workers = spark.context()
     with phases("reading_and_writing"), reported_progress(workers, context.log.info, NAME):
         staged = fetch_sample(workers, choice.listing.root, choice.chosen, writing)
-        keys = staged.opened.read_table(["path", "label", "sha256"])
+        keys = staged.version.read_table(["path", "label", "sha256"])
     unread = keys["sha256"].null_count
     listed = {"root": choice.listing.root, "listed": choice.digest, "unread": unread}
     return staged.with_facts(data_version=content_digest(keys), **listed)

@@ -27,7 +27,7 @@ def table_metadata(
         upstream: the asset that the rows are made from; None has no lineage.
         origins: column of `upstream` by column; those that are not named come from the column of the same name.
     """
-    metadata: Metadata = {"dagster/column_schema": schema, "dagster/storage_kind": "parquet"}
+    metadata: Metadata = {"dagster/column_schema": schema, "dagster/storage_kind": "delta"}
     if upstream is not None:
         key, named = dg.AssetKey(upstream), origins or {}
         metadata["dagster/column_lineage"] = dg.TableColumnLineage(

@@ -1,26 +1,44 @@
-"""Cleaning up when a run has ended, however it ended.
+"""Upkeep of the tables when a run has ended, however it ended.
 
-Put here the sensors that look at ended runs. What may be removed is decided in `storage/versions.py`,
-never here: nothing that a reader or another run may still need.
+Put here the sensors that look at ended runs. What may be removed is decided in `storage/upkeep.py`, never here.
 """
 
 from collections.abc import Collection, Iterable
+from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 
 from fruit_assets.storage.io_managers import AssetStorage
+from fruit_assets.storage.upkeep import clean_up, forget_runs
 
 _WHAT = (
-    "Removes, from the storage of every asset, old versions beyond the number kept and files of runs that died a day "
-    "ago or earlier without publishing."
+    "Of every asset's table: removes files that were replaced, or written and never published, longer ago than the "
+    "retention (FRUIT_ASSETS_RETENTION_DAYS) and before the oldest run in progress began; merges many small files; "
+    "writes a checkpoint of a log that has grown."
 )
+_ALIVE = [
+    dg.DagsterRunStatus.QUEUED,
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+    dg.DagsterRunStatus.CANCELING,
+]
 
 
-def clean_up(storage: AssetStorage, assets: Iterable[str]) -> str:
-    """Remove what nobody needs any more of these assets; returns a sentence about it."""
-    removed = {asset: len(storage.folder(asset).remove_old()) for asset in assets}
-    told = ", ".join(f"{count} of {asset}" for asset, count in removed.items() if count)
-    return f"Removed files: {told}." if told else "Nothing to remove."
+def clean_up_all(storage: AssetStorage, assets: Iterable[str], running_since: datetime | None) -> str:
+    """Do the upkeep of these assets' tables; returns a sentence about it."""
+    done = {asset: clean_up(storage.table(asset), running_since) for asset in assets}
+    forget_runs(storage.store, timedelta(days=storage.retention_days), running_since)
+    parts = [f"removed {upkeep.removed} files of {asset}" for asset, upkeep in done.items() if upkeep.removed]
+    parts += [f"merged {upkeep.compacted} files of {asset}" for asset, upkeep in done.items() if upkeep.compacted]
+    parts += [f"wrote a checkpoint of {asset}" for asset, upkeep in done.items() if upkeep.checkpoint]
+    return f"Upkeep: {', '.join(parts)}." if parts else "Nothing to remove."
+
+
+def oldest_run_in_progress(instance: dg.DagsterInstance) -> datetime | None:
+    """When the oldest run that is alive was created; None when none is."""
+    alive = instance.get_run_records(dg.RunsFilter(statuses=_ALIVE), limit=1, ascending=True)
+    return alive[0].create_timestamp.astimezone(UTC) if alive else None
 
 
 def _sensor_after(name: str, status: dg.DagsterRunStatus, assets: Collection[str]) -> dg.SensorDefinition:
@@ -32,7 +50,7 @@ def _sensor_after(name: str, status: dg.DagsterRunStatus, assets: Collection[str
         minimum_interval_seconds=60,
     )
     def after(context: dg.RunStatusSensorContext, storage: dg.ResourceParam[AssetStorage]) -> dg.SkipReason:
-        said = clean_up(storage, assets)
+        said = clean_up_all(storage, assets, oldest_run_in_progress(context.instance))
         context.log.info(f"After run {context.dagster_run.run_id}: {said}")
         return dg.SkipReason(said)
 

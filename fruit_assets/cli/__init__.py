@@ -17,6 +17,8 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "demo-images": ("demo_images", "demo_images", "Render a collection of synthetic fruit photographs."),
     "fetch-images": ("fetch_images", "fetch_images", "Download the Fruits-360 photographs."),
     "summary": ("summary", "summary", "Say what is published: rows, place, speed, quality."),
+    "history": ("versions", "history", "List the published versions of the assets."),
+    "restore": ("versions", "restore", "Make an earlier version of an asset the newest again."),
     "cluster": ("cluster", "cluster", "Start, inspect and stop the EMR cluster."),
     "doctor": ("doctor", "doctor", "Check this machine and the AWS account, line by line."),
     "deploy": ("deploy", "deploy", "Create or update the AWS side: bucket, roles, bootstrap files."),

@@ -25,18 +25,18 @@ if TYPE_CHECKING:
 def similar(image: Path, top: int, sheet: Path) -> None:
     """Find the published images nearest to IMAGE, any image file, by their principal components."""
     from fruit_assets.analysis.similarity import SimilarImages
+    from fruit_assets.storage.delta import Table
     from fruit_assets.storage.stores import open_store
-    from fruit_assets.storage.versions import AssetFolder
 
     content = _content(image)
     settings = load_settings()
     store = open_store(settings.storage)
-    folders = (AssetFolder(store.below(name)) for name in ("pca_components", "pca_model", "feature_extractor"))
+    folders = (Table(store.below(name)) for name in ("pca_components", "pca_model", "feature_extractor"))
     published = SimilarImages.of(*folders)
     neighbours = published.nearest(published.place(content, settings.cache), top)
     _show(neighbours)
     _draw(sheet, content, neighbours, settings.images)
-    click.echo(f"Compared with {published.components.manifest.row_count:,} images. Contact sheet: {sheet}")
+    click.echo(f"Compared with {published.components.row_count:,} images. Contact sheet: {sheet}")
 
 
 def _content(image: Path) -> bytes:

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Literal
 from fruit_assets.errors import InputError, PermanentError
 from fruit_assets.extractor.architectures import DEFAULT, Architecture
 from fruit_assets.extractor.weights import WeightsSource
-from fruit_assets.storage.stores import open_store
+from fruit_assets.storage.artifacts import read_file
 
 if TYPE_CHECKING:
-    from fruit_assets.storage.versions import Version
+    from fruit_assets.storage.table_version import Version
 
 # Bump when the pixels that reach the network change for the same file.
 _DECODING = "rgb, 8 bits by depth, PIL bicubic"
@@ -123,23 +123,20 @@ class ExtractorFiles:
     """A published extractor as workers find it: small enough to travel with a task.
 
     Attributes:
-        uri: folder or `s3://` prefix of the version's files.
+        version: the published version, which holds the files.
         description: the published description.
     """
 
-    uri: str
+    version: "Version"
     description: ExtractorDescription
 
     @staticmethod
     def of(version: "Version") -> "ExtractorFiles":
-        description = ExtractorDescription.from_json(version.read_file(DESCRIPTION_FILE))
-        folder = version.manifest.files[0].path.rpartition("/")[0]
-        return ExtractorFiles(version.store.uri_of(folder), description)
+        description = ExtractorDescription.from_json(read_file(version, DESCRIPTION_FILE))
+        return ExtractorFiles(version, description)
 
     def local_folder(self, cache: Path) -> Path:
         """The files on this machine, checked against their digests; fetched once per machine."""
-        if not self.uri.startswith("s3://"):
-            return self._checked(Path(self.uri))
         # Two exports of one extractor give the same features from different bytes: each has its own folder.
         content = hashlib.sha256(json.dumps(self.description.files, sort_keys=True).encode()).hexdigest()[:16]
         target = cache / "extractors" / f"{self.description.fingerprint}-{content}"
@@ -154,8 +151,7 @@ class ExtractorFiles:
             if actual != expected:
                 raise PermanentError(
                     f"{file} is not the file that was exported (sha256 {actual[:12]}, expected {expected[:12]}). "
-                    "Materialise feature_extractor again"
-                    + ("." if str(folder) == self.uri else f" and delete {folder}.")
+                    f"Delete {folder}, or materialise feature_extractor again."
                 )
         return folder
 
@@ -167,9 +163,8 @@ def _fetch_once(files: ExtractorFiles, target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(dir=target.parent))
     try:
-        store = open_store(files.uri)
         for name in files.description.files:
-            (temporary / name).write_bytes(store.get(name))
+            (temporary / name).write_bytes(read_file(files.version, name))
         temporary.rename(target)
     except OSError:
         if not target.is_dir():  # another worker was first: its files are as good as ours

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from pyspark import SparkContext
 
-    from fruit_assets.storage.versions import Version
+    from fruit_assets.storage.table_version import Version
 
 MOST_IMAGES, _LEAST_IMAGES = 256, 64
 _SHARE = 8
@@ -55,7 +55,7 @@ def compare(
     """
     import pyarrow as pa
 
-    count = images_to_compare(sample.manifest.row_count)
+    count = images_to_compare(sample.row_count)
     # Neighbours in the sample share a label: an image alone has nobody to be recognised by.
     wanted = pa.table({ROW: sample_row_numbers(sample, count, run=4)})
     compared = collect(map_batches(sample, context, _READING, _comparer(extractor, options), wanted))

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
 
-    from fruit_assets.storage.versions import Version
+    from fruit_assets.storage.table_version import Version
 
 # Column that names the rows which get the features of another.
 COPIES = "copies"

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fruit_assets.extractor.engines import LoadedEngine, load_engine
-from fruit_assets.extractor.specification import Engine, ExtractorDescription, ExtractorFiles
+from fruit_assets.extractor.specification import Engine, ExtractorFiles
 from fruit_assets.images.decoding_options import TRAITS, DecodingOptions, Traits
 
 if TYPE_CHECKING:
@@ -44,19 +44,21 @@ class FeaturizationOptions:
     decoding: DecodingOptions = field(default_factory=DecodingOptions)
 
 
+# Of this process: by description of the extractor and cache.
+_folders: dict[tuple[bytes, Path], Path] = {}
+
+
 @lru_cache(maxsize=2)
 def _loaded(folder: Path, input_size: int, engine: Engine, precision: str, batch_size: int | None) -> LoadedEngine:
     return load_engine(folder, input_size, engine, precision, batch_size)
 
 
-@lru_cache(maxsize=2)
-def _local_folder(uri: str, extractor_json: bytes, cache: Path) -> Path:
-    return ExtractorFiles(uri, ExtractorDescription.from_json(extractor_json)).local_folder(cache)
-
-
 def worker_folder(extractor: ExtractorFiles, cache: Path) -> Path:
     """The extractor's files on this machine: fetched and checked once per worker process."""
-    return _local_folder(extractor.uri, extractor.description.to_json(), cache)
+    known = extractor.description.to_json(), cache
+    if known not in _folders:
+        _folders[known] = extractor.local_folder(cache)
+    return _folders[known]
 
 
 def worker_engine(extractor: ExtractorFiles, options: FeaturizationOptions) -> LoadedEngine:

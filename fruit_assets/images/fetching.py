@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING
 
 from fruit_assets.errors import ObjectError
 from fruit_assets.spark.arrow_streams import stream_of
-from fruit_assets.spark.reading import ROW_GROUP_ROWS
 from fruit_assets.spark.tasks import collect, run_tasks
 from fruit_assets.spark.writing import RowWriter, WriteTarget, data_files_from, files_schema, stage_written
 from fruit_assets.storage.key_table import KeyTable
+from fruit_assets.storage.parquet_files import ROW_GROUP_ROWS, DataFile
 from fruit_assets.storage.s3 import parse_s3_uri
+from fruit_assets.storage.staged_commit import StagedCommit
+from fruit_assets.storage.staging import VersionWriter
 from fruit_assets.storage.stores import S3Store
-from fruit_assets.storage.tables import VersionWriter
-from fruit_assets.storage.versions import DataFile, StagedVersion
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -41,7 +41,7 @@ _IMAGES_IN_FLIGHT = 64  # bounds a worker's memory when the images are large
 LARGEST_IMAGE_BYTES = 256 * 2**20  # not a photograph of a fruit any more
 
 
-def fetch_sample(context: "SparkContext", root: str, chosen: KeyTable, writing: VersionWriter) -> StagedVersion:
+def fetch_sample(context: "SparkContext", root: str, chosen: KeyTable, writing: VersionWriter) -> StagedCommit:
     """Fetch the bytes of the chosen images and stage them: `path, label, sha256, content`.
 
     The workers do it, many images at a time. An image that has vanished since the listing, or that may not be

@@ -2,8 +2,8 @@
 
 Put here how a version's files get into Python functions on the workers. Spark's own way there takes every row
 apart and puts it together again, which for images and for long lists of floats costs the JVM a good part of
-what is done with them; it is there for whoever wants to query a version (`Version.to_spark`). What workers write is
-in `spark/writing.py`, how tasks run in `spark/tasks.py`.
+what is done with them; delta-spark is there for queries. What workers write is in `spark/writing.py`, how tasks run in
+`spark/tasks.py`.
 """
 
 import heapq
@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING
 
 from fruit_assets.spark.arrow_streams import stream_of, table_of
 from fruit_assets.spark.tasks import ArrowFunction, run_tasks
+from fruit_assets.storage.parquet_files import ROW_GROUP_ROWS, explained_reading, take_rows
 from fruit_assets.storage.stores import Store
-from fruit_assets.storage.tables import explained_reading, take_rows
-from fruit_assets.storage.versions import Version
+from fruit_assets.storage.table_version import Version
 
 if TYPE_CHECKING:
     import numpy as np
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     import pyarrow.parquet as pq
     from pyspark import RDD, SparkContext
 
-# Fact of a version whose row groups all have this many rows, but for the last of a file.
-ROW_GROUP_ROWS = "row_group_rows"
 # Column that names the rows wanted of a version, by their number in the order of its files.
 ROW = "row"
 # Pieces of a version that a look at it may read.
@@ -135,8 +133,8 @@ def _pieces(version: Version, wanted: "pa.Table | None" = None) -> Iterator[_Pie
 
 
 def _whole_pieces(version: Version) -> Iterator[_Piece]:
-    size = version.manifest.facts.get(ROW_GROUP_ROWS)
-    for file in version.manifest.files:
+    size = version.facts.get(ROW_GROUP_ROWS)
+    for file in version.files:
         if size is None:
             if file.rows:
                 yield _Piece(file.path, None, file.rows)

@@ -1,8 +1,8 @@
 """Rows of a new version, written by Spark's workers themselves.
 
-Put here how what a Python function makes on a worker gets into a version's files. A task writes files of its own
-and tells their names with its result, so a manifest lists exactly those of the attempts that succeeded; what an
-attempt that failed leaves behind is listed by nobody. Nothing is renamed, which on S3 would mean copying.
+Put here how what a Python function makes on a worker gets into a table's files. A task writes files of its own and
+names them in its result, so a commit adds exactly those of the attempts that succeeded; no commit adds what an attempt
+that failed leaves behind. Nothing is renamed, which on S3 would mean copying.
 """
 
 import io
@@ -11,9 +11,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from fruit_assets.storage.columns import columns_of
+from fruit_assets.storage.parquet_files import DataFile
+from fruit_assets.storage.staged_commit import StagedCommit
+from fruit_assets.storage.staging import VersionWriter
 from fruit_assets.storage.stores import Store
-from fruit_assets.storage.tables import VersionWriter
-from fruit_assets.storage.versions import DataFile, StagedVersion
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -27,8 +29,8 @@ class WriteTarget:
     """Where tasks write, and in what portions.
 
     Attributes:
-        store: the asset's.
-        prefix: the version's folder in it.
+        store: the table's folder.
+        prefix: the attempt's folder in it.
         row_group_rows: rows of every row group but the last of a file.
     """
 
@@ -38,9 +40,9 @@ class WriteTarget:
 
     @staticmethod
     def of(writing: VersionWriter, row_group_rows: int) -> "WriteTarget":
-        """Claim the version's folder; raises StorageError when storage cannot be written."""
-        writing.begin()
-        return WriteTarget(writing.folder.store, writing.prefix, row_group_rows)
+        """Where an attempt writes; raises StorageError when storage cannot be written."""
+        writing.require_writable()
+        return WriteTarget(writing.table.store, writing.prefix, row_group_rows)
 
 
 class RowWriter:
@@ -55,6 +57,8 @@ class RowWriter:
         self._buffer = io.BytesIO()
         self._parquet: Any = None
         self._rows_in_file = 0
+        # The least and the greatest path of the file, by which readers skip it.
+        self._paths: tuple[str, str] | None = None
         self._files: list[dict[str, Any]] = []
 
     def write(self, batch: "pa.RecordBatch") -> None:
@@ -80,6 +84,7 @@ class RowWriter:
 
     def _write_row_group(self) -> None:
         import pyarrow as pa
+        import pyarrow.compute as pc
         import pyarrow.parquet as pq
 
         table = pa.Table.from_batches(self._pending)
@@ -87,44 +92,53 @@ class RowWriter:
             self._parquet = pq.ParquetWriter(self._buffer, table.schema, **_encoding(table.schema))
         self._parquet.write_table(table, row_group_size=table.num_rows)
         self._rows_in_file += table.num_rows
+        if "path" in table.column_names:
+            least, greatest = pc.min(table["path"]).as_py(), pc.max(table["path"]).as_py()
+            known = self._paths or (least, greatest)
+            self._paths = min(known[0], least), max(known[1], greatest)
         self._pending, self._pending_rows = [], 0
 
     def _store_file(self) -> None:
         self._parquet.close()
         path = f"{self._target.prefix}/part-{self._name}-{len(self._files):05}.parquet"
         self._target.store.put(path, self._buffer.getvalue())
-        self._files.append({"path": path, "bytes": self._buffer.tell(), "rows": self._rows_in_file})
-        self._buffer, self._parquet, self._rows_in_file = io.BytesIO(), None, 0
+        least, greatest = self._paths or (None, None)
+        written = {"path": path, "bytes": self._buffer.tell(), "rows": self._rows_in_file}
+        self._files.append({**written, "least": least, "greatest": greatest})
+        self._buffer, self._parquet, self._rows_in_file, self._paths = io.BytesIO(), None, 0, None
 
 
 def files_schema(*others: "pa.Field") -> "pa.Schema":
     """The Arrow schema of the one row that a task which writes yields: its files, and what it tells beside them."""
     import pyarrow as pa
 
-    file = pa.struct([("path", pa.string()), ("bytes", pa.int64()), ("rows", pa.int64())])
+    texts = [(name, pa.string()) for name in ("path", "least", "greatest")]
+    file = pa.struct([*texts, ("bytes", pa.int64()), ("rows", pa.int64())])
     return pa.schema([pa.field("files", pa.list_(file)), *others])
 
 
 def stage_written(
     writing: VersionWriter, files: Iterable[DataFile], schema: str, facts: dict[str, Any] | None = None
-) -> StagedVersion:
-    """What all tasks wrote, as a staged version.
+) -> StagedCommit:
+    """Stage what all tasks wrote, as all that the table shall hold.
 
     Args:
-        writing: the asset's folder, run and attempt.
-        files: from `data_files_from`.
+        writing: the asset's table, run and attempt.
+        files: from `data_files_from`, and those of earlier versions that stay.
         schema: of the rows, in Spark's DDL.
-        facts: of the manifest.
+        facts: of the version.
     """
-    # A flat schema, such as `path string, features array<float>`.
-    columns = [dict(zip(("name", "type"), column.split(" ", 1), strict=True)) for column in schema.split(", ")]
-    listed = tuple(sorted(files, key=lambda file: file.path)) or (_file_without_rows(writing, columns),)
-    return writing.folder.staged(writing.run_id, writing.attempt, listed, columns, facts)
+    return writing.stage(files, columns_of(schema), facts)
 
 
-def data_files_from(told: "pa.Table") -> list[DataFile]:
-    """The files of all tasks, of what they told."""
-    return [DataFile(**file) for files in told["files"].to_pylist() for file in files]
+def data_files_from(collected: "pa.Table") -> list[DataFile]:
+    """The files of all tasks, from their results."""
+    return [_data_file(**file) for files in collected["files"].to_pylist() for file in files]
+
+
+def _data_file(path: str, bytes: int, rows: int, least: str | None, greatest: str | None) -> DataFile:  # noqa: A002
+    extremes = [{} if value is None else {"path": value} for value in (least, greatest)]
+    return DataFile(path, bytes, rows, *extremes)
 
 
 def _task_number() -> int:
@@ -132,19 +146,6 @@ def _task_number() -> int:
 
     task = TaskContext.get()
     return 0 if task is None else task.partitionId()
-
-
-def _file_without_rows(writing: VersionWriter, columns: list[dict[str, str]]) -> DataFile:
-    """A table of no rows still has its columns."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    types = {"string": pa.string(), "binary": pa.binary(), "array<float>": pa.list_(pa.float32())}
-    buffer = io.BytesIO()
-    pq.write_table(pa.schema([(column["name"], types[column["type"]]) for column in columns]).empty_table(), buffer)
-    path = f"{writing.prefix}/part-00000.parquet"
-    writing.folder.store.put(path, buffer.getvalue())
-    return DataFile(path, buffer.tell(), 0)
 
 
 def _encoding(schema: "pa.Schema") -> dict[str, Any]:

@@ -1,29 +1,51 @@
-"""Small artifacts of a version: models, arrays, reports, as named files.
+"""Small artifacts: models, arrays, reports, as rows `name, content` of a Delta table.
 
-Put here how a handful of files is staged and fetched. They follow the same protocol as tables
-(`versions.py`). No pickles: arrays are `.npy` without objects, everything else is the caller's bytes.
+Put here how a handful of named files is staged and read. No pickles: arrays are `.npy` without objects, everything else
+is the caller's bytes.
 """
 
 import io
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fruit_assets.storage.tables import VersionWriter
-from fruit_assets.storage.versions import DataFile, StagedVersion, Version
+from fruit_assets.errors import StorageError
+from fruit_assets.storage.columns import columns_of
+from fruit_assets.storage.parquet_files import read_files
+from fruit_assets.storage.staged_commit import StagedCommit
+from fruit_assets.storage.staging import VersionWriter, write_file
+from fruit_assets.storage.table_version import Version
 
 if TYPE_CHECKING:
     import numpy as np
 
+ARTIFACT_COLUMNS = columns_of("name string, content binary")
 
-def stage_files(files: dict[str, bytes], writing: VersionWriter) -> StagedVersion:
-    """Write named files as a staged version."""
-    writing.begin()
-    listed = []
-    for name, content in sorted(files.items()):
-        key = f"{writing.prefix}/{name}"
-        writing.folder.store.put(key, content)
-        listed.append(DataFile(key, len(content)))
-    return writing.folder.staged(writing.run_id, writing.attempt, tuple(listed))
+
+def stage_files(files: dict[str, bytes], writing: VersionWriter) -> StagedCommit:
+    """Write named files, each as a row in a Parquet file of its own, so that one can be read without the others."""
+    import pyarrow as pa
+
+    rows = [
+        pa.table({"name": [name], "content": pa.array([content], pa.binary())})
+        for name, content in sorted(files.items())
+    ]
+    listed = [write_file(row, writing, "name", compression="none") for row in rows]
+    return writing.stage(listed, ARTIFACT_COLUMNS)
+
+
+def read_file(version: Version, name: str) -> bytes:
+    """The bytes of one named file; raises StorageError when there is no such."""
+    files = [file for file in version.files if file.least.get("name", "") <= name <= file.greatest.get("name", name)]
+    rows = read_files(version.store, files, None).to_pylist() if files else []
+    for row in rows:
+        if row["name"] == name:
+            content: bytes = row["content"]
+            return content
+    raise StorageError(f"{version} holds no {name}.")
+
+
+def read_all(version: Version) -> dict[str, bytes]:
+    """All named files."""
+    return {row["name"]: row["content"] for row in version.read_table().to_pylist()}
 
 
 def array_bytes(array: "np.ndarray") -> bytes:
@@ -37,7 +59,7 @@ def array_bytes(array: "np.ndarray") -> bytes:
 
 def read_array(version: Version, name: str) -> "np.ndarray":
     """An array that `array_bytes` wrote; refuses pickled objects."""
-    return array_from(version.read_file(name))
+    return array_from(read_file(version, name))
 
 
 def array_from(content: bytes) -> "np.ndarray":
@@ -46,11 +68,3 @@ def array_from(content: bytes) -> "np.ndarray":
 
     array: np.ndarray = np.load(io.BytesIO(content), allow_pickle=False)
     return array
-
-
-def fetch_files(version: Version, folder: Path) -> Path:
-    """Copy all files of an artifact into a local folder, which must exist."""
-    for file in version.manifest.files:
-        name = file.path.rpartition("/")[2]
-        (folder / name).write_bytes(version.store.get(file.path))
-    return folder

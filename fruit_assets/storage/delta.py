@@ -16,23 +16,22 @@ import json
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from fruit_assets.errors import NewerVersionError, NotPublishedError, StorageError
+from fruit_assets.errors import NotPublishedError, StorageError
 from fruit_assets.storage.columns import Columns, from_delta, to_delta, with_comments
 from fruit_assets.storage.commit_log import CommitInfo, commit_metadata, read_commits
 from fruit_assets.storage.delta_files import add_action, explained, files_of, remove_action
 from fruit_assets.storage.parquet_files import DataFile
+from fruit_assets.storage.staged_commit import INPUTS, StagedCommit, is_published, require_newest
 from fruit_assets.storage.stores import Store
 from fruit_assets.storage.table_version import STAGED, Version
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable
 
-# Fact: for each asset that a version was made from, which of its versions.
-INPUTS = "inputs"
 # What the first layout of this project left in an asset's folder.
 _OLD_LAYOUT = "CURRENT"
 # Commits in which an earlier version with the same facts is looked for.
@@ -41,33 +40,6 @@ _LOOK_BACK = 30
 _COMMIT_ATTEMPTS = 20
 # Operations of other programs that leave the rows as they are.
 _MAINTENANCE = frozenset({"OPTIMIZE", "VACUUM START", "VACUUM END", "SET TBLPROPERTIES", "CHANGE COLUMN"})
-
-
-@dataclass(frozen=True)
-class StagedCommit:
-    """What a table shall hold, complete on storage and seen by no reader until `Table.commit`.
-
-    Attributes:
-        table: where it is to be committed.
-        base: the version that the table had when the work began; None when it had none.
-        version: the table as readers would see it.
-    """
-
-    table: "Table"
-    base: Version | None
-    version: Version
-
-    def with_facts(self, **facts: Any) -> "StagedCommit":
-        """Add what identifies the content; a commit is made when facts differ, even if files do not."""
-        return replace(self, version=replace(self.version, facts={**self.version.facts, **facts}))
-
-    def with_figures(self, **figures: Any) -> "StagedCommit":
-        """Add what this run measured; figures alone are no reason for a commit."""
-        return replace(self, version=replace(self.version, figures={**self.version.figures, **figures}))
-
-    def made_from(self, *inputs: Version) -> "StagedCommit":
-        """Name the versions that it was made from: it will not replace what was made from newer ones."""
-        return self.with_facts(**{INPUTS: {version.name: version.published for version in inputs}})
 
 
 class Table:
@@ -167,9 +139,9 @@ class Table:
                     return self.at(0)
                 continue
             current = self._version(table)
-            if _is_same(current, staged):
+            if is_published(current, staged):
                 return current
-            _require_newest(current, staged)
+            require_newest(current, staged)
             if self._write(table, current, version, columns, metadata):
                 return self.at(current.number + 1)
         raise StorageError(f"{self.store.uri} is being written by too many runs at once: nothing was published.")
@@ -295,34 +267,3 @@ def _content_commit(commits: Iterator[CommitInfo], number: int) -> CommitInfo:
         if commit.operation not in _MAINTENANCE:
             break
     return newest or CommitInfo(number, datetime.now(UTC), "unknown", published=number)
-
-
-def _is_same(current: Version, staged: StagedCommit) -> bool:
-    """Whether nothing is left to publish: the same files and facts, or another run's result with the same facts."""
-    wanted = staged.version
-    if current.facts != wanted.facts or _types(current) != _types(wanted):
-        return False
-    overtaken = staged.base is None or current.published != staged.base.published
-    same_files = {file.path for file in current.files} == {file.path for file in wanted.files}
-    return same_files or (overtaken and current.row_count == wanted.row_count)
-
-
-def _types(version: Version) -> list[tuple[str, str]]:
-    return [(column.name, column.type) for column in version.columns]
-
-
-def _require_newest(current: Version, staged: StagedCommit) -> None:
-    base = staged.base.published if staged.base is not None else None
-    if current.published != base:
-        started = "before there was any version" if base is None else f"from version {base}"
-        raise NewerVersionError(
-            f"Run {current.run_id or 'of another program'} published version {current.published} of {current.name} "
-            f"while this run worked {started}. Nothing was published. Run it again to build on the newer version."
-        )
-    mine = staged.version.facts.get(INPUTS, {})
-    for name, version in current.facts.get(INPUTS, {}).items():
-        if version > mine.get(name, version):
-            raise NewerVersionError(
-                f"Version {current.number} of {current.name}, by run {current.run_id}, was made from version {version} "
-                f"of {name}; this run read version {mine[name]}. Nothing was published. Run it again."
-            )

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
 
 from fruit_assets.errors import FruitAssetsError, StorageError
 from fruit_assets.storage.parquet_files import DataFile
@@ -55,7 +56,10 @@ def files_of(table: "DeltaTable", store: Store) -> tuple[DataFile, ...]:
         columns.get("max", empty),
         strict=True,
     )
-    listed = (DataFile(path, size, rows or 0, _texts(least), _texts(most)) for path, size, rows, least, most in files)
+    # The log holds paths percent-encoded.
+    listed = (
+        DataFile(unquote(path), size, rows or 0, _texts(least), _texts(most)) for path, size, rows, least, most in files
+    )
     return tuple(sorted(listed, key=lambda file: file.path))
 
 

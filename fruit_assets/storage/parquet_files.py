@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
 
+# Fact of a version whose row groups all have this many rows, but for the last of a file.
+ROW_GROUP_ROWS = "row_group_rows"
 # A file on S3 is some requests, one after the other, and a few megabytes.
 FILES_AT_A_TIME = 8
 

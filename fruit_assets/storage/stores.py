@@ -51,6 +51,7 @@ class Store(Protocol):
     def below(self, key: str) -> "Store": ...
     def get(self, key: str) -> bytes: ...
     def put(self, key: str, content: bytes) -> None: ...
+    def create(self, key: str, content: bytes) -> bool: ...
     def list(self, prefix: str = "") -> Iterator[StoredObject]: ...
     def delete(self, keys: Iterable[str]) -> None: ...
     def delta(self) -> tuple[str, dict[str, str]]:
@@ -113,6 +114,20 @@ class LocalStore:
                 raise
             _sync_folder(target.parent)
 
+    def create(self, key: str, content: bytes) -> bool:
+        """Write a new object; False when there is one already."""
+        target = self.root / key
+        with self._explained("write", key):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with tempfile.NamedTemporaryFile(dir=target.parent, prefix=f".{target.name}.") as file:
+                file.write(content)
+                file.flush()
+                try:
+                    target.hardlink_to(file.name)
+                except FileExistsError:
+                    return False
+        return True
+
     def list(self, prefix: str = "") -> Iterator[StoredObject]:
         base = self.root / prefix
         for folder, _, names in os.walk(base):
@@ -138,8 +153,8 @@ class LocalStore:
                     parent.rmdir()
 
     def delta(self) -> tuple[str, dict[str, str]]:
-        # Of a folder delta-rs makes a host name.
-        return f"file://{table_path(str(self.root), '%[0-9A-Fa-f]{2}|[][^|]')}", {}
+        table_path(str(self.root), r"%[0-9A-Fa-f]{2}|\\")
+        return str(self.root), {}
 
     def head(self, key: str, size: int) -> bytes:
         with self._explained("read", key):
@@ -214,6 +229,17 @@ class S3Store:
 
     def put(self, key: str, content: bytes) -> None:
         self._call("write", "put_object", key, Key=self._location.key(key), Body=content, **self._encryption)
+
+    def create(self, key: str, content: bytes) -> bool:
+        """Write a new object; False when there is one already."""
+        asked = {"Key": self._location.key(key), "Body": content, "IfNoneMatch": "*", **self._encryption}
+        try:
+            self._call("write", "put_object", key, **asked)
+        except StorageError as error:
+            if _error_code(error.__cause__) in ("PreconditionFailed", "ConditionalRequestConflict"):
+                return False
+            raise
+        return True
 
     def list(self, prefix: str = "") -> Iterator[StoredObject]:
         for page in self.pages(prefix):
@@ -313,6 +339,11 @@ S3_ADVICE = {
     "PermanentRedirect": "the bucket lies in another region. Set AWS_DEFAULT_REGION to the bucket's.",
     "InvalidAccessKeyId": "the AWS access key is not known. Check AWS_ACCESS_KEY_ID.",
 }
+
+
+def _error_code(error: BaseException | None) -> str:
+    response: dict[str, Any] = getattr(error, "response", {})
+    return str(response.get("Error", {}).get("Code", ""))
 
 
 def _sync_folder(folder: Path) -> None:

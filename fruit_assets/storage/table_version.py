@@ -34,7 +34,7 @@ class Version:
         published: number of the commit that published this content; compaction makes a new number of the same content.
     """
 
-    store: Store
+    store: Store = field(compare=False)
     number: int
     files: tuple[DataFile, ...]
     columns: Columns

@@ -18,9 +18,12 @@ from fruit_assets.analysis.moments import Moments, compute_moments, feature_matr
 from fruit_assets.analysis.pca import PcaModel, fit, project
 from fruit_assets.errors import InputError
 from fruit_assets.storage import read_current
+from fruit_assets.storage.columns import columns_of
+from fruit_assets.storage.delta import Table
+from fruit_assets.storage.parquet_files import DataFile
+from fruit_assets.storage.staging import VersionWriter
 from fruit_assets.storage.stores import LocalStore, open_store
-from fruit_assets.storage.tables import VersionWriter
-from fruit_assets.storage.versions import AssetFolder, DataFile, Version
+from fruit_assets.storage.table_version import Version
 
 
 def _rows(count: int, width: int, seed: int = 0) -> np.ndarray:
@@ -45,9 +48,10 @@ def _version(folder: Path, rows: np.ndarray, files: int = 2) -> Version:
         )
         buffer = io.BytesIO()
         pq.write_table(table, buffer)
-        store.put(f"versions/one-0/part-{name}.parquet", buffer.getvalue())
-        listed.append(DataFile(f"versions/one-0/part-{name}.parquet", buffer.tell(), len(chosen)))
-    return AssetFolder(store).staged("one", 0, tuple(listed)).opened
+        store.put(f"data/one-0/part-{name}.parquet", buffer.getvalue())
+        listed.append(DataFile(f"data/one-0/part-{name}.parquet", buffer.tell(), len(chosen)))
+    columns = columns_of("path string, label string, features array<float>")
+    return Table(store).stage(listed, columns, "one", None).version
 
 
 def _reference(rows: np.ndarray, k: int, *, standardize: bool) -> tuple[PCA, np.ndarray]:
@@ -134,10 +138,10 @@ def test_features_far_from_zero_lose_no_accuracy(standardize):
 def test_projecting_in_spark_gives_every_row_its_scores(spark, tmp_path):
     rows = _rows(120, 32)
     model = fit(Moments.of(rows), 5, None, standardize=True)
-    writing = VersionWriter(AssetFolder(LocalStore(tmp_path / "components")), "one")
+    writing = VersionWriter(Table(LocalStore(tmp_path / "components")), "one")
     staged = project(_version(tmp_path, rows, 7), spark.sparkContext, model, writing)
-    assert staged.manifest.facts["measures"] == {"shortest": 5, "longest": 5, "broken": 0}
-    table = staged.opened.read_table()
+    assert staged.version.facts["measures"] == {"shortest": 5, "longest": 5, "broken": 0}
+    table = staged.version.read_table()
     assert table.schema.field("pca_features").type == pa.list_(pa.field("element", pa.float32()))
     order = np.argsort([int(path.removesuffix(".jpg")) for path in table["path"].to_pylist()])
     scores = feature_matrix(table["pca_features"])[order]
@@ -163,7 +167,7 @@ def test_eighty_standardised_components_explain_72_percent_of_the_photographs(pu
 
 
 def _current(published, asset: str):
-    return AssetFolder(open_store(str(published.storage / asset))).current()
+    return Table(open_store(str(published.storage / asset))).current()
 
 
 def test_a_constant_feature_has_scale_one_and_no_loading(spark, tmp_path):
@@ -226,8 +230,8 @@ def test_a_model_survives_being_written_and_read(tmp_path):
 
     rows = _rows(60, 12)
     model = fit(Moments.of(rows), 4, None, standardize=True)
-    folder = AssetFolder(LocalStore(tmp_path))
-    folder.publish(stage_files(model.to_files(), VersionWriter(folder, "one")))
+    folder = Table(LocalStore(tmp_path))
+    folder.commit(stage_files(model.to_files(), VersionWriter(folder, "one")))
     again = PcaModel.of(folder.current())
     assert np.array_equal(again.project(rows), model.project(rows))
     assert again.n_samples == 60

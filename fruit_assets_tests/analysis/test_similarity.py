@@ -9,14 +9,17 @@ import pytest
 
 from fruit_assets.analysis.similarity import SimilarImages
 from fruit_assets.errors import NotPublishedError, StorageError
+from fruit_assets.storage.columns import columns_of
+from fruit_assets.storage.delta import Table
+from fruit_assets.storage.parquet_files import DataFile
 from fruit_assets.storage.stores import open_store
-from fruit_assets.storage.versions import AssetFolder, DataFile, Version
+from fruit_assets.storage.table_version import Version
 
 
 def _published(folder: Path, points: np.ndarray, files: int = 3) -> Version:
     """A version of `pca_components` in several files of uneven length."""
-    asset = AssetFolder(open_store(str(folder / "pca_components")))
-    (folder / "pca_components" / "versions" / "run-0").mkdir(parents=True)
+    asset = Table(open_store(str(folder / "pca_components")))
+    (folder / "pca_components" / "data" / "run-0").mkdir(parents=True)
     listed = []
     for number, rows in enumerate(np.array_split(np.arange(len(points)), files)):
         table = pa.table(
@@ -26,10 +29,11 @@ def _published(folder: Path, points: np.ndarray, files: int = 3) -> Version:
                 "pca_features": pa.array(list(points[rows]), pa.list_(pa.float32())),
             }
         )
-        key = f"versions/run-0/part-{number}.parquet"
+        key = f"data/run-0/part-{number}.parquet"
         pq.write_table(table, folder / "pca_components" / key, row_group_size=40)
-        listed.append(DataFile(key, 1, len(rows)))
-    return asset.publish(asset.staged("run", 0, tuple(listed)))
+        listed.append(DataFile(key, (folder / "pca_components" / key).stat().st_size, len(rows)))
+    columns = columns_of("path string, label string, pca_features array<float>")
+    return asset.commit(asset.stage(listed, columns, "run", None))
 
 
 def _nearest(version: Version, place: np.ndarray, top: int) -> list[tuple[str, float]]:
@@ -65,12 +69,12 @@ def test_an_image_in_the_very_middle_is_like_no_other(tmp_path):
 
 def test_components_without_the_model_that_made_them_are_refused_by_its_name(tmp_path):
     _published(tmp_path, np.ones((3, 2), np.float32))
-    folders = [AssetFolder(open_store(str(tmp_path / name))) for name in ("pca_components", "pca_model", "none")]
+    folders = [Table(open_store(str(tmp_path / name))) for name in ("pca_components", "pca_model", "none")]
     with pytest.raises(StorageError, match=r"feature_extractor .* not kept any more. Materialise"):
         SimilarImages.of(*folders)
 
 
 def test_components_that_were_never_published_are_asked_for(tmp_path):
-    folders = [AssetFolder(open_store(str(tmp_path / name))) for name in ("pca_components", "pca_model", "none")]
+    folders = [Table(open_store(str(tmp_path / name))) for name in ("pca_components", "pca_model", "none")]
     with pytest.raises(NotPublishedError, match="materialise pca_components first"):
         SimilarImages.of(*folders)

@@ -5,9 +5,9 @@ import pyarrow as pa
 from fruit_assets.assets import asset_plots as pictures
 from fruit_assets.plots import figures as plots
 from fruit_assets.spark.writing import RowWriter, WriteTarget, data_files_from, stage_written
+from fruit_assets.storage.delta import Table
+from fruit_assets.storage.staging import VersionWriter
 from fruit_assets.storage.stores import LocalStore
-from fruit_assets.storage.tables import VersionWriter
-from fruit_assets.storage.versions import AssetFolder
 
 
 def test_of_many_files_the_map_shows_images_of_every_class(tmp_path, monkeypatch):
@@ -15,7 +15,7 @@ def test_of_many_files_the_map_shows_images_of_every_class(tmp_path, monkeypatch
     monkeypatch.setattr(
         plots, "scatter_by_class", lambda points, labels: shown.update(points=points, labels=labels) or b"\x89PNG"
     )
-    writing, files = VersionWriter(AssetFolder(LocalStore(tmp_path)), "one"), []
+    writing, files = VersionWriter(Table(LocalStore(tmp_path)), "one"), []
     for number in range(50):
         writer = RowWriter(WriteTarget.of(writing, 64))
         features = pa.array([[float(number), float(place), 1.0] for place in range(10)], pa.list_(pa.float32()))
@@ -23,7 +23,7 @@ def test_of_many_files_the_map_shows_images_of_every_class(tmp_path, monkeypatch
         writer.write(pa.RecordBatch.from_pydict({**columns, "pca_features": features}))
         files.append(writer.close())
     schema = "path string, label string, pca_features array<float>"
-    version = stage_written(writing, data_files_from(pa.table({"files": files})), schema).opened
+    version = stage_written(writing, data_files_from(pa.table({"files": files})), schema).version
     pictures.scatter(version, 100)
     assert len(shown["labels"]) == len(shown["points"]) == 100
     assert set(shown["labels"]) == {f"l{number:02}" for number in range(50)}

@@ -37,7 +37,7 @@ def test_auto_offline_goes_on_with_a_warning_metadata_and_a_check_that_does_not_
 def test_an_extractor_that_exists_is_taken_over_and_a_damaged_one_exported_again(graph):
     assert not materialised_metadata(graph.run("feature_extractor"), "feature_extractor")["exported_by_this_run"]
     version = graph.current("feature_extractor")
-    [model] = [file for file in version.manifest.files if file.path.endswith(".xml")]
+    [model] = [file for file in version.files if file.least == {"name": "extractor.xml"}]
     (version.store.root / model.path).write_bytes(b"<damaged>")
     metadata = materialised_metadata(graph.run("feature_extractor"), "feature_extractor")
     assert metadata["exported_by_this_run"]

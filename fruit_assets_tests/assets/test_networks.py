@@ -59,7 +59,7 @@ def test_the_whole_graph_runs_with_a_network_and_mixes_it_with_no_other(
     assert all(item.passed for item in result.get_asset_check_evaluations() if item.severity.value == "ERROR")
     rows = read_current(f"{settings.storage}/image_features")["features"].to_pylist()
     assert {len(row) for row in rows} == {architecture.features}
-    model = PcaModel.of(resources_for(settings)["storage"].folder("pca_model").current())
+    model = PcaModel.of(resources_for(settings)["storage"].table("pca_model").current())
     assert model.components.shape == (3, architecture.features)
 
     other = _run(make_settings(tmp_path, weights="random"), {}, selection=UP_TO_FEATURES)

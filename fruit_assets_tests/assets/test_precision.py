@@ -5,9 +5,13 @@ from dataclasses import replace
 
 import pytest
 
+from fruit_assets.assets.features.report import ARITHMETICS
 from fruit_assets.extractor import quantization
 from fruit_assets.extractor.processor import processor_flags, runs_natively
 from fruit_assets.features import comparison
+from fruit_assets.resources import resources_for
+from fruit_assets.storage.artifacts import read_file, stage_files
+from fruit_assets.storage.staging import VersionWriter, republish
 from fruit_assets_tests.assets.conftest import Graph
 from fruit_assets_tests.conftest import materialised_metadata
 
@@ -18,21 +22,16 @@ UP_TO_FEATURES = ("sampled_images", "feature_extractor", "image_features", "reje
 def int8_graph(graph: Graph, int8_extractor) -> Graph:
     """Twelve images, and an extractor that has its int8 model."""
     folder = resources_folder(graph)
-    from fruit_assets.storage.artifacts import stage_files
-    from fruit_assets.storage.tables import VersionWriter
-
     before = folder.current()
     files = {file.name: file.read_bytes() for file in int8_extractor.iterdir()}
     description = json.loads(files["extractor.json"])
-    facts = {**before.manifest.facts, "int8": description["quantized"]["fingerprint"]}
-    folder.publish(stage_files(files, VersionWriter(folder, "int8")).with_facts(**facts))
+    facts = {**before.facts, "int8": description["quantized"]["fingerprint"]}
+    folder.commit(stage_files(files, VersionWriter(folder, "int8")).with_facts(**facts))
     return graph
 
 
 def resources_folder(graph: Graph):
-    from fruit_assets.resources import resources_for
-
-    return resources_for(graph.settings)["storage"].folder("feature_extractor")
+    return resources_for(graph.settings)["storage"].table("feature_extractor")
 
 
 def _run(graph: Graph, precision: str, success: bool = True, **config):
@@ -121,15 +120,17 @@ def test_auto_without_nncf_goes_on_without_int8_and_says_so(graph, monkeypatch):
 def test_features_of_another_processor_are_not_mixed_with_these(int8_graph):
     _run(int8_graph, "int8")
     current = int8_graph.current("image_features")
-    pretended = current.manifest.to_json().replace(b"int8 by ", b"int8 by avx2 kernels on avx2, not by ")
-    for key in ("CURRENT", f"versions/{current.manifest.version}/MANIFEST.json"):
-        current.store.put(key, pretended)
+    table = resources_for(int8_graph.settings)["storage"].table("image_features")
+    pretended = [
+        text.replace("int8 by ", "int8 by avx2 kernels on avx2, not by ") for text in current.facts[ARITHMETICS]
+    ]
+    current = table.commit(republish(current, VersionWriter(table, "other")).with_facts(**{ARITHMETICS: pretended}))
     source = next(int8_graph.images.rglob("*.jpg"))
     source.with_name("new.jpg").write_bytes(source.read_bytes() + b"\0")
     result = _run(int8_graph, "int8", success=False)
     assert "These round differently" in int8_graph.failure(result)
     assert "`reuse: false`" in int8_graph.failure(result)
-    assert int8_graph.current("image_features").manifest.version == current.manifest.version
+    assert int8_graph.current("image_features").number == current.number
     assert materialised_metadata(_run(int8_graph, "int8", reuse=False), "image_features")["computed"] == 13
 
 
@@ -155,7 +156,7 @@ def test_calibrating_on_other_images_exports_the_int8_model_anew_and_nothing_els
     assert told["exported_by_this_run"]
     assert "16 images of" in told["int8"]
     after = int8_graph.current("feature_extractor")
-    assert after.read_file("extractor.bin") == before.read_file("extractor.bin")
-    assert after.read_file("extractor-int8.bin") != before.read_file("extractor-int8.bin")
+    assert read_file(after, "extractor.bin") == read_file(before, "extractor.bin")
+    assert read_file(after, "extractor-int8.bin") != read_file(before, "extractor-int8.bin")
     again = materialised_metadata(int8_graph.run("feature_extractor", config=config), "feature_extractor")
     assert not again["exported_by_this_run"]

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from fruit_assets.storage.versions import Version
+    from fruit_assets.storage.table_version import Version
 
 WIDTH = 1280
 _DIRECTIONS = 64
@@ -42,10 +42,12 @@ def opened_rows(folder: Path) -> "Version":
     """What `write_feature_rows` wrote, as a version."""
     import pyarrow.parquet as pq
 
+    from fruit_assets.storage.columns import columns_of
+    from fruit_assets.storage.delta import Table
+    from fruit_assets.storage.parquet_files import DataFile
     from fruit_assets.storage.stores import LocalStore
-    from fruit_assets.storage.versions import AssetFolder, DataFile
 
     files = [
         DataFile(file.name, file.stat().st_size, pq.read_metadata(file).num_rows) for file in sorted(folder.iterdir())
     ]
-    return AssetFolder(LocalStore(folder)).staged("rows", 0, tuple(files)).opened
+    return Table(LocalStore(folder)).stage(files, columns_of("features array<float>"), "rows", None).version

@@ -1,6 +1,5 @@
 """Tests of the main job as people start it: `dagster job execute` in a process of its own."""
 
-import json
 import os
 import shutil
 import signal
@@ -12,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
+from deltalake import DeltaTable
 
 from fruit_assets.analysis.moments import feature_matrix
 from fruit_assets.images.listing import list_images
@@ -22,7 +22,7 @@ from fruit_assets_tests.conftest import Collection, PublishedGraph
 
 pytestmark = pytest.mark.long
 
-_JOB = [
+JOB = [
     str(Path(sys.executable).parent / "dagster"),
     "job",
     "execute",
@@ -85,9 +85,9 @@ def environment(published: PublishedGraph, collection: Collection, tmp_path: Pat
 
 def _command(tmp_path: Path, config: dict | None) -> list[str]:
     if config is None:
-        return _JOB
+        return JOB
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(config))
-    return [*_JOB, "-c", str(tmp_path / "config.yaml")]
+    return [*JOB, "-c", str(tmp_path / "config.yaml")]
 
 
 def _execute(tmp_path: Path, environment: dict[str, str], config: dict | None = None) -> tuple[int, str]:
@@ -98,8 +98,8 @@ def _execute(tmp_path: Path, environment: dict[str, str], config: dict | None = 
 
 
 def _state(storage: Path) -> dict[str, object]:
-    pointers = {path.parent.name: path.read_bytes() for path in storage.glob("*/CURRENT")}
-    return {**pointers, **{name: read_current(f"{storage}/{name}") for name in _TABLES}}
+    versions = {path.parent.name: DeltaTable(path.parent).version() for path in storage.glob("*/_delta_log")}
+    return {**versions, **{name: read_current(f"{storage}/{name}") for name in _TABLES}}
 
 
 def test_the_job_runs_on_the_whole_collection_and_a_second_time_infers_nothing(environment, collection, tmp_path):
@@ -157,14 +157,14 @@ def test_the_job_runs_from_s3_to_s3_with_the_same_rows_as_between_folders(
         assert np.abs(row - expected[digest]).max() < 1e-4
     assert read_current(f"s3://{bucket}/assets/pca_components").num_rows == 9
     assert not (tmp_path / "cache" / "jars").exists()
-    names = {item.key.rpartition("/")[2] for item in open_store(f"s3://{bucket}/assets").list()}
-    assert {"CURRENT", "MANIFEST.json", "extractor.xml", "recognition.json", "mean.npy"} <= names
+    model = DeltaTable(f"s3://{bucket}/assets/pca_model", storage_options={"AWS_ALLOW_HTTP": "true"}).to_pyarrow_table()
+    assert "mean.npy" in model["name"].to_pylist()
 
 
 def test_a_job_killed_in_the_middle_of_writing_leaves_what_was_published(environment, tmp_path):
     before = _state(tmp_path / "assets")
     config = {"ops": {**_EVERYTHING["ops"], "image_features": {"config": {"reuse": False}}}}
-    versions = tmp_path / "assets" / "image_features" / "versions"
+    versions = tmp_path / "assets" / "image_features" / "data"
     known = set(versions.iterdir())
     with (tmp_path / "log").open("wb") as log:
         process = subprocess.Popen(
@@ -180,8 +180,8 @@ def test_a_job_killed_in_the_middle_of_writing_leaves_what_was_published(environ
     after = _state(tmp_path / "assets")
     unchanged = {name for name in before if before[name] == after[name]}
     assert unchanged >= {"image_features", "rejected_images", "pca_model", "pca_components", "fruit_recognition"}
-    manifest = json.loads((tmp_path / "assets" / "image_features" / "CURRENT").read_text())
-    assert read_current(f"{tmp_path}/assets/image_features").num_rows == manifest["row_count"]
+    rows = DeltaTable(tmp_path / "assets" / "image_features").to_pyarrow_table()
+    assert read_current(f"{tmp_path}/assets/image_features").num_rows == rows.num_rows
 
 
 def test_without_java_the_job_names_the_fix_and_publishes_nothing(environment, tmp_path):
@@ -203,7 +203,7 @@ def test_without_java_the_job_names_the_fix_and_publishes_nothing(environment, t
 def test_wrong_settings_are_all_listed_before_anything_starts(environment, tmp_path):
     environment |= {
         "FRUIT_ASSETS_DEPLOYMENT": "cloud",
-        "FRUIT_ASSETS_KEEP_VERSIONS": "none",
+        "FRUIT_ASSETS_RETENTION_DAYS": "none",
         "FRUIT_ASSETS_IMAGE": "typo",
     }
     code, text = _execute(tmp_path, environment, _EVERYTHING)
@@ -211,7 +211,7 @@ def test_wrong_settings_are_all_listed_before_anything_starts(environment, tmp_p
     assert "3 setting(s) need attention" in text
     for problem in (
         "FRUIT_ASSETS_DEPLOYMENT is 'cloud'",
-        "FRUIT_ASSETS_KEEP_VERSIONS is 'none'",
+        "FRUIT_ASSETS_RETENTION_DAYS is 'none'",
         "FRUIT_ASSETS_IMAGE is not a",
     ):
         assert problem in text

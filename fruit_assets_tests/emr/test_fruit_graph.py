@@ -127,7 +127,7 @@ def _rows(uri: str, column: str) -> tuple[list[Any], np.ndarray]:
 def test_every_object_is_encrypted_as_asked_whoever_wrote_it(
     graph_on_emr: RemoteGraph,
 ) -> None:
-    """Spark's files through S3A, manifests and models through boto3, step traffic from both sides."""
+    """Spark's files through S3A, tables through delta-rs, step traffic from both sides."""
     simulator, bucket, finished = graph_on_emr.simulator, graph_on_emr.bucket, graph_on_emr.finished
     assert finished.returncode == 0, finished.stderr[-6000:]
     s3 = simulator.client("s3")

@@ -151,12 +151,12 @@ def test_without_nncf_int8_is_refused_with_the_way_out(monkeypatch):
         Quantization(resolve_calibration(None), 224)
 
 
-def test_a_model_that_was_not_exported_is_refused(published):
+def test_a_model_that_was_not_exported_is_refused(published, tmp_path):
     from fruit_assets.extractor.specification import ExtractorFiles
     from fruit_assets.resources import resources_for
 
-    files = ExtractorFiles.of(resources_for(published.settings)["storage"].folder("feature_extractor").current())
+    files = ExtractorFiles.of(resources_for(published.settings)["storage"].table("feature_extractor").current())
     with pytest.raises(InputError, match=r"has no int8 model\. Materialise feature_extractor in the same run"):
         files.description.features_fingerprint("int8")
     with pytest.raises(PermanentError, match="exported without int8"):
-        load_engine(Path(files.uri), 224, "openvino", "int8", 1)
+        load_engine(files.local_folder(tmp_path), 224, "openvino", "int8", 1)

@@ -1,11 +1,9 @@
 """Tests of weights and of the exported extractor: which weights were taken, and what is refused."""
 
 import hashlib
-import os
 import re
-import shutil
+import uuid
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -15,6 +13,10 @@ from fruit_assets.extractor.export import Export
 from fruit_assets.extractor.specification import ExtractorFiles, ExtractorSpec
 from fruit_assets.extractor.weights import resolve_weights
 from fruit_assets.resources import resources_for
+from fruit_assets.storage.artifacts import read_all, stage_files
+from fruit_assets.storage.delta import Table
+from fruit_assets.storage.staging import VersionWriter
+from fruit_assets.storage.stores import open_store
 
 _NOWHERE = "http://127.0.0.1:9"
 
@@ -106,7 +108,7 @@ def test_hdf5_weights_of_another_network_are_refused_by_name(tmp_path):
 
 @pytest.fixture
 def files(published) -> ExtractorFiles:
-    return ExtractorFiles.of(resources_for(published.settings)["storage"].folder("feature_extractor").current())
+    return ExtractorFiles.of(resources_for(published.settings)["storage"].table("feature_extractor").current())
 
 
 def test_random_weights_are_the_same_in_every_export():
@@ -116,10 +118,10 @@ def test_random_weights_are_the_same_in_every_export():
     assert sorted(exported) == ["extractor.bin", "extractor.json", "extractor.keras", "extractor.xml"]
 
 
-def test_the_pixels_reach_the_first_convolution_as_they_lie_in_memory(files):
+def test_the_pixels_reach_the_first_convolution_as_they_lie_in_memory(files, tmp_path):
     import openvino as ov
 
-    model = ov.Core().read_model(Path(files.uri, "extractor.xml"))
+    model = ov.Core().read_model(files.local_folder(tmp_path) / "extractor.xml")
     assert (model.input().get_element_type(), model.input().get_names()) == (ov.Type.u8, {"pixels"})
     head = [node.get_type_name() for node in model.get_ordered_ops() if node.get_type_name() != "Constant"]
     assert head[:6] == ["Parameter", "Convert", "Multiply", "Add", "Transpose", "Convolution"]
@@ -131,39 +133,31 @@ def test_the_pixels_reach_the_first_convolution_as_they_lie_in_memory(files):
     assert "Transpose" not in run
 
 
+def _stored(files: ExtractorFiles, uri: str, **changed: bytes) -> ExtractorFiles:
+    """The same extractor in a table of its own, with other contents of some files."""
+    table = Table(open_store(uri))
+    contents = {**read_all(files.version), **{name.replace("_", "."): content for name, content in changed.items()}}
+    return ExtractorFiles.of(table.commit(stage_files(contents, VersionWriter(table, uuid.uuid4().hex))))
+
+
 def test_an_exported_file_that_changed_is_refused_by_workers(files, tmp_path):
-    folder = tmp_path / "version"
-    shutil.copytree(files.uri, folder)
-    moved = replace(files, uri=str(folder))
-    assert moved.local_folder(tmp_path / "cache") == folder
-    with (folder / "extractor.bin").open("r+b") as file:
-        file.write(b"\xff\xff")
-    with pytest.raises(
-        PermanentError,
-        match=r"extractor\.bin is not the file that was exported.*Materialise feature_extractor again\.$",
-    ):
-        moved.local_folder(tmp_path / "cache")
-    os.unlink(folder / "extractor.xml")  # noqa: PTH108
-    with pytest.raises(PermanentError, match=r"extractor\.(bin|xml) is not the file"):
-        moved.local_folder(tmp_path / "cache")
+    changed = _stored(files, str(tmp_path / "extractor"), extractor_xml=b"<xml>")
+    with pytest.raises(PermanentError, match=r"extractor\.xml is not the file that was exported.*materialise"):
+        changed.local_folder(tmp_path / "cache")
 
 
-def test_workers_fetch_an_extractor_on_s3_once_and_notice_a_damaged_cache(files, bucket, tmp_path):
-    from fruit_assets.storage.stores import open_store
-
-    store = open_store(f"s3://{bucket}/extractor")
-    for path in Path(files.uri).iterdir():
-        store.put(path.name, path.read_bytes())
-    remote = replace(files, uri=store.uri)
+def test_workers_fetch_an_extractor_once_and_notice_a_damaged_cache(files, bucket, tmp_path):
+    remote = _stored(files, f"s3://{bucket}/extractor")
     folder = remote.local_folder(tmp_path)
     assert {file.name for file in folder.iterdir()} == set(files.description.files)
     # The same extractor exported once more has other bytes, and does not meet the first one's.
     other = dict(files.description.files, **{"extractor.xml": hashlib.sha256(b"<other>").hexdigest()})
-    exported_again = replace(remote, description=replace(files.description, files=other))
-    store.put("extractor.xml", b"<other>")
-    assert (exported_again.local_folder(tmp_path) / "extractor.xml").read_bytes() == b"<other>"
+    description = replace(files.description, files=other).to_json()
+    again = _stored(files, f"s3://{bucket}/again", extractor_xml=b"<other>", extractor_json=description)
+    assert (again.local_folder(tmp_path) / "extractor.xml").read_bytes() == b"<other>"
+    store = remote.version.store
     store.delete([item.key for item in store.list()])
     assert remote.local_folder(tmp_path) == folder
     (folder / "extractor.xml").write_bytes(b"<xml>")
-    with pytest.raises(PermanentError, match=r"extractor\.xml is not the file .* delete"):
+    with pytest.raises(PermanentError, match=r"extractor\.xml is not the file .* Delete"):
         remote.local_folder(tmp_path)

@@ -15,7 +15,7 @@ from fruit_assets.resources import resources_for
 
 @pytest.fixture(scope="module")
 def folder(published) -> Path:
-    version = resources_for(published.settings)["storage"].folder("feature_extractor").current()
+    version = resources_for(published.settings)["storage"].table("feature_extractor").current()
     return Path(ExtractorFiles.of(version).uri)
 
 

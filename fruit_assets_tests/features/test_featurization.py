@@ -19,17 +19,19 @@ from fruit_assets.features.featurization import FeaturizationOptions, featurize
 from fruit_assets.features.incremental import plan_reuse
 from fruit_assets.images.fetching import SAMPLE_SCHEMA
 from fruit_assets.resources import resources_for
-from fruit_assets.spark.reading import ROW_GROUP_ROWS
-from fruit_assets.spark.writing import RowWriter, WriteTarget, stage_written
+from fruit_assets.spark.writing import RowWriter, WriteTarget, data_files_from, stage_written
+from fruit_assets.storage.delta import Table
+from fruit_assets.storage.parquet_files import ROW_GROUP_ROWS
+from fruit_assets.storage.staged_commit import StagedCommit
+from fruit_assets.storage.staging import VersionWriter
 from fruit_assets.storage.stores import LocalStore
-from fruit_assets.storage.tables import VersionWriter
-from fruit_assets.storage.versions import AssetFolder, DataFile, StagedVersion, Version
+from fruit_assets.storage.table_version import Version
 
 pytestmark = pytest.mark.long
 
 
 def _version(published, asset: str) -> Version:
-    return resources_for(published.settings)["storage"].folder(asset).current()
+    return resources_for(published.settings)["storage"].table(asset).current()
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +52,12 @@ def sample(published) -> dict[str, bytes]:
 
 
 @pytest.fixture(scope="module")
-def reference(collection, extractor):
+def extractor_folder(extractor, tmp_path_factory):
+    return extractor.local_folder(tmp_path_factory.mktemp("extractor"))
+
+
+@pytest.fixture(scope="module")
+def reference(collection, extractor, extractor_folder):
     """The network as anyone would build it with Keras, with the same weights."""
     import keras
 
@@ -58,7 +65,7 @@ def reference(collection, extractor):
     if collection.real:
         network.load_weights(collection.weights)
     else:
-        exported = keras.saving.load_model(Path(extractor.uri) / "extractor.keras", compile=False)
+        exported = keras.saving.load_model(extractor_folder / "extractor.keras", compile=False)
         [inner] = [layer for layer in exported.layers if layer.weights]
         network.set_weights(inner.get_weights())
     return network
@@ -92,10 +99,10 @@ def test_features_of_every_image_are_those_of_the_keras_model(collection, featur
         assert np.abs(np.stack([features[path] for path in chunk]) - expected).max() < 1e-3
 
 
-def _featurized(spark, version: Version, extractor, tmp_path, plan=None, **options) -> StagedVersion:
+def _featurized(spark, version: Version, extractor, tmp_path, plan=None, **options) -> StagedCommit:
     """The features of a sample, staged."""
     chosen = {"batch_size": 4, "engine": "openvino", "precision": "f32", "cache": tmp_path, **options}
-    writing = VersionWriter(AssetFolder(LocalStore(tmp_path / "features")), uuid.uuid4().hex)
+    writing = VersionWriter(Table(LocalStore(tmp_path / "features")), uuid.uuid4().hex)
     plan = plan or plan_reuse(version, None, None)
     staged, _ = featurize(spark.sparkContext, version, plan, extractor, FeaturizationOptions(**chosen), writing)
     return staged
@@ -103,24 +110,24 @@ def _featurized(spark, version: Version, extractor, tmp_path, plan=None, **optio
 
 def _in_row_groups(version: Version, rows: int, folder: Path) -> Version:
     """The same sample, written in other portions."""
-    writing = VersionWriter(AssetFolder(LocalStore(folder / f"sample-{rows}")), "one")
+    writing = VersionWriter(Table(LocalStore(folder / f"sample-{rows}")), "one")
     writer = RowWriter(WriteTarget.of(writing, rows))
     for batch in version.read_table().to_batches():
         writer.write(batch)
-    files = [DataFile(**file) for file in writer.close()]
-    return stage_written(writing, files, SAMPLE_SCHEMA, {ROW_GROUP_ROWS: rows}).opened
+    files = data_files_from(pa.table({"files": [writer.close()]}))
+    return stage_written(writing, files, SAMPLE_SCHEMA, {ROW_GROUP_ROWS: rows}).version
 
 
-def _collected(staged: StagedVersion) -> dict[str, np.ndarray]:
-    table = staged.opened.read_table(["path", "features"])
+def _collected(staged: StagedCommit) -> dict[str, np.ndarray]:
+    table = staged.version.read_table(["path", "features"])
     return dict(zip(table["path"].to_pylist(), feature_matrix(table["features"]), strict=True))
 
 
 def test_batch_size_and_number_of_tasks_do_not_change_the_features(spark, published, extractor, features, tmp_path):
     sample = _in_row_groups(_version(published, "sampled_images"), 13, tmp_path)
     staged = _featurized(spark, sample, extractor, tmp_path, batch_size=7)
-    published_files = _version(published, "image_features").manifest.files
-    assert len(staged.manifest.files) > len(published_files) or len(features) < 300
+    published_files = _version(published, "image_features").files
+    assert len(staged.version.files) > len(published_files) or len(features) < 300
     again = _collected(staged)
     assert again.keys() == features.keys()
     assert max(np.abs(again[path] - expected).max() for path, expected in features.items()) < 1e-4
@@ -139,14 +146,14 @@ def test_identical_files_are_inferred_once_and_every_path_has_its_row(
         {"path": ["z/1.jpg", "z/2.jpg"], "label": ["z", "z"], "sha256": ["0", "0"], "content": [b"", b""]}
     )
     table = pa.concat_tables([twice, broken.cast(twice.schema)])
-    writing = VersionWriter(AssetFolder(LocalStore(tmp_path / "doubled")), "one")
+    writing = VersionWriter(Table(LocalStore(tmp_path / "doubled")), "one")
     writer = RowWriter(WriteTarget.of(writing, 9))
     for batch in table.to_batches():
         writer.write(batch)
-    files = [DataFile(**file) for file in writer.close()]
-    sample = stage_written(writing, files, SAMPLE_SCHEMA, {ROW_GROUP_ROWS: 9}).opened
+    files = data_files_from(pa.table({"files": [writer.close()]}))
+    sample = stage_written(writing, files, SAMPLE_SCHEMA, {ROW_GROUP_ROWS: 9}).version
     plan = plan_reuse(sample, None, None)
-    target = VersionWriter(AssetFolder(LocalStore(tmp_path / "features")), "one")
+    target = VersionWriter(Table(LocalStore(tmp_path / "features")), "one")
     options = FeaturizationOptions(None, "openvino", "f32", tmp_path)
     staged, figures = featurize(spark.sparkContext, sample, plan, extractor, options, target)
     rows = _collected(staged)
@@ -157,15 +164,15 @@ def test_identical_files_are_inferred_once_and_every_path_has_its_row(
         assert np.array_equal(rows[path], rows[f"again/{path}"])
         assert np.array_equal(rows[path], rows[f"more/{path}"])
         assert np.abs(rows[path] - features[path]).max() < 1e-4
-    assert staged.manifest.facts["measures"] == {"shortest": 1280, "longest": 1280}
+    assert staged.version.facts["measures"] == {"shortest": 1280, "longest": 1280}
 
 
-def test_what_an_inference_is_filled_up_with_does_not_show(collection, extractor, features):
+def test_what_an_inference_is_filled_up_with_does_not_show(collection, extractor_folder, features):
     paths = sorted(features)[:11]
     expected = np.stack([features[path] for path in paths])
     pixels = _pixels(collection.images, paths)
     for engine, batch_size in (("openvino", None), ("openvino", 1), ("openvino", 3), ("openvino", 64)):
-        infer = load_engine(Path(extractor.uri), 224, engine, "f32", batch_size)
+        infer = load_engine(extractor_folder, 224, engine, "f32", batch_size)
         assert np.abs(infer(pixels) - expected).max() < 1e-3, (engine, batch_size)
         assert infer(pixels[:0]).shape == (0, 1280)
         # What a request before it held must not show.

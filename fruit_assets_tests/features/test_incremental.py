@@ -6,9 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fruit_assets.features.incremental import plan_reuse
+from fruit_assets.storage.delta import Table
+from fruit_assets.storage.staging import VersionWriter, stage_table
 from fruit_assets.storage.stores import LocalStore
-from fruit_assets.storage.tables import VersionWriter, stage_table
-from fruit_assets.storage.versions import AssetFolder, Version
+from fruit_assets.storage.table_version import Version
 
 
 class _Rows:
@@ -102,8 +103,8 @@ def test_a_label_that_changed_is_a_change(label):
 
 
 def test_the_plan_reads_published_versions(tmp_path):
-    folder = AssetFolder(LocalStore(tmp_path))
-    version: Version = folder.publish(
+    folder = Table(LocalStore(tmp_path))
+    version: Version = folder.commit(
         stage_table(_Rows([("a", "x", "d1")]).read_table(["path", "label", "sha256"]), VersionWriter(folder, "one"))
     )
     assert plan_reuse(version, version, _Rows([])).unchanged

@@ -12,9 +12,9 @@ import pyarrow.parquet as pq
 from fruit_assets.images import fetching
 from fruit_assets.images.fetching import fetch_sample, read_few, row_group_rows
 from fruit_assets.images.listing import list_images
+from fruit_assets.storage.delta import Table
+from fruit_assets.storage.staging import VersionWriter
 from fruit_assets.storage.stores import LocalStore
-from fruit_assets.storage.tables import VersionWriter
-from fruit_assets.storage.versions import AssetFolder
 
 
 def test_row_groups_give_every_task_some_images_and_none_too_many():
@@ -32,10 +32,10 @@ def _fetched(spark, root: Path) -> pa.Table:
 
 
 def _fetched_of(spark, root: Path, listing) -> pa.Table:
-    folder = AssetFolder(LocalStore(root.parent / f"{root.name}-sample"))
+    folder = Table(LocalStore(root.parent / f"{root.name}-sample"))
     return fetch_sample(
         spark.sparkContext, listing.root, listing.files, VersionWriter(folder, "one")
-    ).opened.read_table()
+    ).version.read_table()
 
 
 def _write(root: Path, *paths: str) -> None:
@@ -75,16 +75,16 @@ def test_a_sample_of_more_tasks_than_cores_keeps_neighbours_together(spark, tmp_
     paths = [f"{number:03}.jpg" for number in range(400)]
     _write(tmp_path, *(f"a/{path}" for path in paths))
     listing = list_images(str(tmp_path))
-    folder = AssetFolder(LocalStore(tmp_path.parent / f"{tmp_path.name}-sample"))
+    folder = Table(LocalStore(tmp_path.parent / f"{tmp_path.name}-sample"))
     staged = fetch_sample(spark.sparkContext, listing.root, listing.files, VersionWriter(folder, "one"))
-    assert len(staged.manifest.files) == 8
+    assert len(staged.version.files) == 8
     seen = []
-    for file in staged.manifest.files:
+    for file in staged.version.files:
         names = pq.read_table(folder.store.root / file.path, partitioning=None)["path"].to_pylist()
         assert names == sorted(names)
         seen.append((names[0], names[-1]))
     assert all(before[1] < after[0] for before, after in itertools.pairwise(sorted(seen)))
-    assert staged.manifest.row_count == 400
+    assert staged.version.row_count == 400
 
 
 def test_many_small_images_are_fetched_in_many_batches_without_losing_one(spark, tmp_path):

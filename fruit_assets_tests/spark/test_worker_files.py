@@ -28,9 +28,10 @@ from fruit_assets.spark.reading import (
 from fruit_assets.spark.tasks import TaskError, collect, run_tasks
 from fruit_assets.spark.writing import RowWriter, WriteTarget, data_files_from, files_schema, stage_written
 from fruit_assets.storage import read_current
+from fruit_assets.storage.columns import Column
+from fruit_assets.storage.delta import Table
+from fruit_assets.storage.staging import VersionWriter
 from fruit_assets.storage.stores import open_store
-from fruit_assets.storage.tables import VersionWriter
-from fruit_assets.storage.versions import AssetFolder, DataFile
 from fruit_assets_tests.storage.conftest import AWKWARD
 
 _SCHEMA = "path string, label string, content binary, features array<float>"
@@ -60,17 +61,17 @@ def _written(target: WriteTarget):
     return write
 
 
-def _publish(folder: AssetFolder, name: str, count: int, row_group_rows: int) -> None:
+def _publish(folder: Table, name: str, count: int, row_group_rows: int) -> None:
     writing = VersionWriter(folder, name)
     [told] = _written(WriteTarget.of(writing, row_group_rows))([_rows(count)])
-    folder.publish(
+    folder.commit(
         stage_written(
             writing, data_files_from(pa.Table.from_batches([told])), _SCHEMA, {ROW_GROUP_ROWS: row_group_rows}
         )
     )
 
 
-def _publish_unstated(folder: AssetFolder, name: str, count: int) -> None:
+def _publish_unstated(folder: Table, name: str, count: int) -> None:
     """Three files whose row groups have any size."""
     writing, rows = VersionWriter(folder, name), _rows(count)
     told = [
@@ -80,13 +81,13 @@ def _publish_unstated(folder: AssetFolder, name: str, count: int) -> None:
     ]
     rest = rows.slice(3 * (count // 3))
     told += _written(WriteTarget.of(writing, 5))([rest]) if rest.num_rows else []
-    folder.publish(stage_written(writing, data_files_from(pa.Table.from_batches(told)), _SCHEMA))
+    folder.commit(stage_written(writing, data_files_from(pa.Table.from_batches(told)), _SCHEMA))
 
 
 @pytest.fixture(params=["stated row groups", "row groups of any size"])
-def published(request, tmp_path) -> AssetFolder:
+def published(request, tmp_path) -> Table:
     """A version of 103 rows."""
-    folder = AssetFolder(open_store(str(tmp_path)))
+    folder = Table(open_store(str(tmp_path)))
     if request.param == "stated row groups":
         _publish(folder, "one", 103, 10)
     else:
@@ -100,38 +101,39 @@ def _sorted(table: pa.Table) -> list[dict[str, object]]:
 
 def test_what_workers_copy_is_what_was_there(spark, tmp_path):
     place = str(tmp_path / AWKWARD)
-    source, copy = (AssetFolder(open_store(place).below(name)) for name in ("source", "copy"))
+    source, copy = (Table(open_store(place).below(name)) for name in ("source", "copy"))
     _publish(source, "one", 103, 10)
     writing = VersionWriter(copy, "two")
     reading = ScanOptions(_COLUMNS, rows_per_task=20, rows_per_batch=7)
     told = collect(map_batches(source.current(), spark.sparkContext, reading, _written(WriteTarget.of(writing, 16))))
     assert told.num_rows == 6
-    copy.publish(stage_written(writing, data_files_from(told), _SCHEMA))
+    copy.commit(stage_written(writing, data_files_from(told), _SCHEMA))
     table = read_current(copy.store.uri)
-    assert [file.path.rpartition("/")[2][:12] for file in copy.current().manifest.files] == [
+    assert [file.path.rpartition("/")[2][:12] for file in copy.current().files] == [
         f"part-{number:06}-" for number in range(6)
     ]
     assert _sorted(table) == _sorted(pa.Table.from_batches([_rows(103)]))
-    assert copy.current().manifest.schema[3] == {"name": "features", "type": "array<float>"}
+    assert copy.current().columns[3] == Column("features", "array<float>")
 
 
 def test_a_task_reads_and_writes_a_bucket_behind_a_private_ca_and_a_proxy(private_bucket):
     place = f"s3://{private_bucket}/année 2026 #1 [fruit]=50%"
-    source, copy = (AssetFolder(open_store(place).below(name)) for name in ("source", "copy"))
+    source, copy = (Table(open_store(place).below(name)) for name in ("source", "copy"))
     _publish(source, "one", 103, 10)
     writing = VersionWriter(copy, "two")
     version = source.current()
     rows = _batches(version.store, list(_pieces(version)), ScanOptions(_COLUMNS, 20, 7))
     [told] = _written(WriteTarget.of(writing, 16))(rows)
-    copy.publish(stage_written(writing, data_files_from(pa.Table.from_batches([told])), _SCHEMA))
+    copy.commit(stage_written(writing, data_files_from(pa.Table.from_batches([told])), _SCHEMA))
     assert _sorted(read_current(copy.store.uri)) == _sorted(pa.Table.from_batches([_rows(103)]))
 
 
-def test_spark_and_arrow_read_the_same_of_what_workers_wrote(spark, tmp_path):
-    folder = AssetFolder(open_store(str(tmp_path)))
-    _publish(folder, "one", 50, 8)
-    frame = folder.current().to_spark(spark)
-    assert _sorted(frame.toArrow()) == _sorted(read_current(str(tmp_path)))
+def test_a_commit_has_the_extremes_of_every_file_for_readers_that_skip_files(tmp_path):
+    folder = Table(open_store(str(tmp_path)))
+    _publish_unstated(folder, "one", 50)
+    for file in folder.current().files:
+        paths = pq.read_table(tmp_path / file.path)["path"].to_pylist()
+        assert (file.least, file.greatest) == ({"path": min(paths)}, {"path": max(paths)})
 
 
 @pytest.mark.parametrize("rows_per_task", [1, 25, 1000])
@@ -162,7 +164,7 @@ def test_wanted_rows_are_read_as_often_as_they_are_named_with_what_is_added(spar
 
 
 def test_a_look_at_a_version_is_spread_over_few_pieces_with_neighbours_where_they_are_wanted(tmp_path):
-    folder = AssetFolder(open_store(str(tmp_path)))
+    folder = Table(open_store(str(tmp_path)))
     _publish(folder, "one", 50, 16)
     version = folder.current()
     assert sample_row_numbers(version, 100).tolist() == list(range(50))
@@ -173,7 +175,7 @@ def test_a_look_at_a_version_is_spread_over_few_pieces_with_neighbours_where_the
     looked_at = sample_row_numbers(folder.current(), 100).tolist()
     assert len(looked_at) == 32
     assert (min(looked_at), max(looked_at)) == (0, 187)
-    folder.publish(stage_written(VersionWriter(folder, "none"), [], _SCHEMA))
+    folder.commit(stage_written(VersionWriter(folder, "none"), [], _SCHEMA))
     assert sample_row_numbers(folder.current(), 10).tolist() == []
 
 
@@ -197,9 +199,9 @@ def test_an_error_is_told_whole_and_without_java(spark):
 
 
 def test_files_without_a_wanted_row_are_not_opened(spark, tmp_path):
-    folder = AssetFolder(open_store(str(tmp_path)))
+    folder = Table(open_store(str(tmp_path)))
     _publish_unstated(folder, "one", 90)
-    for file in folder.current().manifest.files[1:]:
+    for file in folder.current().files[1:]:
         (tmp_path / file.path).unlink()
     reading, wanted = ScanOptions(["path"], 10, 10), pa.table({"row": [0, 29]})
     seen = collect(map_batches(folder.current(), spark.sparkContext, reading, lambda rows: rows, wanted))
@@ -217,12 +219,12 @@ def test_tasks_tell_in_the_order_of_their_parts_and_may_tell_nothing(spark):
 
 def test_row_groups_are_as_large_as_stated_and_files_end_when_they_are_large_enough(tmp_path, monkeypatch):
     monkeypatch.setattr(worker_writing, "_FILE_BYTES", 5000)
-    folder = AssetFolder(open_store(str(tmp_path)))
+    folder = Table(open_store(str(tmp_path)))
     _publish(folder, "one", 203, 10)
-    manifest = folder.current().manifest
-    assert len(manifest.files) > 2
-    assert manifest.row_count == 203
-    for file in manifest.files:
+    version = folder.current()
+    assert len(version.files) > 2
+    assert version.row_count == 203
+    for file in version.files:
         metadata = pq.ParquetFile(tmp_path / file.path).metadata
         sizes = [metadata.row_group(number).num_rows for number in range(metadata.num_row_groups)]
         assert set(sizes[:-1]) <= {10}
@@ -232,16 +234,16 @@ def test_row_groups_are_as_large_as_stated_and_files_end_when_they_are_large_eno
 
 
 def test_images_are_stored_as_they_are_and_features_compressed(tmp_path):
-    folder = AssetFolder(open_store(str(tmp_path)))
+    folder = Table(open_store(str(tmp_path)))
     _publish(folder, "one", 300, 100)
-    [file] = folder.current().manifest.files
+    [file] = folder.current().files
     group = pq.ParquetFile(tmp_path / file.path).metadata.row_group(0)
     kinds = {group.column(n).path_in_schema: group.column(n).compression for n in range(group.num_columns)}
     assert kinds == {"path": "ZSTD", "label": "ZSTD", "content": "UNCOMPRESSED", "features.list.element": "ZSTD"}
 
 
 def test_an_attempt_that_failed_leaves_nothing_that_is_listed(spark, tmp_path):
-    folder = AssetFolder(open_store(str(tmp_path)))
+    folder = Table(open_store(str(tmp_path)))
     _publish(folder, "one", 50, 10)
     writing = VersionWriter(folder, "two")
     target = WriteTarget.of(writing, 10)
@@ -258,37 +260,36 @@ def test_an_attempt_that_failed_leaves_nothing_that_is_listed(spark, tmp_path):
     with pytest.raises(TaskError, match=r"(?s)A task on the workers failed\. Traceback .*a broken worker\Z") as caught:
         collect(map_batches(folder.current(), spark.sparkContext, reading, dies))
     assert "\tat " not in str(caught.value)
-    assert len(list(folder.store.list(writing.prefix))) > 1
+    assert list(folder.store.list(writing.prefix))
     told = collect(map_batches(folder.current(), spark.sparkContext, reading, _written(target)))
-    folder.publish(stage_written(writing, data_files_from(told), _SCHEMA))
+    folder.commit(stage_written(writing, data_files_from(told), _SCHEMA))
     assert read_current(str(tmp_path)).num_rows == 50
 
 
 def test_a_table_without_rows_keeps_its_columns(spark, tmp_path):
-    folder = AssetFolder(open_store(str(tmp_path)))
+    folder = Table(open_store(str(tmp_path)))
     writing = VersionWriter(folder, "none")
     WriteTarget.of(writing, 10)
-    folder.publish(stage_written(writing, [], _SCHEMA))
+    folder.commit(stage_written(writing, [], _SCHEMA))
     table = read_current(str(tmp_path))
     assert (table.num_rows, table.column_names) == (0, _COLUMNS)
-    assert folder.current().to_spark(spark).count() == 0
     reading = ScanOptions(["path"], 10, 10)
     assert collect(map_batches(folder.current(), spark.sparkContext, reading, lambda rows: rows)).num_rows == 0
 
 
 def test_a_file_that_is_gone_is_named(spark, tmp_path):
-    folder = AssetFolder(open_store(str(tmp_path)))
+    folder = Table(open_store(str(tmp_path)))
     _publish(folder, "one", 50, 10)
     version = folder.current()
-    (tmp_path / version.manifest.files[0].path).unlink()
-    with pytest.raises(Exception, match=r"Cannot read .*versions/one-0/part-"):
+    (tmp_path / version.files[0].path).unlink()
+    with pytest.raises(Exception, match=r"Cannot read .*data/one-0/part-"):
         collect(map_batches(version, spark.sparkContext, ScanOptions(["path"], 10, 10), lambda rows: rows))
 
 
 def test_storage_that_cannot_be_written_refuses_before_any_row_is_computed(tmp_path):
     (tmp_path / "assets").write_text("in the way")
     with pytest.raises(StorageError, match="Cannot write"):
-        WriteTarget.of(VersionWriter(AssetFolder(open_store(str(tmp_path / "assets"))), "one"), 10)
+        WriteTarget.of(VersionWriter(Table(open_store(str(tmp_path / "assets" / "table"))), "one"), 10)
 
 
 @settings(max_examples=200, deadline=None)
@@ -317,11 +318,11 @@ def test_tapered_tasks_are_full_at_first_and_small_at_last(sizes, cores):
 
 
 def test_names_of_two_attempts_at_one_task_differ(tmp_path):
-    folder = AssetFolder(open_store(str(tmp_path)))
+    folder = Table(open_store(str(tmp_path)))
     target = WriteTarget.of(VersionWriter(folder, "one"), 10)
     files = []
     for _ in range(2):
         writer = RowWriter(target)
         writer.write(_rows(5))
-        files += [DataFile(**file) for file in writer.close()]
+        files += data_files_from(pa.table({"files": [writer.close()]}))
     assert len({file.path for file in files}) == 2

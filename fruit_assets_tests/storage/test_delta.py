@@ -5,6 +5,7 @@ import json
 import multiprocessing
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from urllib.parse import unquote
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -13,8 +14,9 @@ from deltalake import DeltaTable
 
 from fruit_assets.errors import NewerVersionError, NotPublishedError, StorageError
 from fruit_assets.storage.columns import columns_of
-from fruit_assets.storage.delta import StagedCommit, Table
+from fruit_assets.storage.delta import Table
 from fruit_assets.storage.parquet_files import DataFile
+from fruit_assets.storage.staged_commit import StagedCommit
 from fruit_assets.storage.stores import open_store
 from fruit_assets.storage.table_version import Version
 
@@ -22,14 +24,9 @@ COLUMNS = columns_of("path string, features array<float>")
 SCHEMA = pa.schema([("path", pa.string()), ("features", pa.list_(pa.float32()))])
 
 
-def table_place(place: str) -> str:
-    """delta-rs has no local folders with brackets in their names."""
-    return place if place.startswith("s3://") else place.replace("[fruit]", "fruit")
-
-
 @pytest.fixture
 def table(place: str) -> Table:
-    return Table(open_store(f"{table_place(place)}/image_features"))
+    return Table(open_store(f"{place}/image_features"))
 
 
 def written(table: Table, run: str, *paths: str) -> DataFile:
@@ -87,16 +84,17 @@ def test_a_commit_names_run_code_version_data_version_and_fingerprint(table: Tab
 
 
 def test_an_increment_adds_and_removes_exactly_what_changed(table: Table) -> None:
-    first, second = written(table, "one", "a"), written(table, "one", "b")
+    first, second = written(table, "run é 1", "a"), written(table, "one", "b")
     base = table.commit(table.stage([first, second], COLUMNS, "one", None))
     new = written(table, "two", "c")
     version = table.commit(table.stage([second, new], COLUMNS, "two", base))
     assert paths_of(version) == ["b", "c"]
     assert paths_of(table.at(0)) == ["a", "b"]
+    assert sorted(_delta(table).to_pyarrow_table()["path"].to_pylist()) == ["b", "c"]
     lines = table.store.get("_delta_log/00000000000000000001.json").splitlines()
     actions = [json.loads(line) for line in lines]
     assert [action["add"]["path"] for action in actions if "add" in action] == [new.path]
-    assert [action["remove"]["path"] for action in actions if "remove" in action] == [first.path]
+    assert [unquote(action["remove"]["path"]) for action in actions if "remove" in action] == [first.path]
 
 
 def test_nothing_new_is_no_commit_and_figures_alone_are_nothing_new(table: Table) -> None:
@@ -177,6 +175,14 @@ def test_what_was_made_from_newer_inputs_is_not_replaced_by_what_was_made_from_o
         table.commit(_staged(table, "one", facts={"data_version": "1"}).made_from(old))
 
 
+def test_what_another_run_made_from_older_inputs_meanwhile_is_replaced(table: Table) -> None:
+    sample = Table(table.store.below("sampled_images"))
+    old, new = published(sample, "one", "a"), published(sample, "two", "b")
+    newer = _staged(table, "two", facts={"data_version": "2"}).made_from(new)
+    table.commit(_staged(table, "one", facts={"data_version": "1"}).made_from(old))
+    assert table.commit(newer).run_id == "two"
+
+
 def _staged(table: Table, run: str, facts: dict[str, object]) -> StagedCommit:
     return table.stage([written(table, run, run)], COLUMNS, run, table.current_or_none(), facts)
 
@@ -234,7 +240,7 @@ def test_what_other_programs_committed_is_read_and_states_no_facts(tmp_path: Pat
 
 
 def test_the_layout_before_delta_tables_is_recognised(place: str) -> None:
-    store = open_store(f"{table_place(place)}/image_features")
+    store = open_store(f"{place}/image_features")
     store.put("CURRENT", b"{}")
     with pytest.raises(StorageError, match=r"before Delta tables.*Delete that folder.*materialise image_features"):
         Table(store).current_or_none()

@@ -50,7 +50,7 @@ def test_a_prefix_that_delta_lake_cannot_name_is_refused(prefix):
         open_store(f"s3://orchard/{prefix}").delta()
 
 
-@pytest.mark.parametrize("name", ["year=%32", "[fruit]", "a^b", "a|b"])
+@pytest.mark.parametrize("name", ["year=%32", "a\\b"])
 def test_a_folder_that_delta_lake_cannot_name_is_refused(name):
     with pytest.raises(InputError, match="cannot hold tables"):
         open_store(f"/orchard/{name}").delta()

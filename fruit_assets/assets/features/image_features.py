@@ -33,8 +33,8 @@ from fruit_assets.images.decoding_options import TRAITS
 from fruit_assets.spark.progress import reported_progress
 from fruit_assets.spark.resource import SparkResource
 from fruit_assets.storage.io_managers import AssetStorage
-from fruit_assets.storage.tables import VersionWriter, republish, stage_table
-from fruit_assets.storage.versions import Version
+from fruit_assets.storage.staging import VersionWriter, republish, stage_table
+from fruit_assets.storage.table_version import Version
 
 FEATURES_SCHEMA = dg.TableSchema(
     [
@@ -101,7 +101,8 @@ def image_features(
     """Features of every readable sampled image, and the reasons why the others have none."""
     with translate_errors():
         phases = PhaseTimer()
-        config = config_of_run(context, config, storage.folder(FEATURES_NAME))
+        writings = storage.writing(FEATURES_NAME, context), storage.writing(REJECTED_NAME, context)
+        config = config_of_run(context, config, writings[0].base)
         extractor = ExtractorFiles.of(feature_extractor)
         options = FeaturizationOptions(
             config.batch_size,
@@ -114,7 +115,7 @@ def image_features(
         with phases("choosing_precision"):
             precision = precision_of_run.resolve_precision(
                 config.precision.value,
-                storage.folder(FEATURES_NAME),
+                storage.table(FEATURES_NAME),
                 extractor.description,
                 measure,
                 reuse=config.reuse,
@@ -133,7 +134,6 @@ def image_features(
         if precision.guard is not None and (advice := precision.guard.advice()):
             # The check says it when all is done; whoever has hours of images ahead may rather stop now.
             context.log.warning(advice)
-        writings = storage.writing(FEATURES_NAME, context), storage.writing(REJECTED_NAME, context)
         with phases("featurizing"):
             if plan.unchanged:
                 outcome = _same_as_before(storage, plan, extractor, writings)
@@ -144,21 +144,24 @@ def image_features(
             **{RUN_CONFIG: config.model_dump(mode="json"), _MAX_PIXELS: config.max_pixels},
             **precision_of_run.facts(precision),
         )
-        outcome = replace(outcome, features=features)
+        made_from = sampled_images, feature_extractor
+        outcome = replace(
+            outcome, features=features.made_from(*made_from), rejected=outcome.rejected.made_from(*made_from)
+        )
         yield from materialize_results(outcome, phases, fingerprint, sampled_images, precision, core_price)
 
 
 def _plan(storage: AssetStorage, sample: Version, fingerprint: str, config: FeaturesConfig) -> IncrementalPlan:
     """Reuse the newest features of the same fingerprint, with the rejected images that go with them."""
-    previous = storage.folder(FEATURES_NAME).find_latest(features_fingerprint=fingerprint) if config.reuse else None
+    previous = storage.table(FEATURES_NAME).find_latest(features_fingerprint=fingerprint) if config.reuse else None
     # With another limit, other images are rejected.
-    same_limit = previous is not None and previous.manifest.facts.get(_MAX_PIXELS) == config.max_pixels
+    same_limit = previous is not None and previous.facts.get(_MAX_PIXELS) == config.max_pixels
     rejected = _rejected_with(storage, previous) if previous and same_limit else None
     return plan_reuse(sample, previous, rejected)
 
 
 def _rejected_with(storage: AssetStorage, features: Version) -> Version | None:
-    return storage.folder(REJECTED_NAME).find_latest(features_version=features.manifest.version)
+    return storage.table(REJECTED_NAME).find_latest(features_data_version=features.facts["data_version"])
 
 
 def _same_as_before(
@@ -186,7 +189,7 @@ def _same_as_before(
 
 def _arithmetics_of(plan: IncrementalPlan) -> tuple[str, ...]:
     """What the rows that are taken over were computed with."""
-    facts = plan.previous.manifest.facts if plan.previous is not None else {}
+    facts = plan.previous.facts if plan.previous is not None else {}
     return tuple(facts.get(ARITHMETICS, ()))
 
 

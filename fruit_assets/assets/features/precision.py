@@ -18,7 +18,8 @@ from fruit_assets.features.drift_check import Choice, DriftFigures, choose_preci
 from fruit_assets.features.incremental import IncrementalPlan
 from fruit_assets.features.inference_worker import FeaturizationOptions
 from fruit_assets.spark.resource import SparkResource
-from fruit_assets.storage.versions import AssetFolder, Version
+from fruit_assets.storage.delta import Table
+from fruit_assets.storage.table_version import Version
 
 AUTO = "auto"
 _CHOSEN_FOR, _CHOICE, _GUARD = "precision_chosen_for", "precision_choice", "guard"
@@ -64,7 +65,7 @@ def make_comparer(
 
 
 def resolve_precision(
-    asked: str, features: AssetFolder, extractor: ExtractorDescription, measure: Measure, *, reuse: bool
+    asked: str, features: Table, extractor: ExtractorDescription, measure: Measure, *, reuse: bool
 ) -> ResolvedPrecision:
     """The precision asked for, or what `auto` stands for: once chosen for an extractor, it stays.
 
@@ -81,7 +82,7 @@ def resolve_precision(
     key = f"{extractor.fingerprint} {quantized.fingerprint if quantized else 'without int8'}"
     before = features.find_latest(**{_CHOSEN_FOR: key}) if reuse else None
     if before is not None:
-        chosen = before.manifest.facts[_CHOICE]
+        chosen = before.facts[_CHOICE]
         return ResolvedPrecision(chosen["precision"], chosen["why"], None, {_CHOSEN_FOR: key, _CHOICE: chosen})
     absent = "" if quantized else "int8 was not exported, because NNCF is not installed where the extractor is made"
     choice: Choice = choose_precision(["int8", "bf16"] if quantized else ["bf16"], measure, absent)
@@ -93,7 +94,7 @@ def previous_drift(plan: IncrementalPlan) -> DriftFigures | None:
     """The figures of the version that most of the images are taken over from; None when they say too little."""
     if plan.previous is None or plan.new_count > _MOST_NEW * plan.sample_keys.num_rows:
         return None
-    told = plan.previous.manifest.facts.get(_GUARD)
+    told = plan.previous.facts.get(_GUARD)
     return DriftFigures.from_json(told) if told else None
 
 

@@ -19,7 +19,8 @@ from fruit_assets.assets.features.precision import ResolvedPrecision
 from fruit_assets.assets.publishing import PhaseTimer, publish_results
 from fruit_assets.assets.resources import CorePrice
 from fruit_assets.features.incremental import IncrementalPlan
-from fruit_assets.storage.versions import StagedVersion, Version
+from fruit_assets.storage.staged_commit import StagedCommit
+from fruit_assets.storage.table_version import Version
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -33,8 +34,8 @@ ARITHMETICS = "arithmetics"
 class FeaturizationResult:
     """Both staged versions, the figures of making them, how many features a row must have, and what images showed."""
 
-    features: StagedVersion
-    rejected: StagedVersion
+    features: StagedCommit
+    rejected: StagedCommit
     plan: IncrementalPlan
     computed: int
     broken: int
@@ -53,14 +54,14 @@ def materialize_results(
     core_price: CorePrice,
 ) -> Iterator[Any]:
     """Both assets' materialisations and checks, for `publish_results`."""
-    version = f"{sample.manifest.facts['data_version']}-{fingerprint}"
+    version = f"{sample.facts['data_version']}-{fingerprint}"
     figures = _figures(outcome, phases)
     arithmetics = list(outcome.arithmetics)
     features = outcome.features.with_facts(
-        features_fingerprint=fingerprint, data_version=version, **{ARITHMETICS: arithmetics}, **figures
-    )
-    rejected = outcome.rejected.with_facts(features_version=features.manifest.version)
-    rejected_table = rejected.opened.read_table()
+        features_fingerprint=fingerprint, data_version=version, **{ARITHMETICS: arithmetics}
+    ).with_figures(**figures)
+    rejected = outcome.rejected.with_facts(features_data_version=version)
+    rejected_table = rejected.version.read_table()
     reasons = Counter(_kind(reason) for reason in rejected_table["reason"].to_pylist())
     with phases("pictures"):
         shown = pictures.work_done(outcome.plan.reused_count, outcome.computed, sum(reasons.values()), phases.seconds)
@@ -83,20 +84,20 @@ def materialize_results(
             dg.MaterializeResult(
                 asset_key=REJECTED_NAME,
                 value=rejected,
-                metadata={**shown_rejected, **_rejected_metadata(rejected_table, sample.manifest.row_count)},
+                metadata={**shown_rejected, **_rejected_metadata(rejected_table, sample.row_count)},
                 data_version=dg.DataVersion(hashlib.sha256(repr(rejected_table.to_pylist()).encode()).hexdigest()[:32]),
             ),
         ],
         [
-            *_checks(outcome, sample.manifest.row_count),
+            *_checks(outcome, sample.row_count),
             *precision_of_run.check_results(precision, arithmetics),
         ],
     )
 
 
 def _checks(outcome: FeaturizationResult, sampled: int) -> list[dg.AssetCheckResult]:
-    rows, rejected = outcome.features.manifest.row_count, outcome.rejected.manifest.row_count
-    measured = outcome.features.manifest.facts["measures"]
+    rows, rejected = outcome.features.version.row_count, outcome.rejected.version.row_count
+    measured = outcome.features.version.facts["measures"]
     # Without a single row there is no width to be wrong.
     expected = outcome.feature_count
     widths = [expected if measured[name] is None else measured[name] for name in ("shortest", "longest")]

@@ -1,0 +1,76 @@
+"""What is to be committed, and whether it may be: nothing twice, and nothing over newer work.
+
+Put here the staged content of a table and how it compares with what the table holds. Committing is in `delta.py`.
+"""
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from fruit_assets.errors import NewerVersionError
+from fruit_assets.storage.table_version import Version
+
+if TYPE_CHECKING:
+    from fruit_assets.storage.delta import Table
+
+# Fact: for each asset that a version was made from, which of its versions.
+INPUTS = "inputs"
+
+
+@dataclass(frozen=True)
+class StagedCommit:
+    """What a table shall hold, complete on storage and seen by no reader until `Table.commit`.
+
+    Attributes:
+        table: where it is to be committed.
+        base: the version that the table had when the work began; None when it had none.
+        version: the table as readers would see it.
+    """
+
+    table: "Table"
+    base: Version | None
+    version: Version
+
+    def with_facts(self, **facts: Any) -> "StagedCommit":
+        """Add what identifies the content; a commit is made when facts differ, even if files do not."""
+        return replace(self, version=replace(self.version, facts={**self.version.facts, **facts}))
+
+    def with_figures(self, **figures: Any) -> "StagedCommit":
+        """Add what this run measured; figures alone are no reason for a commit."""
+        return replace(self, version=replace(self.version, figures={**self.version.figures, **figures}))
+
+    def made_from(self, *inputs: Version) -> "StagedCommit":
+        """Name the versions that it was made from: it will not replace what was made from newer ones."""
+        return self.with_facts(**{INPUTS: {version.name: version.published for version in inputs}})
+
+
+def is_published(current: Version, staged: StagedCommit) -> bool:
+    """Whether nothing is left to publish: the same files and facts, or another run's result with the same facts."""
+    wanted = staged.version
+    if current.facts != wanted.facts or _types(current) != _types(wanted):
+        return False
+    overtaken = staged.base is None or current.published != staged.base.published
+    same_files = {file.path for file in current.files} == {file.path for file in wanted.files}
+    return same_files or (overtaken and current.row_count == wanted.row_count)
+
+
+def _types(version: Version) -> list[tuple[str, str]]:
+    return [(column.name, column.type) for column in version.columns]
+
+
+def require_newest(current: Version, staged: StagedCommit) -> None:
+    """Refuse to replace what others published meanwhile, unless it was made from older inputs than ours."""
+    mine, theirs = staged.version.facts.get(INPUTS, {}), current.facts.get(INPUTS, {})
+    ages = [mine[name] - version for name, version in theirs.items() if name in mine]
+    if any(age < 0 for age in ages):
+        name = next(name for name, version in theirs.items() if name in mine and mine[name] < version)
+        raise NewerVersionError(
+            f"Version {current.number} of {current.name}, by run {current.run_id}, was made from version "
+            f"{theirs[name]} of {name}; this run read version {mine[name]}. Nothing was published. Run it again."
+        )
+    base = staged.base.published if staged.base is not None else None
+    if current.published != base and not any(ages):
+        started = "before there was any version" if base is None else f"from version {base}"
+        raise NewerVersionError(
+            f"Run {current.run_id or 'of another program'} published version {current.published} of {current.name} "
+            f"while this run worked {started}. Nothing was published. Run it again to build on the newer version."
+        )

@@ -1,0 +1,136 @@
+"""Upkeep of tables: what is removed from storage and when, fewer and larger files, a short log.
+
+Put here what changes no row. What a version within the retention needs stays, and so does what a run that is alive
+wrote.
+"""
+
+import json
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from math import ceil
+from typing import TYPE_CHECKING, Any
+
+from fruit_assets.storage.commit_log import commit_metadata
+from fruit_assets.storage.delta import Table
+from fruit_assets.storage.delta_files import explained
+from fruit_assets.storage.parquet_files import ROW_GROUP_ROWS
+from fruit_assets.storage.staging import DATA, RUNS
+from fruit_assets.storage.stores import Store
+from fruit_assets.storage.table_version import Version
+
+if TYPE_CHECKING:
+    from deltalake import CommitProperties
+
+SMALL_FILE_BYTES = 8 * 2**20
+# As many small files as this are worth rewriting.
+SMALL_FILES = 32
+_TARGET_BYTES = 32 * 2**20
+# Commits after the last checkpoint, each of which a reader reads.
+_COMMITS_PER_CHECKPOINT = 10
+
+
+@dataclass(frozen=True)
+class Upkeep:
+    """What was done to one table: files removed, small files merged, whether a checkpoint was written."""
+
+    removed: int = 0
+    compacted: int = 0
+    checkpoint: bool = False
+
+
+def remove_replaced(table: Table) -> int:
+    """Remove files that were replaced longer ago than the retention; lists nothing. Returns how many."""
+    return _vacuum(table, table.retention, full=False)
+
+
+def clean_up(table: Table, running_since: datetime | None = None) -> Upkeep:
+    """Everything that a table needs now and then.
+
+    Args:
+        table: the asset's.
+        running_since: when the oldest run that is alive began; nothing that was written or replaced since then goes.
+    """
+    retention = _at_least_since(table.retention, running_since)
+    if table.current_or_none() is None:
+        return Upkeep(_remove_older(table.store, DATA, retention))
+    compacted = _compact(table)
+    removed = _vacuum(table, retention, full=True)
+    _remove_older(table.store, RUNS, retention)
+    return Upkeep(removed, compacted, _checkpoint(table))
+
+
+def forget_runs(storage: Store, retention: timedelta, running_since: datetime | None = None) -> int:
+    """Remove the pins of runs that ended long ago; returns how many."""
+    return _remove_older(storage, RUNS, _at_least_since(retention, running_since))
+
+
+def _at_least_since(retention: timedelta, running_since: datetime | None) -> timedelta:
+    age = datetime.now(UTC) - running_since if running_since else timedelta()
+    return max(retention, age + timedelta(hours=1))
+
+
+def _vacuum(table: Table, retention: timedelta, *, full: bool) -> int:
+    opened, version = table.open(), table.current_or_none()
+    if opened is None or version is None:
+        return 0
+    asked: dict[str, Any] = {
+        "retention_hours": ceil(retention.total_seconds() / 3600),
+        "enforce_retention_duration": False,
+        "full": full,
+    }
+    with explained(table.store, "vacuum"):
+        removed = set(opened.vacuum(dry_run=True, **asked))
+        if removed:  # a vacuum of nothing would be two commits as well
+            opened.vacuum(dry_run=False, commit_properties=_properties(version), **asked)
+    return len(removed)
+
+
+def _compact(table: Table) -> int:
+    """Make larger files of many small ones, in the same order and with the same row groups; returns how many."""
+    from deltalake import WriterProperties
+    from deltalake.exceptions import CommitFailedError
+
+    opened, version = table.open(), table.current()
+    small = [file for file in version.files if file.bytes < SMALL_FILE_BYTES]
+    if opened is None or len(small) < SMALL_FILES:
+        return 0
+    group = version.facts.get(ROW_GROUP_ROWS)
+    with explained(table.store, "compact"), suppress(CommitFailedError):  # a run published meanwhile: the next time
+        done = opened.optimize.compact(
+            target_size=_TARGET_BYTES,
+            max_concurrent_tasks=1,
+            writer_properties=WriterProperties(compression="ZSTD", max_row_group_size=group),
+            commit_properties=_properties(version),
+        )
+        return int(done["numFilesRemoved"])
+    return 0
+
+
+def _checkpoint(table: Table) -> bool:
+    """Write a checkpoint when the log has grown since the last one."""
+    opened = table.open()
+    try:
+        last = json.loads(table.store.get("_delta_log/_last_checkpoint"))["version"]
+    except KeyError:
+        last = 0
+    if opened is None or opened.version() - last < _COMMITS_PER_CHECKPOINT:
+        return False
+    with explained(table.store, "write a checkpoint of"):
+        opened.create_checkpoint()
+    return True
+
+
+def _properties(version: Version) -> "CommitProperties":
+    """The same content under a new number: facts, figures and run are those of the version it is made of."""
+    from deltalake import CommitProperties
+
+    metadata = commit_metadata(version.run_id, "", version.facts, version.figures, version.published)
+    return CommitProperties(custom_metadata=metadata)
+
+
+def _remove_older(store: Store, prefix: str, age: timedelta) -> int:
+    oldest = datetime.now(UTC) - age
+    old = [item.key for item in store.list(f"{prefix}/") if item.modified < oldest]
+    store.delete(old)
+    return len(old)

@@ -1,0 +1,52 @@
+"""Tests of reading some rows of a version by their numbers."""
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from fruit_assets.errors import StorageError
+from fruit_assets.spark.writing import RowWriter, WriteTarget, data_files_from, stage_written
+from fruit_assets.storage import rows
+from fruit_assets.storage.delta import Table
+from fruit_assets.storage.rows import read_rows_at
+from fruit_assets.storage.staged_commit import StagedCommit
+from fruit_assets.storage.staging import VersionWriter
+from fruit_assets.storage.stores import LocalStore
+from fruit_assets_tests.storage.conftest import AWKWARD
+
+_ROWS = [{"path": f"a=b/é {n}#.jpg", "label": "a=b", "features": [float(n), float(n) / 3]} for n in range(50)]
+_SCHEMA = "path string, label string, features array<float>"
+_ARROW_SCHEMA = pa.schema([("path", pa.string()), ("label", pa.string()), ("features", pa.list_(pa.float32()))])
+
+
+@pytest.fixture
+def folder(tmp_path) -> Table:
+    return Table(LocalStore(tmp_path / AWKWARD / "label=x" / "image_features"))
+
+
+def _staged(folder: Table, name: str) -> StagedCommit:
+    """The rows in three files, as three tasks would write them."""
+    writing = VersionWriter(folder, name)
+    files = []
+    for part in (slice(0, 20), slice(20, 21), slice(21, 50)):
+        writer = RowWriter(WriteTarget.of(writing, 16))
+        writer.write(pa.RecordBatch.from_pylist(_ROWS[part], _ARROW_SCHEMA))
+        files.append(writer.close())
+    return stage_written(writing, data_files_from(pa.table({"files": files})), _SCHEMA)
+
+
+@pytest.mark.parametrize("rows_at_a_time", [1, 3, 2048])
+@pytest.mark.parametrize("numbers", [[], [0], [19, 20, 21], [0, 0, 15, 16, 17, 49], list(range(50))])
+def test_rows_are_found_by_their_numbers_in_the_order_of_the_files(folder, monkeypatch, numbers, rows_at_a_time):
+    monkeypatch.setattr(rows, "_ROWS_AT_A_TIME", rows_at_a_time)
+    version = folder.commit(_staged(folder, "one"))
+    everything = version.read_table(["label", "path"])
+    found = read_rows_at(version, np.array(numbers, np.int64), ["label", "path"])
+    assert found.to_pylist() == everything.take(pa.array(numbers, pa.int64())).to_pylist()
+
+
+def test_a_file_that_is_gone_is_named(folder):
+    version = folder.commit(_staged(folder, "one"))
+    (folder.store.root / version.files[1].path).unlink()
+    with pytest.raises(StorageError, match=r"Cannot read .*data/one-0/part-"):
+        read_rows_at(version, np.arange(50), ["path"])
