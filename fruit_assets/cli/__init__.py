@@ -19,6 +19,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "summary": ("summary", "summary", "Say what is published: rows, place, speed, quality."),
     "history": ("versions", "history", "List the published versions of the assets."),
     "restore": ("versions", "restore", "Make an earlier version of an asset the newest again."),
+    "register": ("register", "register", "Register the tables in AWS Glue, for Athena."),
     "cluster": ("cluster", "cluster", "Start, inspect and stop the EMR cluster."),
     "doctor": ("doctor", "doctor", "Check this machine and the AWS account, line by line."),
     "deploy": ("deploy", "deploy", "Create or update the AWS side: bucket, roles, bootstrap files."),

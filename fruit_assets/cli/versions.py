@@ -30,7 +30,7 @@ def history(asset: str | None, limit: int) -> None:
     settings = load_settings()
     console = Console()
     for name in [asset] if asset else ASSET_NAMES:
-        table = _table(settings, name)
+        table = asset_table(settings, name)
         commits = [commit for _, commit in zip(range(limit), table.history(), strict=False)]
         console.print(_shown(table, commits) if commits else f"{name} has not been published yet.")
 
@@ -40,7 +40,7 @@ def history(asset: str | None, limit: int) -> None:
 @click.option("--version", "number", required=True, type=click.IntRange(0), help="As `fruit-assets history` shows it.")
 def restore(asset: str, number: int) -> None:
     """Make an earlier version of ASSET the newest again. No version is lost: restoring makes a new one."""
-    table = _table(load_settings(), asset)
+    table = asset_table(load_settings(), asset)
     before = table.current()
     version = table.restore(number)
     click.echo(
@@ -49,7 +49,8 @@ def restore(asset: str, number: int) -> None:
     )
 
 
-def _table(settings: Settings, asset: str) -> Table:
+def asset_table(settings: Settings, asset: str) -> Table:
+    """The table of an asset; raises InputError when there is no such asset."""
     if asset not in ASSET_NAMES:
         raise InputError(f"{asset} is not an asset. There are {', '.join(ASSET_NAMES)}.")
     store = open_store(settings.storage, settings.sse, settings.kms_key_id)
