@@ -20,7 +20,7 @@ export DAGSTER_HOME ?= $(CURDIR)/.dagster
 # Real photographs and weights for the tests, when they lie beside the project.
 export FRUIT_ASSETS_TEST_DATA ?= $(wildcard $(CURDIR)/../shared/data)
 
-.PHONY: help run test dev lint format bench bench-peers screenshots lock setup clean
+.PHONY: help run test test-fast dev lint docs format bench bench-peers screenshots lock setup clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -36,6 +36,9 @@ dev: setup java $(DAGSTER_HOME)/dagster.yaml ## Open Dagit on http://localhost:3
 
 lint: setup ## Check formatting, lint, types and the direction of imports
 	@$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy && $(BIN)/lint-imports
+
+docs: setup ## Build the docs site into site/; a broken link fails
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 format: setup ## Format and fix what can be fixed
 	@$(BIN)/ruff format . && $(BIN)/ruff check --fix .
