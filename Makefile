@@ -31,6 +31,9 @@ run: setup java $(DAGSTER_HOME)/dagster.yaml ## Set up, render demo images, mate
 test: setup java test-system ## Set up and pass all tests
 	@$(BIN)/pytest
 
+test-fast: setup ## Pass the tests that start no JVM, browser, Maven or server
+	@JAVA_HOME=/nonexistent $(BIN)/pytest -m 'not programs'
+
 dev: setup java $(DAGSTER_HOME)/dagster.yaml ## Open Dagit on http://localhost:3000
 	@PATH="$(CURDIR)/$(BIN):$$PATH" FRUIT_ASSETS_WEIGHTS=$${FRUIT_ASSETS_WEIGHTS:-auto} $(BIN)/dagster dev -w workspace.yaml
 

@@ -17,6 +17,7 @@ from fruit_assets.settings import Settings, load_settings
 from fruit_assets_tests import parallel
 from fruit_assets_tests.emr_simulator.fixtures import emr_simulator, maven_jars, spark_emr_session, spark_emr_simulator
 from fruit_assets_tests.private_cloud import private_bucket, private_cloud
+from fruit_assets_tests.programs import starts_programs
 
 if TYPE_CHECKING:
     import dagster as dg
@@ -57,7 +58,11 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     return parallel.process_count(config)
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if starts_programs(item):
+            item.add_marker("programs")
     items[:] = parallel.in_order(items)
 
 
