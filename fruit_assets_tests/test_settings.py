@@ -5,8 +5,7 @@ import os
 import pytest
 
 from fruit_assets.errors import SettingsError
-from fruit_assets.settings import load_settings
-from fruit_assets.spark.fast_start import MEASURES
+from fruit_assets.settings import FAST_START_MEASURES, load_settings
 
 
 def test_without_any_setting_everything_is_local_and_below_the_working_folder(tmp_path):
@@ -208,7 +207,7 @@ def test_a_staging_prefix_that_a_cluster_cannot_use_is_refused_before_one_is_pai
 
 @pytest.mark.parametrize(
     ("value", "names"),
-    [("on", MEASURES), ("off", frozenset()), ("class_data, imports", frozenset({"class_data", "imports"}))],
+    [("on", FAST_START_MEASURES), ("off", frozenset()), ("class_data, imports", frozenset({"class_data", "imports"}))],
 )
 def test_the_measures_of_a_fast_start_are_turned_off_by_one_setting(tmp_path, value, names):
     assert load_settings({"FRUIT_ASSETS_FAST_START": value}, tmp_path).fast_start == names

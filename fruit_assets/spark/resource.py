@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 from pydantic import Field, PrivateAttr
 
+from fruit_assets.settings import FAST_START_MEASURES
 from fruit_assets.spark.background import BackgroundSpark
-from fruit_assets.spark.fast_start import MEASURES
 from fruit_assets.spark.session import PIPELINE_CONF, LocalSparkOptions
 
 if TYPE_CHECKING:
@@ -50,7 +50,9 @@ class LocalSpark(SparkResource):
     cache: str
     conf: dict[str, str] = Field(default_factory=dict)
     imports: list[str] = Field(default_factory=list, description="Modules to import while waiting for the JVM.")
-    fast_start: list[str] = Field(default_factory=lambda: sorted(MEASURES), description="Measures to start sooner.")
+    fast_start: list[str] = Field(
+        default_factory=lambda: sorted(FAST_START_MEASURES), description="Measures to start sooner."
+    )
     _background: BackgroundSpark | None = PrivateAttr(default=None)
 
     def prepare(self) -> None:

@@ -15,8 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fruit_assets.errors import FruitAssetsError, PermanentError
-from fruit_assets.settings import process_environment, set_variables, unset_variables
-from fruit_assets.spark.fast_start import MEASURES
+from fruit_assets.settings import FAST_START_MEASURES, process_environment, set_variables, unset_variables
 from fruit_assets.spark.fast_start.cds_archive import ClassData, class_data
 from fruit_assets.spark.fast_start.driver_jvm import DriverJvm, start_driver_jvm
 from fruit_assets.spark.java import require_java
@@ -50,7 +49,7 @@ class LocalSparkOptions:
     driver_memory: str | None = None
     java_home: str | None = None
     conf: dict[str, str] | None = None
-    fast_start: frozenset[str] = MEASURES
+    fast_start: frozenset[str] = FAST_START_MEASURES
 
 
 def local_conf(options: LocalSparkOptions) -> dict[str, str]:

@@ -8,7 +8,7 @@ import argparse
 import sys
 from collections.abc import Callable, Sequence
 
-from fruit_assets.spark.fast_start import MEASURES
+from fruit_assets.settings import FAST_START_MEASURES
 from fruit_assets_tests.benchmarks.image_set import make_image_set
 from fruit_assets_tests.benchmarks.options import add_repeats, add_source, parser_for, scratch_folder, source_of
 from fruit_assets_tests.benchmarks.report import Report
@@ -37,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _, storage = job.cold()
         settings = {
             _ALL: "on",
-            **{name: ",".join(sorted(MEASURES - {name})) for name in sorted(MEASURES)},
+            **{name: ",".join(sorted(FAST_START_MEASURES - {name})) for name in sorted(FAST_START_MEASURES)},
             _NONE: "off",
         }
         contenders = {name: _without(job, storage, value) for name, value in settings.items()}
