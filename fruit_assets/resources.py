@@ -5,6 +5,8 @@ Put here the choice and its values, from settings. What a resource does belongs 
 
 from typing import TYPE_CHECKING, Any
 
+from dagster import InitResourceContext, ResourceDefinition
+
 from fruit_assets.assets.features.image_features import WorkerCache
 from fruit_assets.assets.resources import CorePrice, ImageCollection, WeightsSetting
 from fruit_assets.assets.run_config_check import RunConfigCheck
@@ -15,6 +17,8 @@ from fruit_assets.spark.resource import ClusterSpark, LocalSpark
 from fruit_assets.storage.io_managers import AssetStorage, VersionIOManager
 
 if TYPE_CHECKING:
+    from dagster_aws.s3 import S3Resource
+
     from fruit_assets.emr.step_launcher import PySparkStepLauncher
 
 # Nodes of a cluster have their own disk; the orchestrator's cache folder means nothing there.
@@ -47,8 +51,20 @@ def resources_for(settings: Settings) -> dict[str, Any]:
         ),
         "weights": WeightsSetting(value=settings.weights),
         "core_price": _core_price(settings),
+        "s3": _s3(settings),
     }
     return shared | (_emr(settings) if settings.runs_on_emr else _local(settings))
+
+
+def _s3(settings: Settings) -> ResourceDefinition:
+    """S3 for assets written for `dagster_aws`, imported by the step that asks for it: that takes half a second."""
+
+    def s3(_: InitResourceContext) -> "S3Resource":
+        from dagster_aws.s3 import S3Resource
+
+        return S3Resource(region_name=settings.aws_region, endpoint_url=settings.aws_endpoint_url)
+
+    return ResourceDefinition(s3)
 
 
 def _core_price(settings: Settings) -> CorePrice:
@@ -58,8 +74,6 @@ def _core_price(settings: Settings) -> CorePrice:
 
 
 def _local(settings: Settings) -> dict[str, Any]:
-    from dagster import ResourceDefinition
-
     spark = LocalSpark(
         driver_memory=settings.driver_memory,
         java_home=settings.java_home,

@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 
 
 class SparkResource(dg.ConfigurableResource[Any]):
-    """A running Spark. Loading the code location or planning a run starts none."""
+    """A running Spark. Loading the code location or planning a run starts none.
+
+    Assets written for `dagster_pyspark` find `spark_session` and `spark_context` where its resources have them.
+    """
 
     @abstractmethod
     def context(self) -> "SparkContext":
@@ -32,6 +35,14 @@ class SparkResource(dg.ConfigurableResource[Any]):
 
         self.context()
         return SparkSession.builder.getOrCreate()
+
+    @property
+    def spark_session(self) -> "SparkSession":
+        return self.session()
+
+    @property
+    def spark_context(self) -> "SparkContext":
+        return self.context()
 
     def prepare(self) -> None:
         """Say that Spark will be wanted soon; does not wait for it."""

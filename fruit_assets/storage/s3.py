@@ -7,6 +7,7 @@ that it renews); `delta_options` gives delta-rs what boto3 found. What is stored
 import io
 import re
 import threading
+import time
 from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
@@ -21,6 +22,7 @@ _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 _EXPIRED = frozenset({"ExpiredToken", "ExpiredTokenException", "RequestExpired", "TokenRefreshRequired"})
 # Footers of Parquet files, and small files as a whole.
 _TAIL_BYTES = 256 * 2**10
+_BODY_ATTEMPTS = 3
 _CONNECTIONS = 20  # of one client: the threads that read images share it
 
 
@@ -103,15 +105,19 @@ class S3Connection:
         return self.run(lambda client: getattr(client, operation)(**arguments))
 
     def run(self, request: Callable[[Any], T]) -> T:
-        """The same for a request that also reads the answer's body."""
-        from botocore.exceptions import ClientError
+        """The same for a request that also reads the answer's body, and again when the body breaks off."""
+        from botocore.exceptions import ClientError, IncompleteReadError, ReadTimeoutError, ResponseStreamingError
 
-        client = self._client
-        try:
-            return request(client)
-        except ClientError as error:
-            if error.response.get("Error", {}).get("Code") not in _EXPIRED or not self._renewed(client):
-                raise
+        for attempt in range(_BODY_ATTEMPTS):
+            client = self._client
+            try:
+                return request(client)
+            except ClientError as error:
+                if error.response.get("Error", {}).get("Code") not in _EXPIRED or not self._renewed(client):
+                    raise
+            # boto3 tries requests again, but not what is read after their answer has begun.
+            except (IncompleteReadError, ReadTimeoutError, ResponseStreamingError):
+                time.sleep(attempt)
         return request(self._client)
 
     def delta_options(self) -> dict[str, str]:

@@ -4,6 +4,8 @@ import pickle
 
 import boto3
 import pytest
+from botocore.exceptions import IncompleteReadError
+from botocore.response import StreamingBody
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -116,6 +118,21 @@ def test_delta_tables_are_encrypted_with_the_key_that_is_set(bucket):
 
 def _objects(client, bucket):
     return client.list_objects_v2(Bucket=bucket)["Contents"]
+
+
+def test_a_body_that_breaks_off_is_read_again(bucket, monkeypatch):
+    store = open_store(f"s3://{bucket}/fruit")
+    store.put("a", b"whole")
+    answers = iter([b"who", None])
+    read = StreamingBody.read
+
+    def breaking(body, *arguments):
+        if next(answers) is not None:
+            raise IncompleteReadError(actual_bytes=3, expected_bytes=5)
+        return read(body, *arguments)
+
+    monkeypatch.setattr(StreamingBody, "read", breaking)
+    assert store.get("a") == b"whole"
 
 
 def test_credentials_renewed_in_the_middle_of_a_run_reach_every_client(
