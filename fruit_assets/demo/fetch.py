@@ -55,6 +55,14 @@ class Fetched:
     checksum: str
     url: str
 
+    def publish(self, draft: Path) -> None:
+        """Put a finished folder in place at once, with a note of what it holds."""
+        facts = {key: value for key, value in vars(self).items() if key != "root"}
+        (draft / MANIFEST).write_text(json.dumps(facts, indent=1) + "\n")
+        if self.root.exists():
+            self.root.rmdir()
+        draft.replace(self.root)
+
 
 def fetch_images(
     out: Path,
@@ -139,11 +147,7 @@ def _unpack_into(out: Path, archive: Path, url: str, on_unpack: Progress | None)
             f"Run the command again, or check --url. {WITHOUT_INTERNET}"
         ) from error
     fetched = Fetched(out, images, len(classes), archive.stat().st_size, f"sha256 {sha256_of(archive)}", url)
-    facts = {key: value for key, value in vars(fetched).items() if key != "root"}
-    (draft / MANIFEST).write_text(json.dumps(facts, indent=1) + "\n")
-    if out.exists():
-        out.rmdir()
-    draft.replace(out)
+    fetched.publish(draft)
     return fetched
 
 

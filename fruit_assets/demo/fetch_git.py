@@ -4,7 +4,6 @@ Put here what drives git. Archives from any web server are `fetch`; the web serv
 makes its archives on the fly and cannot continue one.
 """
 
-import json
 import shutil
 import subprocess
 from collections import defaultdict
@@ -12,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from fruit_assets.demo.download import WITHOUT_INTERNET, check_space
-from fruit_assets.demo.fetch import IMAGE_SUFFIXES, MANIFEST, Fetched, already_fetched, kept_path
+from fruit_assets.demo.fetch import IMAGE_SUFFIXES, Fetched, already_fetched, kept_path
 from fruit_assets.errors import FruitAssetsError, InputError, TransientError
 
 REPOSITORY = "https://github.com/fruits-360/fruits-360-100x100.git"
@@ -63,7 +62,8 @@ def fetch_repository(
         classes = len({Path(path).parent.name for path in images})
         size = sum((draft / path).stat().st_size for path in images)
         fetched = Fetched(out, len(images), classes, size, f"commit {commit}", url)
-        _publish(draft, fetched)
+        shutil.rmtree(draft / ".git")
+        fetched.publish(draft)
     except OSError as error:
         raise InputError(f"{out} cannot be written: {error}. Choose a folder on a disk with space for it.") from error
     return fetched
@@ -115,15 +115,6 @@ def _fetch_folders(
         count += sum(Path(path).suffix.lower() in IMAGE_SUFFIXES for path in contents)
         if on_progress is not None:
             on_progress(count, total)
-
-
-def _publish(draft: Path, fetched: Fetched) -> None:
-    facts = {key: value for key, value in vars(fetched).items() if key != "root"}
-    (draft / MANIFEST).write_text(json.dumps(facts, indent=1) + "\n")
-    shutil.rmtree(draft / ".git")
-    if fetched.root.exists():
-        fetched.root.rmdir()
-    draft.replace(fetched.root)
 
 
 def _git(folder: Path, *arguments: str, stdin: str = "") -> str:

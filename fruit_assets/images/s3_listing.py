@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from itertools import islice, pairwise
 
-from fruit_assets.storage.stores import S3Store, StoredObject
+from fruit_assets.storage.stores import ListedObject, S3Store
 
 # As many as a client has connections.
 _THREADS = 10
@@ -16,10 +16,10 @@ _THREADS = 10
 _WANTED_RANGES = 64
 _DEEPEST_LEVEL = 4
 
-_Pages = Iterator[Sequence[StoredObject]]
+_Pages = Iterator[Sequence[ListedObject]]
 
 
-def list_in_parallel(store: S3Store) -> Iterator[StoredObject]:
+def list_in_parallel(store: S3Store) -> Iterator[ListedObject]:
     """Every object of the store, in no order; some ten pages of 1,000 are in memory.
 
     Raises:
@@ -29,7 +29,7 @@ def list_in_parallel(store: S3Store) -> Iterator[StoredObject]:
     ranges = (_pages_between(store, start or "", end) for start, end in pairwise(bounds))
     with ThreadPoolExecutor(_THREADS) as pool:
 
-        def next_page(pages: _Pages) -> "Future[Sequence[StoredObject] | None]":
+        def next_page(pages: _Pages) -> "Future[Sequence[ListedObject] | None]":
             return pool.submit(next, pages, None)
 
         pending = {next_page(pages): pages for pages in islice(ranges, _THREADS)}

@@ -26,7 +26,7 @@ _PAGES_OF_FOLDERS = 20
 
 
 @dataclass(frozen=True)
-class StoredObject:
+class ListedObject:
     """One object of a store.
 
     Attributes:
@@ -52,7 +52,7 @@ class Store(Protocol):
     def get(self, key: str) -> bytes: ...
     def put(self, key: str, content: bytes) -> None: ...
     def create(self, key: str, content: bytes) -> bool: ...
-    def list(self, prefix: str = "") -> Iterator[StoredObject]: ...
+    def list(self, prefix: str = "") -> Iterator[ListedObject]: ...
     def delete(self, keys: Iterable[str]) -> None: ...
     def delta(self) -> tuple[str, dict[str, str]]:
         """URI and `storage_options` for deltalake, the same way to S3 as our own; take them anew for every table."""
@@ -128,7 +128,7 @@ class LocalStore:
                     return False
         return True
 
-    def list(self, prefix: str = "") -> Iterator[StoredObject]:
+    def list(self, prefix: str = "") -> Iterator[ListedObject]:
         base = self.root / prefix
         for folder, _, names in os.walk(base):
             for name in sorted(names):
@@ -139,7 +139,7 @@ class LocalStore:
                     continue
                 modified = datetime.fromtimestamp(status.st_mtime, UTC)
                 key = path.relative_to(self.root).as_posix()
-                yield StoredObject(key, status.st_size, modified, str(status.st_mtime_ns))
+                yield ListedObject(key, status.st_size, modified, str(status.st_mtime_ns))
 
     def delete(self, keys: Iterable[str]) -> None:
         parents = set()
@@ -241,17 +241,17 @@ class S3Store:
             raise
         return True
 
-    def list(self, prefix: str = "") -> Iterator[StoredObject]:
+    def list(self, prefix: str = "") -> Iterator[ListedObject]:
         for page in self.pages(prefix):
             yield from page
 
-    def pages(self, prefix: str = "", start_after: str = "") -> Iterator[Sequence[StoredObject]]:
+    def pages(self, prefix: str = "", start_after: str = "") -> Iterator[Sequence[ListedObject]]:
         """Objects in order of their keys, a request of at most 1,000 at a time, beginning after a key."""
         root = self._location.key("")
         after = {"StartAfter": root + start_after} if start_after else {}
         for page in self._listed(Prefix=root + prefix, **after):
             yield [
-                StoredObject(item["Key"].removeprefix(root), item["Size"], item["LastModified"], item["ETag"])
+                ListedObject(item["Key"].removeprefix(root), item["Size"], item["LastModified"], item["ETag"])
                 for item in page.get("Contents", [])
                 if not item["Key"].endswith("/")
             ]

@@ -126,10 +126,10 @@ def test_a_body_that_breaks_off_is_read_again(bucket, monkeypatch):
     answers = iter([b"who", None])
     read = StreamingBody.read
 
-    def breaking(body, *arguments):
+    def breaking(body, *arguments, **named):
         if next(answers) is not None:
             raise IncompleteReadError(actual_bytes=3, expected_bytes=5)
-        return read(body, *arguments)
+        return read(body, *arguments, **named)
 
     monkeypatch.setattr(StreamingBody, "read", breaking)
     assert store.get("a") == b"whole"
