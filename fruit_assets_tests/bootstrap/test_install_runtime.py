@@ -9,6 +9,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tarfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,7 @@ import pytest
 from fruit_assets.emr.attempt.packaging import build_package
 from fruit_assets.infra.bootstrap_files import bootstrap_uri, upload_bootstrap
 from fruit_assets.infra.node_requirements import BOOTSTRAP
+from fruit_assets.infra.packed_environment import pack_environment
 from fruit_assets.infra.wheelhouse import build_wheelhouse, requirements_digest
 from fruit_assets.settings import load_settings
 from fruit_assets_tests.infra.account import REGION, empty_account, moto_server
@@ -124,6 +126,20 @@ def test_the_environment_featurises_an_image_as_this_machine_does(
     here = load_engine(model, 224, "openvino", "f32", 1)(decode(image.read_bytes(), 224)[None])
     assert there.shape == (1, 1280)
     np.testing.assert_allclose(there, here, atol=1e-5)
+
+
+def test_the_packed_environment_of_the_same_wheels_imports_what_a_step_imports(node: Node, tmp_path: Path) -> None:
+    """What job runs of EMR Serverless get, unpacked as Spark unpacks it."""
+    wheels = build_wheelhouse(BOOTSTRAP / "requirements-node.txt", ARCHITECTURE, load_settings().cache)
+    with tarfile.open(pack_environment(wheels, ARCHITECTURE)) as archive:
+        archive.extractall(tmp_path / "environment", filter="fully_trusted")
+    python = tmp_path / "environment" / "bin" / "python"
+    # Where this machine keeps its Python 3.11 is not where the image does.
+    python.unlink()
+    python.symlink_to(Path(sys.executable).resolve())
+    code = "import boto3, dagster, matplotlib, numpy, openvino, pandas, PIL, pyarrow, sklearn, sys; print(sys.prefix)"
+    done = subprocess.run([str(python), "-I", "-c", code], capture_output=True, text=True, cwd="/")
+    assert done.stdout.strip() == str(tmp_path / "environment"), done.stderr
 
 
 def test_a_second_run_changes_nothing(node: Node) -> None:

@@ -71,7 +71,8 @@ def graph_on_emr(
     if kind == "cluster":
         steps = [(step.config["Name"], step.state) for step in simulator.clusters[cluster].steps.values()]
         return RemoteGraph(simulator, bucket, finished, steps, "AddJobFlowSteps")
-    (application,) = simulator.serverless.applications.values()
+    created = [one for one in simulator.serverless.applications.values() if one.tags.get("project") == "orchard"]
+    (application,) = created
     steps = [(run.request["name"], run.state) for run in application.job_runs.values()]
     return RemoteGraph(simulator, bucket, finished, steps, "StartJobRun")
 

@@ -1,5 +1,6 @@
 """Steps under a real spark-submit: executors get the shipped code, and no JVM outlives its step."""
 
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,12 +14,12 @@ from fruit_assets_tests.emr_simulator import EmrSimulator
 
 @pytest.fixture
 def spark_tiny(
-    spark_emr_simulator: EmrSimulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+    kind: str, spark_emr_simulator: EmrSimulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[TinyLocation]:
-    bucket = f"spark-steps-{abs(hash(request.node.name))}"
+    bucket = f"spark-steps-{uuid.uuid4().hex}"
     spark_emr_simulator.create_bucket(bucket)
     staging = StagingStore(f"s3://{bucket}/staging")
-    with tiny_location_on(spark_emr_simulator, staging, tmp_path, monkeypatch) as location:
+    with tiny_location_on(spark_emr_simulator, staging, tmp_path, monkeypatch, kind) as location:
         yield location
 
 

@@ -151,6 +151,7 @@ def test_requests_that_emr_serverless_would_refuse_are_refused(emr_simulator: Em
     client = emr_simulator.client("emr-serverless")
     job_run = {"applicationId": application, "executionRoleArn": ROLE, "jobDriver": {"hive": {"query": "x"}}}
     assert "regular expression" in refusal(client.start_job_run, **(job_run | {"executionRoleArn": "a" * 20}))[1]
+    assert "tags (key)" in refusal(client.start_job_run, **job_run, tags={"a*b": "c"})[1]
     assert "must be sparkSubmit" in refusal(client.start_job_run, **job_run)[1]
     assert refusal(client.get_application, applicationId="00nowhere")[0] == "ResourceNotFoundException"
     assert "not supported" in refusal(create, simulator=emr_simulator, releaseLabel="emr-9.9.9")[1]

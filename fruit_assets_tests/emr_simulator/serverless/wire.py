@@ -102,7 +102,8 @@ def _wrong_values(shape: Shape, value: Any, path: str) -> list[str]:
     if isinstance(shape, StructureShape):
         return _each([(shape.members[name], item, f"{path}.{name}".lstrip(".")) for name, item in value.items()])
     if isinstance(shape, MapShape):
-        return _each([(shape.value, item, f"{path}.{name}") for name, item in value.items()])
+        keys = [(shape.key, name, f"{path} (key)") for name in value]
+        return _each([*keys, *((shape.value, item, f"{path}.{name}") for name, item in value.items())])
     if isinstance(shape, ListShape):
         return _each([(shape.member, item, f"{path}.{number}") for number, item in enumerate(value, 1)])
     known = shape.metadata

@@ -1,0 +1,84 @@
+"""The launcher on EMR Serverless: what only applications and job runs do; the rest is in `../test_step_launcher.py`."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fruit_assets.emr.attempt import step_attempt
+from fruit_assets.emr.staging import StagingStore
+from fruit_assets_tests.emr.conftest import TinyLocation, tiny_location_on
+from fruit_assets_tests.emr.targets import ROLE
+from fruit_assets_tests.emr_simulator import EmrSimulator
+
+pytestmark = pytest.mark.long
+
+
+@pytest.fixture
+def tiny(
+    emr: EmrSimulator, staging: StagingStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[TinyLocation]:
+    """The tiny code location on an application."""
+    with tiny_location_on(emr, staging, tmp_path, monkeypatch, "application") as location:
+        yield location
+
+
+def test_a_run_creates_the_application_it_needs_and_another_when_that_one_is_deleted_meanwhile(
+    tiny: TinyLocation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    applications = tiny.emr.serverless.applications
+    before = set(applications)
+    first = tiny.run(application_id=None)
+    (created,) = set(applications) - before
+    prepare = step_attempt.prepare
+
+    def prepare_while_it_is_deleted(*arguments: Any) -> Any:
+        applications[created].change("TERMINATED")
+        return prepare(*arguments)
+
+    monkeypatch.setattr(step_attempt, "prepare", prepare_while_it_is_deleted)
+    second = tiny.run(application_id=None)
+    (other,) = set(applications) - before - {created}
+    assert (first.success, second.success) == (True, True)
+    for outcome, application in ((first, created), (second, other)):
+        messages = [event.message or "" for event in outcome.events("ENGINE_EVENT")]
+        assert any(f"on application {application}, created for this run" in message for message in messages)
+    run = next(iter(applications[created].job_runs.values()))
+    assert run.request["executionRoleArn"] == ROLE
+    assert run.request["configurationOverrides"]["applicationConfiguration"][0]["properties"]["spark.task.cpus"] == "1"
+
+
+def test_an_application_without_room_is_worth_a_retry(tiny: TinyLocation) -> None:
+    tiny.emr.faults.exceed_capacity()
+    outcome = tiny.run(retries=1)
+    assert outcome.success
+    assert tiny.states == ["FAILED", "COMPLETED"]
+    assert "ApplicationMaxCapacityExceededException" in outcome.messages
+
+
+def test_a_role_that_cannot_be_assumed_is_told_and_not_retried(tiny: TinyLocation) -> None:
+    tiny.emr.faults.refuse_role()
+    outcome = tiny.run(retries=2)
+    assert f"Could not assume runtime role {ROLE}" in outcome.failure.error.to_string()
+    assert "Create the role first" in outcome.failure.error.to_string()
+    assert len(tiny.step_ids) == 1
+
+
+def test_a_given_application_that_is_gone_or_elsewhere_is_refused_with_what_to_do(tiny: TinyLocation) -> None:
+    tiny.emr.serverless.applications[tiny.target.id].change("TERMINATED")
+    refused = tiny.run(retries=2).failure.error.to_string()
+    assert f"Application {tiny.target.id} is TERMINATED" in refused
+    assert "set the id of one that runs" in refused
+    elsewhere = tiny.run(application_id="00elsewhere").failure.error.to_string()
+    assert "There is no application 00elsewhere in region us-east-1" in elsewhere
+
+
+def test_a_job_run_that_waits_for_others_runs_in_its_turn(tiny: TinyLocation) -> None:
+    tiny.target.keep_busy(seconds=3)
+    outcome = tiny.run()
+    assert outcome.success
+    busy, ours = tiny.emr.serverless.applications[tiny.target.id].job_runs.values()
+    assert ours.started_at is not None
+    assert busy.ended_at is not None
+    assert busy.ended_at <= ours.started_at
