@@ -136,7 +136,9 @@ def test_the_packed_environment_of_the_same_wheels_imports_what_a_step_imports(n
     python = tmp_path / "environment" / "bin" / "python"
     # Where this machine keeps its Python 3.11 is not where the image does.
     python.unlink()
-    python.symlink_to(Path(sys.executable).resolve())
+    base = Path(sys.executable).resolve()
+    python.symlink_to(base)
+    (tmp_path / "environment" / "pyvenv.cfg").write_text(f"home = {base.parent}\n")
     code = "import boto3, dagster, matplotlib, numpy, openvino, pandas, PIL, pyarrow, sklearn, sys; print(sys.prefix)"
     done = subprocess.run([str(python), "-I", "-c", code], capture_output=True, text=True, cwd="/")
     assert done.stdout.strip() == str(tmp_path / "environment"), done.stderr

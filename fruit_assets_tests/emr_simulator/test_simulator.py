@@ -53,7 +53,7 @@ def test_a_step_runs_with_the_code_it_ships_and_its_logs_appear_late(emr_simulat
         emr_simulator.create_bucket(name)
     script = (
         "import os, sys, importlib.util, boto3\n"
-        "assert importlib.util.find_spec('fruit_assets') is None, 'the checkout must not reach the cluster'\n"
+        "assert importlib.util.find_spec('fruit_assets.emr') is None, 'the checkout must not reach the cluster'\n"
         "boto3.client('s3').put_object(Bucket='code', Key='answer', Body=' '.join(sys.argv[1:]).encode())\n"
         "print(os.environ['EMR_STEP_ID'], sorted(k for k in os.environ if k.startswith('PYTEST')))\n"
         "raise ValueError('no fruit')\n"

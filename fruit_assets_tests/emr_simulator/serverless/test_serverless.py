@@ -73,7 +73,7 @@ def test_a_job_run_has_the_archives_packages_and_its_logs_lie_where_emr_serverle
 ) -> None:
     program = (
         "import sys, boto3, importlib.util\n"
-        "assert importlib.util.find_spec('fruit_assets') is None, 'the checkout must not reach the driver'\n"
+        "assert importlib.util.find_spec('fruit_assets.emr') is None, 'the checkout must not reach the driver'\n"
         "print(sys.argv[1])\n"
     )
     job_run = run(emr_simulator, application, program)
