@@ -27,7 +27,7 @@ from fruit_assets.infra.cluster_size import release_label, vcpus_of_spec
 from fruit_assets.infra.findings import Finding, checked, ok, problem
 from fruit_assets.infra.identity import Identity, who_am_i
 from fruit_assets.settings import Settings, load_settings, process_environment
-from fruit_assets.storage.s3 import parse_s3_uri
+from fruit_assets.storage.s3.location import parse_s3_uri
 
 _MARKS = {"ok": "[green]ok[/]", "warning": "[yellow]look[/]", "problem": "[red]stop[/]"}
 

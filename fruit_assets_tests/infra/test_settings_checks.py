@@ -11,7 +11,7 @@ from botocore.exceptions import ClientError
 from fruit_assets.errors import StorageError
 from fruit_assets.infra import settings_checks
 from fruit_assets.settings import Settings
-from fruit_assets.storage.s3 import S3Connection
+from fruit_assets.storage.s3.connection import S3Connection
 from fruit_assets.storage.stores import open_store
 from fruit_assets_tests.infra.account import AwsAccount
 

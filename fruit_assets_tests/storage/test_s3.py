@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fruit_assets.errors import InputError, StorageError
-from fruit_assets.storage.s3 import S3Location, parse_s3_uri
+from fruit_assets.storage.s3.location import S3Location, parse_s3_uri
 from fruit_assets.storage.stores import open_store
 from fruit_assets_tests.storage.conftest import AWKWARD
 

@@ -12,7 +12,7 @@ import pytest
 from moto.core import set_initial_no_auth_action_count
 
 from fruit_assets.errors import StorageError
-from fruit_assets.storage.s3 import S3Route, connect
+from fruit_assets.storage.s3.connection import S3Route, connect
 from fruit_assets.storage.stores import open_store
 
 

@@ -1,80 +1,22 @@
-"""The way to S3: locations, boto3's connection, and the same way for delta-rs.
+"""The way to S3: boto3's connection, and the same way for delta-rs.
 
 Put here how a process reaches S3. boto3 finds out (profile, SSO, endpoint, region, private CA, proxy, credentials
 that it renews); `delta_options` gives delta-rs what boto3 found. What is stored does not belong here.
 """
 
-import io
-import re
 import threading
 import time
 from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
-from urllib.parse import quote, urlsplit
-
-from fruit_assets.errors import InputError
+from urllib.parse import urlsplit
 
 T = TypeVar("T")
 
-_BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 _EXPIRED = frozenset({"ExpiredToken", "ExpiredTokenException", "RequestExpired", "TokenRefreshRequired"})
-# Footers of Parquet files, and small files as a whole.
-_TAIL_BYTES = 256 * 2**10
 _BODY_ATTEMPTS = 3
 _CONNECTIONS = 20  # of one client: the threads that read images share it
-
-
-class S3Location(NamedTuple):
-    """A bucket and a prefix, which neither begins nor ends with a slash."""
-
-    bucket: str
-    prefix: str
-
-    @property
-    def uri(self) -> str:
-        return f"s3://{self.bucket}/{self.prefix}".rstrip("/")
-
-    def key(self, name: str) -> str:
-        """The S3 key of an object below the prefix."""
-        return f"{self.prefix}/{name}" if self.prefix else name
-
-    def below(self, name: str) -> "S3Location":
-        return S3Location(self.bucket, self.key(name).strip("/"))
-
-    def table_uri(self) -> str:
-        """The URI that delta-rs takes for this location; raises InputError."""
-        return f"s3://{self.bucket}/{table_path(self.prefix)}".rstrip("/")
-
-
-def table_path(path: str, unnamed: str = "//|%[0-9A-Fa-f]{2}") -> str:
-    """A path as delta-rs takes it in a URI, percent-encoded.
-
-    Raises:
-        InputError: it has a part that delta-rs cannot name.
-    """
-    if found := re.search(unnamed, path):
-        raise InputError(
-            f"{path} cannot hold tables: Delta Lake has no name for {found[0]!r} in it. "
-            "Choose another FRUIT_ASSETS_STORAGE."
-        )
-    return quote(path)
-
-
-def parse_s3_uri(uri: str) -> S3Location:
-    """The location that `s3://bucket/prefix` names.
-
-    The prefix is literal: '#', '?', '%' and blanks have no meaning. Slashes at its ends are dropped, so
-    `s3://bucket//prefix/` is `s3://bucket/prefix`; within it they are part of the keys.
-
-    Raises:
-        InputError: it is no such URI.
-    """
-    bucket, _, prefix = uri.removeprefix("s3://").partition("/")
-    if not uri.startswith("s3://") or not _BUCKET.fullmatch(bucket):
-        raise InputError(f"{uri!r} is not an S3 location: use s3://bucket/prefix.")
-    return S3Location(bucket, prefix.strip("/"))
 
 
 class S3Route(NamedTuple):
@@ -176,41 +118,6 @@ class S3Connection:
         config = Config(max_pool_connections=_CONNECTIONS, retries={"mode": "standard", "max_attempts": 8})
         region, endpoint = self._route
         return session.client("s3", config=config, region_name=region, endpoint_url=endpoint)
-
-
-class S3File(io.RawIOBase):
-    """An object as a file: every read is a ranged request, but for the end, which the first request brings.
-
-    Args:
-        read: the bytes of an HTTP range, and the size of the whole object.
-    """
-
-    def __init__(self, read: Callable[[str], tuple[bytes, int]]) -> None:
-        self._read = read
-        self._tail, self._size = read(f"bytes=-{_TAIL_BYTES}")
-        self._position = 0
-
-    def seekable(self) -> bool:
-        return True
-
-    def readable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._position
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        self._position = offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._size}[whence]
-        return self._position
-
-    def read(self, size: int | None = -1) -> bytes:
-        start, left = self._position, max(0, self._size - self._position)
-        count = left if size is None or size < 0 else min(size, left)
-        self._position += count
-        in_tail = start - (self._size - len(self._tail))
-        if in_tail >= 0:
-            return self._tail[in_tail : in_tail + count]
-        return self._read(f"bytes={start}-{start + count - 1}")[0] if count else b""
 
 
 def connect(route: S3Route) -> S3Connection:
