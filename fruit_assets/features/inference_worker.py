@@ -115,7 +115,7 @@ def decode_all(
     import numpy as np
 
     from fruit_assets.images.decoding import UnreadableImage, decode
-    from fruit_assets.images.native_messages import captured_messages
+    from fruit_assets.images.pixels.native_messages import captured_messages
 
     pixels = np.empty((batch.num_rows, input_size, input_size, 3), np.uint8)
     reasons: list[str | None] = []

@@ -1,19 +1,19 @@
 """From the bytes of an image file to the pixels the extractor sees.
 
-Put here the way of an image through opening, colours, orientation and size, each of which has a module of its own;
-why a file cannot be used belongs in `faults.py`. The numbers that follow from the pixels (scaling to [-1, 1], the
-network) belong to the extractor, which has them built in.
+Put here the way of an image through opening, colours, orientation and size, each of which has a module in `pixels/`;
+why a file cannot be used belongs in `pixels/faults.py`. The numbers that follow from the pixels (scaling to [-1, 1],
+the network) belong to the extractor, which has them built in.
 """
 
 from functools import partial
 from typing import TYPE_CHECKING
 
-from fruit_assets.images.colours import eight_bit_colours
 from fruit_assets.images.decoding_options import DecodingOptions, Traits
-from fruit_assets.images.deep_colours import deep_colours
-from fruit_assets.images.faults import UnreadableImage, reason_for, repaired
-from fruit_assets.images.opening import open_image, orientation_of, sample_format
-from fruit_assets.images.resizing import resize
+from fruit_assets.images.pixels.colours import eight_bit_colours
+from fruit_assets.images.pixels.deep_colours import deep_colours
+from fruit_assets.images.pixels.faults import UnreadableImage, reason_for, repaired
+from fruit_assets.images.pixels.opening import open_image, orientation_of, sample_format
+from fruit_assets.images.pixels.resizing import resize
 
 if TYPE_CHECKING:
     import numpy as np
@@ -50,10 +50,10 @@ def decode(
     options: DecodingOptions | None = None,
     traits: Traits | None = None,
 ) -> "np.ndarray":
-    """Decode an image as the reference does: RGB, then PIL's bicubic resize (see `resizing.py`).
+    """Decode an image as the reference does: RGB, then PIL's bicubic resize (see `pixels/resizing.py`).
 
     Greyscale, palette, CMYK and RGBA images become RGB as in `keras.utils.load_img`; samples of more than 8 bits
-    are scaled to 8 bits (see `sample_values.py`, `deep_colours.py`); of an animation the first frame counts.
+    are scaled to 8 bits (see `sample_values.py` and `deep_colours.py` there); of an animation the first frame counts.
 
     Args:
         content: bytes of the file; None when it could not be read.

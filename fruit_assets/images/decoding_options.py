@@ -5,7 +5,7 @@ Put here values without behaviour of their own. What they do to the pixels belon
 
 from dataclasses import dataclass, fields
 
-from fruit_assets.images.opening import MAX_PIXELS
+from fruit_assets.images.pixels.opening import MAX_PIXELS
 
 
 @dataclass(frozen=True)

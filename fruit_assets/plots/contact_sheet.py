@@ -11,6 +11,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from fruit_assets.images.decoding_options import Traits
+from fruit_assets.images.pixels.colours import eight_bit_colours
+from fruit_assets.images.pixels.opening import open_image, sample_format
 from fruit_assets.plots.plot_style import BLUE, INK, PAPER, RED, WIDTH, shortened
 
 _MOST_BARS = 156  # three columns of 52
@@ -111,12 +114,16 @@ def _font(size: int, *, bold: bool = False) -> Any:
 
 
 def _thumbnail(image: bytes, side: int) -> Any:
-    """A square tile, or None when the image cannot be read."""
-    from PIL import Image, ImageOps
+    """A square tile with the colours that the network sees, or None when the image cannot be read."""
+    from PIL import ImageOps
 
     try:
-        with Image.open(io.BytesIO(image)) as opened:
+        with open_image(image) as opened:
+            form = sample_format(opened)
             opened.draft("RGB", (side * 2, side * 2))
-            return ImageOps.pad(opened.convert("RGB"), (side, side), color="white")
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
-        return None  # what is wrong with it is told by the rejection, not by the picture
+            opened.load()
+            shown = eight_bit_colours(opened, form, None, Traits()).convert("RGB")
+            return ImageOps.pad(shown, (side, side), color="white")
+    # PIL raises whatever its parsers run into; what is wrong is told by the rejection, not by the picture.
+    except Exception:
+        return None

@@ -103,7 +103,7 @@ def _decoding(contents: Sequence[bytes], repeats: int) -> dict[str, float]:
     import simplejpeg
     from PIL import Image
 
-    from fruit_assets.images.resizing import resize
+    from fruit_assets.images.pixels.resizing import resize
 
     arrays = [simplejpeg.decode_jpeg(content, "RGB", strict=True) for content in contents]
     images = [Image.fromarray(array) for array in arrays]

@@ -11,6 +11,7 @@ from fruit_assets.demo.fruit_catalogue import VARIETIES
 from fruit_assets.plots import contact_sheet as sheets
 from fruit_assets.plots import figures as plots
 from fruit_assets.plots.plot_style import WIDTH
+from fruit_assets_tests.images.odd_images import broken, encoded
 
 NAMES = [variety.name for variety in VARIETIES]
 
@@ -46,6 +47,18 @@ def test_images_of_every_mode_fit_into_a_contact_sheet():
         Image.new(mode, (7, 300)).save(buffer, "TIFF" if mode in ("CMYK", "I;16") else "PNG")
         images.append(buffer.getvalue())
     assert _share(_pixels(sheets.contact_sheet(images, [""] * 7)), "#f6dcdc") == 0
+
+
+def test_a_contact_sheet_shows_the_depth_that_the_network_sees_and_no_postscript():
+    ramp = np.tile(np.arange(256, dtype=np.uint16), (256, 1))
+    plain, deep, dark = (
+        encoded(Image.fromarray(samples), "TIFF") for samples in (ramp.astype(np.uint8), ramp * 257, ramp * 16)
+    )
+    expected = _pixels(sheets.contact_sheet([plain], [""]))
+    for content in (deep, dark):
+        assert np.abs(_pixels(sheets.contact_sheet([content], [""])) - expected).max() <= 1
+    postscript = broken()["postscript.jpg"][0]
+    assert _share(_pixels(sheets.contact_sheet([postscript], [""]))[:100, :90], "#f6dcdc") > 0.5
 
 
 def test_a_histogram_grows_with_the_classes_and_its_bars_with_the_counts():

@@ -6,7 +6,7 @@ import dagster as dg
 from pydantic import Field, field_validator, model_validator
 
 from fruit_assets.images.decoding_options import DecodingOptions
-from fruit_assets.images.opening import MAX_PIXELS
+from fruit_assets.images.pixels.opening import MAX_PIXELS
 
 
 class Engine(Enum):

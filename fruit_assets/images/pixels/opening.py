@@ -9,8 +9,8 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from fruit_assets.images.content_kind import content_kind
-from fruit_assets.images.faults import UnreadableImage, reason_for_kind
-from fruit_assets.images.sample_values import SampleFormat
+from fruit_assets.images.pixels.faults import UnreadableImage, reason_for_kind
+from fruit_assets.images.pixels.sample_values import SampleFormat
 
 if TYPE_CHECKING:
     from PIL import Image

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fruit_assets.images import resizing
-from fruit_assets.images.resizing import resize
+from fruit_assets.images.pixels import resizing
+from fruit_assets.images.pixels.resizing import resize
 
 _SIZES = [96, 160, 224]
 _KINDS = {"noise": list(range(256)), "black and white": [0, 255], "nearly grey": [127, 128]}

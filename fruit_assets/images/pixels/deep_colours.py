@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from fruit_assets.images.sample_values import SampleFormat, black_and_white, eight_bits, without_outliers
+from fruit_assets.images.pixels.sample_values import SampleFormat, black_and_white, eight_bits, without_outliers
 
 if TYPE_CHECKING:
     from PIL import Image

@@ -1,0 +1,55 @@
+"""Tests of the memory that decoding a large image takes, in a process of its own."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+_SIDE = 4500
+_WHATEVER_THE_SIZE = 24 * 2**20
+_ADDED = """
+import sys, PIL.Image, numpy, simplejpeg
+from fruit_assets.images.decoding import decode
+from fruit_assets_tests.images.test_memory import peak
+decode(open(sys.argv[1], "rb").read(), 224)
+before = peak()
+decode(open(sys.argv[2], "rb").read(), 224)
+print(peak() - before)
+"""
+
+
+def peak() -> int:
+    """The most memory that this process has held, in bytes."""
+    status = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) * 1024 for line in status if line.startswith("VmHWM"))
+
+
+def _images() -> dict[str, Image.Image]:
+    grey = np.broadcast_to((np.arange(_SIDE) * 65535 // _SIDE).astype(np.uint16), (_SIDE, _SIDE)).copy()
+    levels = (grey >> 8).astype(np.uint8)
+    colours = Image.fromarray(np.stack([levels, levels.T, levels], axis=-1))
+    return {
+        "grey16.png": Image.fromarray(grey),
+        "float.tif": Image.fromarray(grey.astype(np.float32)),
+        "grey.png": Image.fromarray(levels),
+        "rgb.png": colours,
+        "rgba.png": colours.convert("RGBA"),
+        "rgb.jpg": colours,
+    }
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the kernel of Linux tells the peak")
+@pytest.mark.parametrize(
+    ("name", "most"),
+    [("grey16.png", 4), ("float.tif", 6), ("grey.png", 2), ("rgb.png", 6), ("rgba.png", 6), ("rgb.jpg", 6)],
+)
+def test_a_large_image_takes_a_few_bytes_for_each_pixel(name, most, tmp_path):
+    kind = name.partition(".")[2]
+    Image.new("RGB", (8, 8)).save(tmp_path / f"small.{kind}")
+    _images()[name].save(tmp_path / name, **({"compress_level": 1} if kind == "png" else {}))
+    command = [sys.executable, "-c", _ADDED, tmp_path / f"small.{kind}", tmp_path / name]
+    added = int(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    assert added < most * _SIDE * _SIDE + (tmp_path / name).stat().st_size + _WHATEVER_THE_SIZE
