@@ -107,7 +107,7 @@ def emr_launcher(settings: Settings) -> "PySparkStepLauncher":
         "staging": settings.staging or "",  # settings refuse a deployment on EMR without it
         "region": settings.aws_region,
         "environment": settings.for_cluster() | _region(settings),
-        "package": "fruit_assets",
+        "packages": ["fruit_assets"],
         "modules": list(_MODULES_ON_NODES),
         "encryption": settings.encryption,
         "spark_conf": _s3a_encryption(settings),

@@ -14,16 +14,16 @@ from dagster._core.code_pointer import (
 from dagster._core.definitions.metadata import normalize_metadata
 from dagster._core.definitions.reconstruct import ReconstructableJob, ReconstructableRepository
 from dagster._core.events import EngineEventData, StepMaterializationData
-from dagster._core.execution.plan.external_step import (
-    external_instance_from_step_run_ref,
-    run_step_from_ref,
-    step_context_to_step_run_ref,
-)
+from dagster._core.execution.api import create_execution_plan
+from dagster._core.execution.context_creation_job import PlanExecutionContextManager
+from dagster._core.execution.plan.execute_plan import dagster_event_sequence_for_step
 from dagster._core.execution.plan.objects import StepFailureData, UserFailureData
+from dagster._core.execution.plan.outputs import StepOutputData, StepOutputHandle
 from dagster._core.execution.plan.state import KnownExecutionState
 from dagster._core.execution.retries import RetryMode
 from dagster._core.storage.tags import RETRY_ON_ASSET_OR_OP_FAILURE_TAG
 from dagster._serdes import pack_value, unpack_value
+from dagster_shared.error import SerializableErrorInfo
 
 __all__ = [
     "RETRY_ON_ASSET_OR_OP_FAILURE_TAG",
@@ -34,16 +34,19 @@ __all__ = [
     "KnownExecutionState",
     "ModuleCodePointer",
     "PackageCodePointer",
+    "PlanExecutionContextManager",
     "ReconstructableJob",
     "ReconstructableRepository",
     "RetryMode",
+    "SerializableErrorInfo",
     "StepFailureData",
     "StepMaterializationData",
+    "StepOutputData",
+    "StepOutputHandle",
     "UserFailureData",
-    "external_instance_from_step_run_ref",
+    "create_execution_plan",
+    "dagster_event_sequence_for_step",
     "normalize_metadata",
     "pack_value",
-    "run_step_from_ref",
-    "step_context_to_step_run_ref",
     "unpack_value",
 ]

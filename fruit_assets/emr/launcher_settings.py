@@ -12,7 +12,8 @@ from pydantic import Field
 
 from fruit_assets.emr.compute import ComputeSource
 from fruit_assets.emr.cost import load_prices
-from fruit_assets.emr.protocol.step_request import checked_environment
+from fruit_assets.emr.errors import PermanentError
+from fruit_assets.emr.node_environment import checked_environment, secret_references
 from fruit_assets.emr.staging import StagingStore
 
 
@@ -23,11 +24,27 @@ class LauncherSettings(dg.ConfigurableResource[Any]):
     encryption: dict[str, str] = Field(
         default={}, description="ServerSideEncryption and SSEKMSKeyId of what is written there; {} is the bucket's own."
     )
-    package: str = Field(description="Import name of the package that holds the code location; it is shipped.")
+    packages: list[str] = Field(description="Import names of the packages to ship; one holds the code location.")
+    exclude: list[str] = Field(default=[], description="Files to leave out: patterns such as orchard/data/*.csv.")
+    code: str = Field(
+        default="ship", description="ship; s3://... of a zip of the packages; or installed, where nodes have them."
+    )
     region: str | None = Field(default=None, description="AWS region; None leaves it to boto3.")
     environment: dict[str, str] = Field(default={}, description="Set on the node before code is imported.")
+    secrets: dict[str, str] = Field(
+        default={},
+        description="By variable: NAME in Secrets Manager, ssm:NAME, or an ARN; then #KEY of a JSON secret. Fetched on "
+        "the node by its role before code is imported.",
+    )
+    not_secret: list[str] = Field(default=[], description="Variables that look like secrets and are none.")
+    node_variables: list[str] = Field(default=[], description="Variables that nodes have already, for EnvVar.")
     modules: list[str] = Field(default=["boto3", "dagster", "pyspark"], description="Needed on the node.")
-    spark_conf: dict[str, str] = Field(default={}, description="Spark settings of every step.")
+    spark_conf: dict[str, Any] = Field(
+        default={}, description="Spark settings of every step; the op tag emr/spark_conf adds to them."
+    )
+    execution_role_arn: str | None = Field(
+        default=None, description="IAM role of every step (EMR runtime role); the op tag emr/execution_role_arn wins."
+    )
     deploy_mode: Literal["client", "cluster"] = Field(
         default="client", description="client: a cancelled step takes its YARN application with it."
     )
@@ -56,5 +73,10 @@ class LauncherSettings(dg.ConfigurableResource[Any]):
         Raises:
             PermanentError: what looks like a secret would be sent, or the price table cannot be read.
         """
-        checked_environment(self.environment)
+        checked_environment(self.environment, self.not_secret)
+        secret_references(self.secrets)
+        if self.code not in ("ship", "installed") and not self.code.startswith("s3://"):
+            raise PermanentError(f"code is {self.code!r}: use ship, installed, or the s3:// URI of a zip.")
+        if not self.packages:
+            raise PermanentError("packages is empty: name the package that holds the code location.")
         load_prices(self.prices)

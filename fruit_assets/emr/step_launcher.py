@@ -9,6 +9,7 @@ from typing import Any
 
 import dagster as dg
 
+from fruit_assets.emr.attempt.hooks import expose_to_hooks
 from fruit_assets.emr.attempt.step_attempt import StepAttempt
 from fruit_assets.emr.dagster_internals import RETRY_ON_ASSET_OR_OP_FAILURE_TAG
 from fruit_assets.emr.errors import ActionableError, PermanentError
@@ -27,7 +28,9 @@ class PySparkStepLauncher(LauncherSettings, dg.StepLauncher):
         """
         attempt = StepAttempt(self, step_context)
         try:
-            yield from attempt.events()
+            for event in attempt.events():
+                expose_to_hooks(step_context, event)
+                yield event
         except ActionableError as error:
             raise _translated(error, attempt.failure_metadata(error), step_context) from error
 

@@ -107,7 +107,7 @@ class TinyLocation:
         seen = {"TINY_FOLDER": str(self.folder), "TINY_WORD": "the cluster", "TINY_RETRIES": str(retries)}
         settings = {
             "staging": self.staging.uri,
-            "package": "tiny_location",
+            "packages": ["tiny_location"],
             **self.target.launcher,
             "environment": seen,
             "poll_seconds": 2.0,

@@ -14,7 +14,7 @@ from fruit_assets_tests.emr_simulator import EmrSimulator
 def test_only_steps_of_ended_runs_are_cancelled(kind: str, emr: EmrSimulator, staging: StagingStore) -> None:
     target = TARGETS[kind](emr)
     launcher_class = EmrServerlessStepLauncher if kind == "application" else EmrPySparkStepLauncher
-    launcher = launcher_class(staging=staging.uri, package="tiny_location", **target.launcher)
+    launcher = launcher_class(staging=staging.uri, packages=["tiny_location"], **target.launcher)
     emr.client("s3").put_object(Bucket=BUCKET, Key="sleep.py", Body=b"import time; time.sleep(60)")
     with dg.DagsterInstance.ephemeral() as instance:
         runs = [
@@ -34,7 +34,7 @@ def test_only_steps_of_ended_runs_are_cancelled(kind: str, emr: EmrSimulator, st
 
 
 def test_the_sensor_is_off_by_default_and_says_what_it_did(emr: EmrSimulator, staging: StagingStore) -> None:
-    launcher = EmrPySparkStepLauncher(staging=staging.uri, package="tiny_location")
+    launcher = EmrPySparkStepLauncher(staging=staging.uri, packages=["tiny_location"])
     sensor = build_orphan_sensor(launcher)
     assert sensor.default_status == dg.DefaultSensorStatus.STOPPED
     with dg.DagsterInstance.ephemeral() as instance, dg.build_sensor_context(instance=instance) as context:

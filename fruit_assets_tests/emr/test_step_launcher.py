@@ -375,7 +375,7 @@ def test_constructing_the_launcher_costs_no_network_no_credentials_and_no_boto3(
         "import sys, warnings; warnings.simplefilter('error', DeprecationWarning)\n"
         "from fruit_assets.emr.ec2.step_launcher import EmrPySparkStepLauncher\n"
         "from dagster import StepLauncher\n"
-        "launcher = EmrPySparkStepLauncher(staging='s3://b/x', package='fruit_assets', cluster_spec='/nowhere')\n"
+        "launcher = EmrPySparkStepLauncher(staging='s3://b/x', packages=['fruit_assets'], cluster_spec='/nowhere')\n"
         "assert isinstance(launcher, StepLauncher)\n"
         "assert not {'boto3', 'botocore', 'pyspark'} & set(sys.modules)\n"
     )

@@ -4,6 +4,7 @@ Put here the loop of one attempt and what its end means. What people see is `rep
 how the step is cancelled from here is `cancellation.py`.
 """
 
+import re
 import sys
 import time
 from collections.abc import Iterator
@@ -23,7 +24,14 @@ DRAIN_SECONDS = {"succeeded": 20.0}
 FAILURE_CHECK_SECONDS = 60.0  # between two looks at the cluster while a step has not started
 # How long EMR may leave status calls unanswered. Events come from S3: a step survives an outage of EMR's API.
 UNANSWERED_SECONDS = 900.0
+# How long EMR may take to report a lost node after the remote side has lost its JVM.
+LOST_JVM_SECONDS = 120.0
 
+_LOST_JVM = re.compile(
+    r"Answer from Java side is empty|Py4JNetworkError|Error while obtaining a new communication channel"
+    r"|An error occurred while trying to connect to the Java server|Py4JError: .* does not exist in the JVM"
+    r"|SparkContext was shut ?down"
+)
 _LAST_EVENTS = (dg.DagsterEventType.STEP_FAILURE, dg.DagsterEventType.STEP_UP_FOR_RETRY)
 
 
@@ -95,6 +103,8 @@ class StepMonitor:
         if end is not None and end.outcome in ("refused", "crashed"):
             raise (PermanentError if end.permanent else TransientError)(end.message)
         if self.deferred_failure is not None and (end is None or end.outcome != "stopped"):
+            if _looks_like_a_lost_jvm(self.deferred_failure):
+                self._raise_lost_jvm(self.deferred_failure)
             return self.deferred_failure
         self._await_final()
         phase = self.status.phase if self.status else "unknown"
@@ -111,6 +121,19 @@ class StepMonitor:
                 f"{self._emr_reason()}"
             )
         raise TransientError(f"Step {self.step_id} ended as {state} without a final message. {self._emr_reason()}")
+
+    def _raise_lost_jvm(self, failure: dg.EventLogEntry) -> None:
+        """The JVM ends before its Python driver when a node or cluster is lost: EMR knows the reason.
+
+        Raises:
+            TransientError, PermanentError: with EMR's reason first, then the remote error.
+        """
+        self._await_final(LOST_JVM_SECONDS)
+        remote = f"The remote side lost its JVM: {_error_text(failure)}"
+        lost = self.compute.failure(self.log_patience)
+        if lost is not None:
+            raise (TransientError if lost.retryable else PermanentError)(f"{lost.message} {remote}")
+        raise TransientError(f"Step {self.step_id} lost its JVM. {self._emr_reason()} {remote}")
 
     def _poll_events(self) -> Iterator[dg.EventLogEntry]:
         for entry in self.reader.poll():
@@ -138,8 +161,8 @@ class StepMonitor:
                 stream.write(text)
                 stream.flush()
 
-    def _await_final(self) -> None:
-        deadline = time.monotonic() + 20.0
+    def _await_final(self, patience: float = 20.0) -> None:
+        deadline = time.monotonic() + patience
         while not (self.status and self.status.is_final) and time.monotonic() < deadline:
             self._poll_status()
             interruptible_sleep(0.5)
@@ -169,3 +192,21 @@ class StepMonitor:
             words.append(f"{status.state} is a state this launcher does not know.")
         reason = " ".join(word for word in words if word)
         return f"EMR says: {reason}" if reason else "EMR gives no reason."
+
+
+def _error_text(entry: dg.EventLogEntry) -> str:
+    """Message and causes of a failure or retry event."""
+    event = entry.dagster_event
+    if event is None:
+        return ""
+    is_retry = event.event_type == dg.DagsterEventType.STEP_UP_FOR_RETRY
+    error = (event.step_retry_data if is_retry else event.step_failure_data).error
+    texts = []
+    while error is not None:
+        texts.append(error.message.strip())
+        error = error.cause
+    return " ".join(texts)
+
+
+def _looks_like_a_lost_jvm(entry: dg.EventLogEntry) -> bool:
+    return _LOST_JVM.search(_error_text(entry)) is not None

@@ -5,6 +5,7 @@ Dagster's is `step_launcher.py`.
 """
 
 import json
+import random
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -15,9 +16,9 @@ from fruit_assets.emr.attempt.cancellation import CancelFailedError, cancel_step
 from fruit_assets.emr.attempt.monitor import StepMonitor
 from fruit_assets.emr.attempt.reporting import StepReport
 from fruit_assets.emr.attempt.status_cache import StepStatusCache
-from fruit_assets.emr.attempt.submission import prepare
+from fruit_assets.emr.attempt.submission import check_step, prepare
 from fruit_assets.emr.aws import AwsRefusedError, interruptible_sleep
-from fruit_assets.emr.compute import Compute, Submission
+from fruit_assets.emr.compute import AtCapacityError, Compute, Submission
 from fruit_assets.emr.dagster_internals import EngineEventData
 from fruit_assets.emr.errors import ActionableError, PermanentError, TransientError
 from fruit_assets.emr.launcher_settings import LauncherSettings
@@ -27,6 +28,8 @@ from fruit_assets.emr.protocol.streams import EventReader, OutputReader
 from fruit_assets.emr.staging import StagingStore
 
 _SUBMITTED = "step.json"
+CAPACITY_SECONDS = 20.0  # between two tries to submit to a target that is full
+CAPACITY_MESSAGE_SECONDS = 60.0  # between two messages about it
 
 
 class StepAttempt:
@@ -50,7 +53,7 @@ class StepAttempt:
         Raises:
             PermanentError, TransientError: see `StepMonitor`; on any other exception the step is cancelled first.
         """
-        self._launcher.check()
+        check_step(self._launcher, self._context)
         self._compute, origin = self._source.acquire()
         attempt, objects = self._open_attempt(self._compute)
         self._attempt = attempt
@@ -116,7 +119,7 @@ class StepAttempt:
         for is_last in (False, False, True):
             compute = self._current()
             try:
-                self._step_id = compute.submit(submission)
+                self._step_id = self._submit_when_possible(compute, submission)
                 break
             except AwsRefusedError as refusal:
                 failure = compute.failure(self._launcher.log_wait_seconds)
@@ -127,6 +130,23 @@ class StepAttempt:
             self._compute, origin = self._source.acquire()
         objects.put(_SUBMITTED, json.dumps({"target": self._current().target_id, "step": self._step_id}).encode())
         return origin
+
+    def _submit_when_possible(self, compute: Compute, submission: Submission) -> str:
+        """Submit; while the target is at capacity, wait for other steps to end and log the progress."""
+        started = time.monotonic()
+        next_message = started
+        limit = self._launcher.max_runtime_seconds
+        while True:
+            try:
+                return compute.submit(submission)
+            except AtCapacityError as full:
+                waited = time.monotonic() - started
+                if limit is not None and waited > limit:
+                    raise
+                if time.monotonic() >= next_message:
+                    next_message = time.monotonic() + CAPACITY_MESSAGE_SECONDS
+                    self._context.log.info(f"{full} Waiting for a free place since {waited:.0f} s.")
+                interruptible_sleep(random.uniform(0.5, 1.0) * CAPACITY_SECONDS)  # noqa: S311
 
     def _stream_events(self, attempt: Attempt, objects: StagingStore) -> Iterator[dg.DagsterEvent]:
         launcher, compute, step_id = self._launcher, self._current(), str(self._step_id)

@@ -5,22 +5,48 @@ Put here the uploads and the submission that refers to them. What the request ho
 """
 
 import hashlib
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
 
-from fruit_assets.emr.attempt.packaging import Package, build_package, ship
+from fruit_assets.emr.attempt.imports import check_complete
+from fruit_assets.emr.attempt.packaging import build_package, ship
+from fruit_assets.emr.attempt.step_settings import step_settings
 from fruit_assets.emr.compute import Submission
+from fruit_assets.emr.errors import PermanentError
 from fruit_assets.emr.launcher_settings import LauncherSettings
+from fruit_assets.emr.node_environment import check_env_vars, checked_environment, secret_references
 from fruit_assets.emr.protocol.attempt import Attempt
 from fruit_assets.emr.protocol.messages import encode
-from fruit_assets.emr.protocol.step_request import checked_environment, pack_request
+from fruit_assets.emr.protocol.step_request import pack_request
 from fruit_assets.emr.protocol.versions import orchestrator_versions
 from fruit_assets.emr.staging import StagingStore
 
 LIBRARY = __name__.rsplit(".", 2)[0]  # the launcher's own import name, the same on the node
 REMOTE_MAIN = Path(__file__).parent.parent / "remote" / "bootstrap_main.py"
+
+
+@dataclass(frozen=True)
+class ShippedCode:
+    """Where a step gets its code: `uri` and `sha256` of a zip, both empty where nodes have the code installed."""
+
+    uri: str
+    sha256: str
+
+
+def check_step(launcher: LauncherSettings, context: dg.StepExecutionContext) -> None:
+    """Refuse what cannot work before a cluster is created.
+
+    Raises:
+        PermanentError: settings are wrong, the packages are incomplete, or a variable is missing on the node.
+    """
+    launcher.check()
+    step_settings(launcher, context)
+    check_env_vars(context, {*launcher.environment, *launcher.secrets, *launcher.node_variables})
+    if launcher.code == "ship":
+        check_complete(build_package([LIBRARY, *launcher.packages], launcher.exclude))
 
 
 def prepare(
@@ -31,26 +57,49 @@ def prepare(
     Raises:
         PermanentError: the job cannot be rebuilt on a node, or a package cannot be shipped.
     """
-    package = build_package([LIBRARY, launcher.package])
-    code = ship(package, staging)
-    info = _environment_info(launcher, package, code)
-    request = encode(pack_request(context, package=launcher.package, attempt=attempt, environment_info=info))
+    code = _code(launcher, context, staging)
+    info = _environment_info(launcher, code)
+    request = encode(pack_request(context, packages=launcher.packages, attempt=attempt, environment_info=info))
     objects = staging.subprefix(attempt.prefix)
     objects.put("request.json", request)
-    argument = f"{objects.uri_of('request.json')}#sha256={hashlib.sha256(request).hexdigest()}"
+    settings = step_settings(launcher, context)
     return Submission(
-        attempt.step_name, _upload_main(staging), [argument], code, launcher.spark_conf, launcher.deploy_mode
+        name=attempt.step_name,
+        main=_upload_main(staging),
+        arguments=[f"{objects.uri_of('request.json')}#sha256={hashlib.sha256(request).hexdigest()}"],
+        py_files=code.uri,
+        spark_conf=settings.spark_conf,
+        deploy_mode=launcher.deploy_mode,
+        execution_role_arn=settings.execution_role_arn,
+        tags=settings.tags,
     )
 
 
-def _environment_info(launcher: LauncherSettings, package: Package, code: str) -> dict[str, Any]:
+def _code(launcher: LauncherSettings, context: dg.StepExecutionContext, staging: StagingStore) -> ShippedCode:
+    if launcher.code == "installed":
+        return ShippedCode("", "")
+    if launcher.code != "ship":
+        folder, _, name = launcher.code.rpartition("/")
+        stored = StagingStore(folder, launcher.region).get(name)
+        if stored is None:
+            raise PermanentError(f"There is no {launcher.code}, which the launcher's `code` names: upload it first.")
+        return ShippedCode(launcher.code, hashlib.sha256(stored.body).hexdigest())
+    package = build_package([LIBRARY, *launcher.packages], launcher.exclude)
+    uri, is_new = ship(package, staging)
+    if is_new and package.left_out:
+        context.log.info(f"Left out of the shipped code: {', '.join(package.left_out)}")
+    return ShippedCode(uri, package.sha256)
+
+
+def _environment_info(launcher: LauncherSettings, code: ShippedCode) -> dict[str, Any]:
     return {
         "library": LIBRARY,
-        "packages": list(package.names),
-        "code": {"uri": code, "sha256": package.sha256},
+        "packages": [name.partition(".")[0] for name in launcher.packages],
+        "code": vars(code),
         "versions": orchestrator_versions(LIBRARY.partition(".")[0]),
         "modules": launcher.modules,
-        "environment": checked_environment(launcher.environment),
+        "environment": checked_environment(launcher.environment, launcher.not_secret),
+        "secrets": secret_references(launcher.secrets),
         "encryption": launcher.encryption,
         "heartbeat_seconds": launcher.heartbeat_seconds,
     }

@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import Any
 
 from fruit_assets.emr.aws import AwsRefusedError, LostAnswerError, call_with_retries, client, interruptible_sleep
-from fruit_assets.emr.compute import ComputeFailure, Phase, StepStatus, Submission
+from fruit_assets.emr.compute import AtCapacityError, ComputeFailure, Phase, StepStatus, Submission
 from fruit_assets.emr.cost import Cost, Prices
 from fruit_assets.emr.ec2.instance_hours import RunningInstance, cost_between
 from fruit_assets.emr.ec2.logs import bootstrap_errors
@@ -44,6 +44,7 @@ class ClusterFacts:
     reason: str
     log_uri: str | None
     region: str
+    primary_dns: str
     tags: dict[str, str]
 
     @property
@@ -78,12 +79,22 @@ class EmrOnEc2:
             "ActionOnFailure": "CONTINUE",
             "HadoopJarStep": {"Jar": "command-runner.jar", "Args": _spark_submit(submission)},
         }
+        role = {"ExecutionRoleArn": submission.execution_role_arn} if submission.execution_role_arn else {}
         while True:
             try:
                 answer = call_with_retries(
-                    self.emr.add_job_flow_steps, repeatable=False, JobFlowId=self.cluster_id, Steps=[step], patience=120
+                    self.emr.add_job_flow_steps,
+                    repeatable=False,
+                    JobFlowId=self.cluster_id,
+                    Steps=[step],
+                    patience=120,
+                    **role,
                 )
                 return str(answer["StepIds"][0])
+            except AwsRefusedError as refusal:
+                if "maximum number of active steps" in str(refusal).lower():
+                    raise AtCapacityError(f"Cluster {self.cluster_id} takes no more steps: {refusal}") from refusal
+                raise
             except LostAnswerError:
                 # The step may exist: only when it does not show up is it safe to submit again.
                 for wait in (0.0, 2.0, 4.0):
@@ -145,7 +156,7 @@ class EmrOnEc2:
                 ) from refusal
             raise
         facts = _facts(answer["Cluster"])
-        self.__dict__["_log_uri"] = facts.log_uri  # fills the cached property: saves one call
+        self.__dict__["_described"] = facts  # fills the cached property: saves one call
         return facts
 
     def failure(self, patience: float = 0.0) -> ComputeFailure | None:
@@ -169,6 +180,9 @@ class EmrOnEc2:
         region = self.emr.meta.region_name
         console = f"https://{region}.console.aws.amazon.com"
         links = {"console": f"{console}/emr/home?region={region}#/clusterDetails/{self.cluster_id}"}
+        if self._described.primary_dns:
+            # The Spark history server, which lists running applications too; reachable from the cluster's network.
+            links["spark ui"] = f"http://{self._described.primary_dns}:18080/?showIncomplete=true"
         if self._log_uri:
             logs = f"{self._log_uri}/{self.cluster_id}/steps/{step_id}/"
             bucket, _, prefix = logs.removeprefix("s3://").partition("/")
@@ -194,8 +208,12 @@ class EmrOnEc2:
         return cost_between(start, end, self._known_instances, prices, self.cluster_id)
 
     @cached_property
+    def _described(self) -> ClusterFacts:
+        return self.describe()
+
+    @property
     def _log_uri(self) -> str | None:
-        return self.describe().log_uri
+        return self._described.log_uri
 
 
 def _spark_submit(submission: Submission) -> list[str]:
@@ -253,6 +271,7 @@ def _facts(cluster: dict[str, Any]) -> ClusterFacts:
         reason=" ".join([f"EMR says: {reason}."] if reason else []) + "".join(f" {detail}." for detail in details),
         log_uri="s3://" + str(log_uri).split("://", 1)[-1].rstrip("/") if has_logs else None,
         region=arn.split(":")[3] if arn.count(":") > 3 else "",
+        primary_dns=cluster.get("MasterPublicDnsName") or "",
         tags={tag["Key"]: tag.get("Value", "") for tag in cluster.get("Tags") or []},
     )
 

@@ -40,7 +40,10 @@ EVENT_CLASSES = frozenset(_VALUES) | {
 }  # fmt: skip
 REQUEST_CLASSES = EVENT_CLASSES | {
     "AssetCheckHandle", "AssetCheckKey", "AssetsDefinitionCacheableData", "AutoloadDefsModuleCodePointer",
-    "DagsterRunStatus", "DefsKeyStateInfo", "DefsStateInfo", "DefsStateManagementType", "KeyRangesPartitionsSubset",
+    "DagsterRunStatus", "DefsKeyStateInfo", "DefsStateInfo", "DefsStateManagementType",
+    "ExternalDynamicPartitionsDefinitionData", "ExternalMultiPartitionsDefinitionData",
+    "ExternalPartitionDimensionDefinition", "ExternalStaticPartitionsDefinitionData",
+    "ExternalTimeWindowPartitionsDefinitionData", "KeyRangesPartitionsSubset",
     "KnownExecutionState", "ModuleCodePointer", "PackageCodePointer", "PartitionKeyRange", "PastExecutionState",
     "PipelineRun", "PipelineRunStatus", "ReconstructablePipeline", "ReconstructableRepository", "RepositoryLoadData",
     "RetryMode", "RunOpConcurrency", "SerializableTimeDelta", "TimeWindow", "TimeWindowPartitionsDefinition",

@@ -1,88 +1,65 @@
-"""The request: everything a cluster needs to run one step of one run, and nothing that is secret.
+"""The request: everything a node needs to run one step of one run, and nothing that is secret.
 
 Put here how a step context becomes a request and a request a `StepRunRef`. How it travels lives in
-`messages.py`, how it is run in `step_runner.py`.
+`messages.py`, how it is run in `../remote/`.
 """
 
-import importlib.util
-import re
 import uuid
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, cast
 
 import dagster as dg
 
-from fruit_assets.emr.dagster_internals import (
-    AutoloadDefsModuleCodePointer,
-    CodePointer,
-    FileCodePointer,
-    KnownExecutionState,
-    ModuleCodePointer,
-    PackageCodePointer,
-    ReconstructableJob,
-    ReconstructableRepository,
-    RetryMode,
-    pack_value,
-    step_context_to_step_run_ref,
-)
+from fruit_assets.emr.dagster_internals import KnownExecutionState, ReconstructableJob, RetryMode, pack_value
 from fruit_assets.emr.errors import PermanentError
 from fruit_assets.emr.protocol.attempt import Attempt
+from fruit_assets.emr.protocol.code_pointers import portable_job
 from fruit_assets.emr.protocol.messages import FORMAT, REQUEST_CLASSES, InvalidMessageError, unpack
-
-_SECRET_NAME = re.compile(r"SECRET|PASSW|TOKEN|CREDENTIAL|PRIVATE_?KEY|ACCESS_?KEY|API_?KEY", re.IGNORECASE)
-
-
-def checked_environment(environment: Mapping[str, str]) -> dict[str, str]:
-    """The environment, refused when a name looks like that of a secret.
-
-    Raises:
-        PermanentError: names the variables.
-    """
-    secret = sorted(name for name in environment if _SECRET_NAME.search(name))
-    if secret:
-        raise PermanentError(
-            f"The environment for the cluster holds what looks like secrets: {', '.join(secret)}. They would lie in "
-            "the staging bucket in the clear: let the cluster's role or AWS Secrets Manager provide them."
-        )
-    return dict(environment)
+from fruit_assets.emr.remote_only import REMOTE_TAG
 
 
 def pack_request(
-    context: dg.StepExecutionContext, *, package: str, attempt: Attempt, environment_info: Mapping[str, Any]
+    context: dg.StepExecutionContext,
+    *,
+    packages: Sequence[str],
+    attempt: Attempt,
+    environment_info: Mapping[str, Any],
 ) -> dict[str, Any]:
     """The JSON of one request.
 
     Args:
         context: the step to run.
-        package: import name of the package that holds the code location.
+        packages: import names of the packages that nodes have; one of them holds the code location.
         attempt: which try this is.
-        environment_info: what the remote main needs besides: versions, environment, packages, heartbeat.
+        environment_info: what the remote main needs besides: versions, environment, code, heartbeat.
 
     Raises:
-        PermanentError: the job cannot be rebuilt on the cluster; the message says how to run it instead.
+        PermanentError: the job cannot be rebuilt on a node; the message says how to run it instead.
     """
-    if not isinstance(context.job, ReconstructableJob):
+    job: object = context.job
+    if not isinstance(job, ReconstructableJob):
         raise PermanentError(
-            "This job lives only in this process, so a cluster cannot rebuild it. Run it from a code location: "
-            f"dagster job execute -m {package} -j JOB, the UI, or dg.execute_job(dg.reconstructable(...))."
+            "This job lives only in this process, so a node cannot rebuild it. Run it from a code location: "
+            f"dagster job execute -m {packages[0]} -j JOB, the UI, or dg.execute_job(dg.reconstructable(...))."
         )
-    reference = step_context_to_step_run_ref(context)
-    run = reference.dagster_run
-    # Where the run was launched from may name images, hosts and environment; the cluster needs none of it.
-    bare_run = run._replace(remote_job_origin=None, job_code_origin=None)
+    run = context.dagster_run
+    # Where the run was launched from may name images, hosts and environment; the node needs none of it.
+    bare_run = run._replace(remote_job_origin=None, job_code_origin=None, tags={**run.tags, REMOTE_TAG: "true"})
     return {
         "format": FORMAT,
         "nonce": uuid.uuid4().hex,
         "run_id": run.run_id,
-        "step_key": reference.step_key,
+        "step_key": context.step.key,
         "attempt": attempt.name,
-        "run_config": pack_value(cast("Any", dict(reference.run_config))),
+        "run_config": pack_value(cast("Any", dict(context.run_config))),
         "dagster_run": pack_value(bare_run),
-        "retry_mode": pack_value(reference.retry_mode),
-        "job": pack_value(_portable(reference.recon_job, package, context)),
-        "known_state": pack_value(reference.known_state),
+        "retry_mode": pack_value(context.retry_mode),
+        "job": pack_value(portable_job(job, packages, context.plan_data.execution_plan.repository_load_data)),
+        "known_state": pack_value(context.get_known_state()),
         "upstream": [pack_value(entry) for entry in _upstream_records(context)],
+        "dynamic_partitions": {
+            name: list(context.instance.get_dynamic_partitions(name)) for name in sorted(set(_dynamic_names(context)))
+        },
         **environment_info,
     }
 
@@ -115,45 +92,18 @@ def unpack_upstream(request: Mapping[str, Any]) -> list[dg.EventLogEntry]:
     return [unpack(item, dg.EventLogEntry, REQUEST_CLASSES) for item in request["upstream"]]
 
 
-def _portable(job: ReconstructableJob, package: str, context: dg.StepExecutionContext) -> ReconstructableJob:
-    """The job, pointing to a module and to nothing of this machine."""
-    return job._replace(
-        repository=ReconstructableRepository(
-            pointer=_module_pointer(job.repository.pointer, package),
-            repository_load_data=context.plan_data.execution_plan.repository_load_data,
-        )
-    )
-
-
-def _module_pointer(pointer: CodePointer, package: str) -> CodePointer:
-    portable: ModuleCodePointer | PackageCodePointer | AutoloadDefsModuleCodePointer
-    if isinstance(pointer, FileCodePointer):
-        portable = ModuleCodePointer(_module_of(pointer.python_file, package), pointer.fn_name, None)
-    elif isinstance(pointer, ModuleCodePointer):
-        portable = ModuleCodePointer(pointer.module, pointer.fn_name, None)
-    elif isinstance(pointer, PackageCodePointer):
-        portable = PackageCodePointer(pointer.module, pointer.attribute, None)
-    elif isinstance(pointer, AutoloadDefsModuleCodePointer):
-        portable = AutoloadDefsModuleCodePointer(module=pointer.module, working_directory=None)
-    else:
-        raise PermanentError(f"A code location given as {type(pointer).__name__} cannot be rebuilt on a cluster.")
-    if portable.module.split(".")[0] != package.split(".")[0]:
-        raise PermanentError(
-            f"The code location is module {portable.module!r}, but the package shipped to the cluster is {package!r}."
-        )
-    return portable
-
-
-def _module_of(python_file: str, package: str) -> str:
-    spec = importlib.util.find_spec(package.split(".")[0])
-    folders = list(spec.submodule_search_locations or []) if spec else []
-    for folder in folders:
-        root = Path(folder).resolve().parent
-        path = Path(python_file).resolve()
-        if path.is_relative_to(Path(folder).resolve()):
-            parts = path.relative_to(root).with_suffix("").parts
-            return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
-    raise PermanentError(f"{python_file} lies outside the package shipped to the cluster ({package!r}).")
+def _dynamic_names(context: dg.StepExecutionContext) -> Iterator[str]:
+    """Names of the dynamic partitions definitions of the step's assets, their parents and its job."""
+    layer = context.job_def.asset_layer
+    outputs = [key for key in context.get_output_asset_keys() if layer.has(key)]
+    keys = {*outputs, *(parent for key in outputs for parent in layer.get(key).parent_keys if layer.has(parent))}
+    definitions: list[Any] = [layer.get(key).partitions_def for key in keys]
+    definitions.append(context.job_def.partitions_def)
+    for definition in definitions:
+        dimensions = getattr(definition, "partitions_defs", None)  # of a MultiPartitionsDefinition
+        for part in [dimension.partitions_def for dimension in dimensions] if dimensions else [definition]:
+            if isinstance(part, dg.DynamicPartitionsDefinition) and part.name is not None:
+                yield part.name
 
 
 def _upstream_records(context: dg.StepExecutionContext) -> list[dg.EventLogEntry]:

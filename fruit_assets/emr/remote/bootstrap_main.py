@@ -52,8 +52,12 @@ def main(argument: str) -> int:
     try:
         # Before any import of first-party code: its settings are read while it is imported.
         os.environ.update(request["environment"])
-        code_bucket, _, code_key = request["code"]["uri"][len("s3://") :].partition("/")
-        unpack(fetch(s3, code_bucket, code_key, request["code"]["sha256"]))
+        problem = fetch_secrets(request["secrets"])
+        if problem:
+            return refuse("refused", problem)
+        if request["code"]["uri"]:
+            code_bucket, _, code_key = request["code"]["uri"][len("s3://") :].partition("/")
+            unpack(fetch(s3, code_bucket, code_key, request["code"]["sha256"]))
         versions = __import__(request["library"] + ".protocol.versions", fromlist=["differences"])
         problems = versions.differences(request["versions"], request["modules"])
         if problems:
@@ -83,6 +87,31 @@ def fetch(s3: Any, bucket: str, key: str, sha256: str) -> bytes:
             return raw
         problem = "is not what was sent: its hash differs"
     raise SystemExit(f"s3://{bucket}/{key} {problem}. Nothing was run.")
+
+
+def fetch_secrets(references: Any) -> str:
+    """Put secrets into the environment; returns why one cannot be read, without its value."""
+    import boto3
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    for reference in references:
+        name, variable, key = reference["name"], reference["variable"], reference["key"]
+        try:
+            if reference["service"] == "ssm":
+                answer = boto3.client("ssm").get_parameter(Name=name, WithDecryption=True)
+                value = answer["Parameter"]["Value"]
+            else:
+                value = boto3.client("secretsmanager").get_secret_value(SecretId=name)["SecretString"]
+            os.environ[variable] = str(json.loads(value)[key]) if key else value
+        except (BotoCoreError, ClientError) as error:
+            return (
+                f"The secret {name} for {variable} cannot be read on the node: {error}. Check the name, and allow its "
+                "role secretsmanager:GetSecretValue or ssm:GetParameter on it."
+            )
+        except (KeyError, TypeError, ValueError):
+            wanted = f"a JSON object with the key {key!r}" if key else "text"
+            return f"The secret {name} for {variable} does not hold {wanted}."
+    return ""
 
 
 def unpack(content: bytes) -> None:

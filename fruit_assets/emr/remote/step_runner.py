@@ -13,13 +13,13 @@ from typing import Any
 
 import dagster as dg
 
-from fruit_assets.emr.dagster_internals import external_instance_from_step_run_ref, run_step_from_ref
 from fruit_assets.emr.errors import ActionableError, PermanentError
 from fruit_assets.emr.protocol.heartbeat import Watchdog
 from fruit_assets.emr.protocol.messages import FinalMessage, Outcome
 from fruit_assets.emr.protocol.step_request import unpack_request, unpack_upstream
 from fruit_assets.emr.protocol.streams import EventWriter
 from fruit_assets.emr.remote.output_capture import OutputCapture
+from fruit_assets.emr.remote.rehydration import add_dynamic_partitions, run_step
 from fruit_assets.emr.staging import StagingStore
 
 INTERRUPTED = "Interrupted on the cluster: the step was cancelled."
@@ -83,11 +83,13 @@ def _run_watched(request: Mapping[str, Any], writer: EventWriter, watchdog: Watc
 
 def _run_step(request: Mapping[str, Any], writer: EventWriter) -> Outcome | None:
     reference = unpack_request(request)
-    instance = external_instance_from_step_run_ref(reference, event_listener_fn=writer.put)
+    instance = dg.DagsterInstance.ephemeral()
+    instance.add_event_listener(reference.run_id, writer.put)
+    add_dynamic_partitions(instance, request["dynamic_partitions"])
     for entry in unpack_upstream(request):
         instance.event_log_storage.store_event(entry)
     outcome: Outcome | None = None
-    for event in run_step_from_ref(reference, instance):
+    for event in run_step(reference, instance):
         if event.is_step_event and event.step_key == reference.step_key:
             outcome = "stopped" if _is_interrupted(event) else _OUTCOMES.get(event.event_type, outcome)
     return outcome

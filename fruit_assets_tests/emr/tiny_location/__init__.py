@@ -127,7 +127,7 @@ def step_launcher(settings: dict[str, Any]) -> Any:
 
 def tiny_definitions() -> dg.Definitions:
     """The location, configured by the variables of the process that loads it."""
-    settings = {"staging": "s3://unused/staging", "package": "tiny_location"}
+    settings = {"staging": "s3://unused/staging", "packages": ["tiny_location"]}
     settings |= json.loads(os.environ.get("TINY_LAUNCHER", "{}"))
     retries = int(os.environ.get("TINY_RETRIES", "0"))
     policy = dg.RetryPolicy(max_retries=retries, delay=0.1) if retries else None

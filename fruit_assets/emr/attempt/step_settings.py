@@ -1,0 +1,74 @@
+"""Settings of one step: the launcher's, with what the asset's op tags add or replace.
+
+Put here how op tags are read. Settings of every step belong to `../launcher_settings.py`.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import dagster as dg
+
+from fruit_assets.emr.errors import PermanentError
+from fruit_assets.emr.launcher_settings import LauncherSettings
+
+SPARK_CONF_TAG = "emr/spark_conf"
+EXECUTION_ROLE_TAG = "emr/execution_role_arn"
+
+
+@dataclass(frozen=True)
+class StepSettings:
+    """What one step is submitted with.
+
+    Attributes:
+        spark_conf: Spark settings as Spark spells them.
+        execution_role_arn: IAM role of the step; None leaves it to the cluster or application.
+        tags: cost allocation tags.
+    """
+
+    spark_conf: Mapping[str, str]
+    execution_role_arn: str | None
+    tags: Mapping[str, str]
+
+
+def step_settings(launcher: LauncherSettings, context: dg.StepExecutionContext) -> StepSettings:
+    """The settings of the step that `context` is about.
+
+    Raises:
+        PermanentError: the tag `emr/spark_conf` is no JSON object, or a Spark setting no plain value.
+    """
+    tags = context.step.tags
+    conf = {**launcher.spark_conf, **_tagged_conf(tags.get(SPARK_CONF_TAG), context.step.key)}
+    wrong = sorted(name for name, value in conf.items() if not isinstance(value, str | int | float | bool))
+    if wrong:
+        raise PermanentError(f"Spark settings of {context.step.key} must be plain values: {', '.join(wrong)}.")
+    assets = sorted(key.to_user_string() for key in context.get_output_asset_keys())
+    return StepSettings(
+        spark_conf={name: _spelled(value) for name, value in conf.items()},
+        execution_role_arn=tags.get(EXECUTION_ROLE_TAG, launcher.execution_role_arn),
+        tags={
+            "dagster/run_id": context.run_id,
+            "dagster/step": context.step.key[:256],
+            **({"dagster/asset": " ".join(assets)[:256]} if assets else {}),
+        },
+    )
+
+
+def _tagged_conf(tag: str | None, step_key: str) -> dict[str, Any]:
+    if tag is None:
+        return {}
+    try:
+        conf = json.loads(tag)
+    except ValueError:
+        conf = None
+    if not isinstance(conf, dict):
+        raise PermanentError(
+            f"The op tag {SPARK_CONF_TAG} of {step_key} is {tag!r}: use an object such as "
+            '{"spark.executor.memory": "8g", "spark.sql.shuffle.partitions": 64}.'
+        )
+    return conf
+
+
+def _spelled(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
