@@ -32,12 +32,39 @@ def names(package: Package) -> list[str]:
     return zipfile.ZipFile(io.BytesIO(package.content)).namelist()
 
 
-def test_only_the_package_is_shipped(orchard: Path) -> None:
-    assert names(build_package(["orchard"])) == ["orchard/__init__.py", "orchard/data/prices.json", "orchard/trees.py"]
+def test_only_the_package_is_shipped_and_each_key_file_left_out_is_named(orchard: Path) -> None:
+    package = build_package(["orchard"])
+    assert names(package) == [
+        "orchard/__init__.py", "orchard/data/prices.json", "orchard/data/run.log", "orchard/tests/test_trees.py",
+        "orchard/trees.py",
+    ]  # fmt: skip
+    assert package.left_out == ("orchard/credentials", "orchard/deploy.pem")
+
+
+def test_the_user_says_what_else_to_leave_out(orchard: Path) -> None:
+    package = build_package(["orchard"], ["orchard/tests/*", "*.log"])
+    assert names(package) == ["orchard/__init__.py", "orchard/data/prices.json", "orchard/trees.py"]
+    assert {"orchard/tests/test_trees.py", "orchard/data/run.log"} < set(package.left_out)
+
+
+def test_a_sub_package_called_env_is_shipped_and_a_virtual_environment_is_not(orchard: Path) -> None:
+    for name in ("env/__init__.py", "venv/pyvenv.cfg", "venv/lib/x.py"):
+        (orchard / name).parent.mkdir(parents=True, exist_ok=True)
+        (orchard / name).write_text("")
+    shipped = names(build_package(["orchard"]))
+    assert "orchard/env/__init__.py" in shipped
+    assert not [name for name in shipped if "venv" in name]
+
+
+def test_a_sub_package_is_shipped_without_the_rest_of_its_package() -> None:
+    package = build_package(["fruit_assets.emr"])
+    assert {name.split("/")[1] for name in names(package)} == {"__init__.py", "emr"}
+    archive = zipfile.ZipFile(io.BytesIO(package.content))
+    assert archive.read("fruit_assets/__init__.py") == b""
 
 
 def test_equal_content_gives_equal_bytes(orchard: Path) -> None:
-    before = build_package(["orchard.trees", "orchard"])
+    before = build_package(["orchard", "orchard"])
     for path in orchard.rglob("*"):
         os.utime(path, (1, 1))
     (orchard / "trees.py").chmod(0o600)
@@ -53,7 +80,8 @@ def test_changed_code_is_another_package(orchard: Path) -> None:
 
 def test_a_version_is_uploaded_once(orchard: Path, emr: EmrSimulator, staging: StagingStore) -> None:
     package = build_package(["orchard"])
-    assert ship(package, staging) == ship(package, staging) == f"{staging.uri}/code/{package.sha256}.zip"
+    uri = f"{staging.uri}/code/{package.sha256}.zip"
+    assert [ship(package, staging), ship(package, staging)] == [(uri, True), (uri, False)]
     uploads = [call for call in emr.calls("PutObject") if package.sha256 in str(call.params)]
     assert len(uploads) == 1
 

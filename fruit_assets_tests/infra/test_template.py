@@ -159,8 +159,14 @@ NODES_MAY: list[tuple[str, str, dict[str, str]]] = [
     ("s3:PutObject", f"{BUCKET}/staging/runs/1/step/events/1.json", {}),
     ("s3:PutObject", f"{BUCKET}/logs/j-2AXXXXXXGAPLF/steps/s-1/stderr.gz", {}),
     ("s3:PutObject", f"{BUCKET}/jupyter/jovyan/explore.ipynb", {}),
+    ("secretsmanager:GetSecretValue", f"arn:aws:secretsmanager:us-east-1:{ACCOUNT}:secret:fruit-assets/db-AbCdEf", {}),
+    ("ssm:GetParameter", f"arn:aws:ssm:us-east-1:{ACCOUNT}:parameter/fruit-assets/db", {}),
 ]
 NODES_MAY_NOT: list[tuple[str, str, dict[str, str]]] = [
+    ("secretsmanager:GetSecretValue", f"arn:aws:secretsmanager:us-east-1:{ACCOUNT}:secret:payroll/db-AbCdEf", {}),
+    ("secretsmanager:PutSecretValue", f"arn:aws:secretsmanager:us-east-1:{ACCOUNT}:secret:fruit-assets/db-AbCdEf", {}),
+    ("ssm:GetParameter", f"arn:aws:ssm:us-east-1:{ACCOUNT}:parameter/payroll/db", {}),
+    ("ssm:PutParameter", f"arn:aws:ssm:us-east-1:{ACCOUNT}:parameter/fruit-assets/db", {}),
     ("s3:PutObject", f"{BUCKET}/staging/bootstrap/abc/install_runtime.sh", {}),
     ("s3:PutObject", f"{BUCKET}/staging/code/abc.zip", {}),
     ("s3:PutObject", f"{BUCKET}/staging/clusters/abc.json", {}),

@@ -4,10 +4,12 @@ Put here assets that behave badly in one chosen way. It is shipped to the simula
 code location is, so it imports nothing of the tests.
 """
 
+import hashlib
 import json
 import os
 import signal
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -15,10 +17,23 @@ from typing import Any
 import dagster as dg
 
 from fruit_assets.emr.ec2.step_launcher import EmrPySparkStepLauncher
+from fruit_assets.emr.remote_only import remote_only
 from fruit_assets.emr.serverless.step_launcher import EmrServerlessStepLauncher
 
 # What was said until a second ago is kept when a step is killed; writing it takes a busy machine its time.
 _HEARD_SECONDS = 2.5
+# As settings are: read while the code is imported.
+PASSWORD = os.environ.get("ORCHARD_PASSWORD", "none")
+
+
+class Py4JNetworkError(Exception):
+    """As py4j's, which is not needed for the rest."""
+
+
+class Vault(dg.ConfigurableResource[Any]):
+    """A resource that reads a variable of the node."""
+
+    password: str
 
 
 class Behaviour(dg.Config):
@@ -76,10 +91,19 @@ def behave(context: dg.AssetExecutionContext, config: Behaviour) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
     if config.does == "chatter-then-sleep":
         linger(60.0)
+    behave_on_a_node(context, config)
     if config.does == "sleep":
         linger(config.seconds)
     if config.does == "spark":
         count_with_spark(context)
+
+
+def behave_on_a_node(context: dg.AssetExecutionContext, config: Behaviour) -> None:
+    if config.does == "lose-jvm":
+        threading.Thread(target=linger, args=[30.0]).start()  # the process stays until the test has seen enough
+        raise Py4JNetworkError("Answer from Java side is empty")
+    if config.does == "use-secret":
+        context.log.info(f"the password has the hash {hashlib.sha256(PASSWORD.encode()).hexdigest()}")
 
 
 def linger(seconds: float) -> None:
@@ -131,14 +155,20 @@ def tiny_definitions() -> dg.Definitions:
     settings |= json.loads(os.environ.get("TINY_LAUNCHER", "{}"))
     retries = int(os.environ.get("TINY_RETRIES", "0"))
     policy = dg.RetryPolicy(max_retries=retries, delay=0.1) if retries else None
-    remote = dg.asset(deps=[source], required_resource_keys={"step_launcher"}, retry_policy=policy)(subject)
+    vault = os.environ.get("TINY_VAULT")
+    keys = {"step_launcher", *(["vault"] if vault else [])}
+    tags = json.loads(os.environ.get("TINY_OP_TAGS", "{}"))
+    remote = dg.asset(deps=[source], required_resource_keys=keys, retry_policy=policy, op_tags=tags)(subject)
     return dg.Definitions(
         assets=[source, remote],
         jobs=[
             dg.define_asset_job("tiny", selection=["source", "subject"], executor_def=dg.in_process_executor),
             dg.define_asset_job("alone", selection=["subject"], executor_def=dg.in_process_executor),
         ],
-        resources={"step_launcher": step_launcher(settings)},
+        resources={
+            "step_launcher": step_launcher(settings),
+            **({"vault": remote_only(Vault(password=dg.EnvVar(vault)))} if vault else {}),
+        },
     )
 
 

@@ -1,0 +1,1 @@
+"""The example of docs/launcher.md: a table of people, filtered by PySpark on EMR."""
