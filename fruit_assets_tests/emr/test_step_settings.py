@@ -58,12 +58,12 @@ def test_code_is_taken_from_where_it_lies_already(tiny: TinyLocation) -> None:
     assert not [name for name in tiny.staging.list_keys("code/") if name.endswith(".zip")]
 
 
-def test_code_that_is_installed_on_the_nodes_is_not_shipped(tiny: TinyLocation) -> None:
+def test_code_that_nodes_have_is_not_shipped_and_a_node_without_it_says_so(tiny: TinyLocation) -> None:
     outcome = tiny.run(code="installed")
-    # The simulated node has the launcher and not the location, as a node where the installation was forgotten.
     assert "--py-files" not in words(tiny)
     assert not [name for name in tiny.staging.list_keys("code/") if name.endswith(".zip")]
-    assert "tiny_location" in outcome.failure_text
+    assert "The code did not start" in outcome.failure_text
+    assert "No module named 'fruit_assets'" in outcome.failure_text
 
 
 def test_an_incomplete_package_is_refused_before_a_cluster_is_looked_for(tiny: TinyLocation) -> None:
