@@ -141,28 +141,32 @@ def redact(text: str) -> str:
 
 def _from_answer(error: Any, operation: str) -> PermanentError | TransientError:
     code = error.response.get("Error", {}).get("Code", "Unknown")
-    said = redact(error.response.get("Error", {}).get("Message", "") or "no message")
+    message = redact(error.response.get("Error", {}).get("Message", "") or "no message")
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
     if code in _THROTTLED or status == 429:
-        return TransientError(f"{operation}: AWS throttled the call ({code}: {said}).")
+        return TransientError(f"{operation}: AWS throttled the call ({code}: {message}).")
     if code in _UNWELL or status >= 500:
-        return TransientError(f"{operation}: AWS had a failure of its own ({code}: {said}).")
+        return TransientError(f"{operation}: AWS had a failure of its own ({code}: {message}).")
     if code in _EXPIRED:
         return AwsRefusedError(
             f"{operation}: the AWS session token has expired. Sign in again (aws sso login, or new temporary "
-            f"credentials) and run again. AWS said: {said}",
+            f"credentials) and run again. AWS said: {message}",
             code,
         )
     if code in _UNKNOWN_IDENTITY:
-        return AwsRefusedError(f"{operation}: AWS does not know these credentials ({code}: {said}). Check AWS_*.", code)
+        return AwsRefusedError(
+            f"{operation}: AWS does not know these credentials ({code}: {message}). Check AWS_*.", code
+        )
     if code in _DENIED or status == 403:
         return AwsRefusedError(
-            f"{operation}: access denied ({said}). Allow this operation to the role in use, and check the account.",
+            f"{operation}: access denied ({message}). Allow this operation to the role in use, and check the account.",
             code,
         )
     if code in ("PermanentRedirect", "AuthorizationHeaderMalformed", "IllegalLocationConstraintException"):
-        return AwsRefusedError(f"{operation}: wrong region ({said}). Set the region the bucket or cluster is in.", code)
-    return AwsRefusedError(f"{operation}: AWS refused ({code}: {said}).", code)
+        return AwsRefusedError(
+            f"{operation}: wrong region ({message}). Set the region the bucket or cluster is in.", code
+        )
+    return AwsRefusedError(f"{operation}: AWS refused ({code}: {message}).", code)
 
 
 def _operation(function: Callable[..., object]) -> str:

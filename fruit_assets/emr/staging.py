@@ -67,7 +67,7 @@ class StagingStore:
         """Write only when nothing is there (`etag` None) or `etag` is still current. None: another writer won.
 
         The body must be unique to the writer: when a first answer was lost and the repeated write is
-        refused, the stored body tells whether the winner was this very call.
+        refused, the stored body shows whether the winner was this very call.
         """
         condition = {"IfNoneMatch": "*"} if etag is None else {"IfMatch": etag}
         try:

@@ -1,5 +1,6 @@
 """Everything that Dagster can put into a step reaches the remote side, and what it does there comes back."""
 
+import json
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,6 +11,9 @@ import dagster as dg
 import pytest
 
 from fruit_assets.emr.dagster_internals import ModuleCodePointer, ReconstructableJob, ReconstructableRepository
+from fruit_assets.emr.staging import StagingStore
+from fruit_assets_tests.emr.targets import start_cluster
+from fruit_assets_tests.emr_simulator import EmrSimulator
 
 HERE = Path(__file__).parent
 KEYS = {
@@ -45,6 +49,12 @@ def reconstructable(name: str) -> ReconstructableJob:
     return ReconstructableJob(ReconstructableRepository(ModuleCodePointer("walk_location", "location", None)), name)
 
 
+def forget_definitions() -> None:
+    """Dagster keeps the jobs it loaded; these depend on variables that tests set."""
+    for function in (ReconstructableJob.get_definition, ReconstructableJob.get_repository_definition):
+        function.cache_clear()
+
+
 @pytest.fixture(scope="module")
 def location(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Walk]:
     folder = tmp_path_factory.mktemp("walk")
@@ -52,8 +62,7 @@ def location(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Walk]:
         # Second, because Dagster takes the first entry away while it loads a code location.
         monkeypatch.setattr(sys, "path", [sys.path[0], str(HERE), *sys.path[1:]])
         monkeypatch.setenv("WALK_FOLDER", str(folder))
-        for function in (ReconstructableJob.get_definition, ReconstructableJob.get_repository_definition):
-            function.cache_clear()
+        forget_definitions()
         with dg.instance_for_test() as instance:
             instance.add_dynamic_partitions("colours", ["red", "green", "blue"])
             yield Walk(folder, instance)
@@ -177,6 +186,43 @@ def test_steps_run_in_processes_of_their_own(walk: Walk) -> None:
     result = walk.run("in_processes")
     assert result.success
     assert "the sum is 6" in messages(walk, result)
+
+
+@pytest.fixture
+def walk_on_emr(
+    walk: Walk, emr: EmrSimulator, staging: StagingStore, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Walk]:
+    """The same location with the real launcher on a simulated cluster."""
+    cluster_id = start_cluster(emr)
+    settings = {
+        "staging": staging.uri,
+        "packages": ["walk_location"],
+        "cluster_id": cluster_id,
+        "environment": {"WALK_FOLDER": str(walk.folder), "SESSION_PASSWORD": "of the node"},
+        "not_secret": ["SESSION_PASSWORD"],
+        "poll_seconds": 2.0,
+    }
+    monkeypatch.setenv("WALK_LAUNCHER", json.dumps(settings))
+    forget_definitions()
+    yield walk
+    forget_definitions()
+    emr.client("emr").terminate_job_flows(JobFlowIds=[cluster_id])
+
+
+def test_ranges_mapped_outputs_hooks_and_remote_resources_work_on_emr_too(walk_on_emr: Walk) -> None:
+    start, end, keys = KEYS["dynamic"]
+    tags = {"dagster/asset_partition_range_start": start, "dagster/asset_partition_range_end": end}
+    found = materialized(walk_on_emr, walk_on_emr.run("dynamic_job", tags))
+    assert found[0].metadata["keys"].value == keys
+    assert "the sum is 6" in messages(walk_on_emr, walk_on_emr.run("mapped"))
+    walk_on_emr.run("hooked")
+    assert walk_on_emr.run("session_job").success
+    assert [line for line in walk_on_emr.trace if line.startswith(("failure", "session"))] == [
+        "failure of failing with ValueError('the pears are not ripe')",
+        "session opened",
+        "session used",
+        "session closed",
+    ]
 
 
 def messages(walk: Walk, result: dg.JobExecutionResult) -> str:

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from fruit_assets_tests.emr.conftest import start_cluster
+from fruit_assets_tests.emr.targets import start_cluster
 from fruit_assets_tests.emr_simulator import EmrSimulator
 
 HERE = Path(__file__).parent

@@ -21,18 +21,19 @@ def everything_sent(tiny: TinyLocation) -> str:
     return "\n".join([*objects, *requests, *runs])
 
 
-@pytest.mark.parametrize("reference", ["orchard/db#password", "ssm:/orchard/db"])
-def test_a_secret_is_fetched_on_the_node_before_the_code_is_imported(tiny: TinyLocation, reference: str) -> None:
-    if reference.startswith("ssm:"):
-        tiny.emr.client("ssm").put_parameter(Name="/orchard/db", Value=VALUE, Type="SecureString")
+@pytest.mark.parametrize("service", ["secretsmanager", "ssm"])
+def test_a_secret_is_fetched_on_the_node_before_the_code_is_imported(tiny: TinyLocation, service: str) -> None:
+    name = f"/orchard/{tiny.target.id}"
+    if service == "ssm":
+        tiny.emr.client("ssm").put_parameter(Name=name, Value=VALUE, Type="SecureString")
     else:
-        content = json.dumps({"password": VALUE})
-        tiny.emr.client("secretsmanager").create_secret(Name="orchard/db", SecretString=content)
+        tiny.emr.client("secretsmanager").create_secret(Name=name, SecretString=json.dumps({"password": VALUE}))
     tiny.monkeypatch.setenv("TINY_VAULT", "ORCHARD_PASSWORD")
-    outcome = tiny.run("use-secret", secrets={"ORCHARD_PASSWORD": reference})
+    key = "#password" if service == "secretsmanager" else ""
+    outcome = tiny.run("use-secret", secrets={"ORCHARD_PASSWORD": f"{service}:{name}{key}"})
     assert outcome.success, outcome.failure_text
     assert hashlib.sha256(VALUE.encode()).hexdigest() in outcome.messages
-    assert reference.split("#")[0].removeprefix("ssm:") in everything_sent(tiny)
+    assert name in everything_sent(tiny)
     assert VALUE not in everything_sent(tiny)
 
 

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from fruit_assets.emr.attempt.packaging import build_package, ship
+from fruit_assets.emr.attempt.step_settings import tag_value
 from fruit_assets_tests.emr.conftest import TinyLocation
 
 ROLE = "arn:aws:iam::123456789012:role/orchard-steps"
@@ -13,9 +14,15 @@ ROLE = "arn:aws:iam::123456789012:role/orchard-steps"
 pytestmark = pytest.mark.long
 
 
+@pytest.fixture
+def tiny(cluster_tiny: TinyLocation) -> TinyLocation:
+    """On a cluster: the requests looked at are those of EMR on EC2."""
+    return cluster_tiny
+
+
 def submitted(tiny: TinyLocation) -> dict[str, Any]:
     """The last AddJobFlowSteps request of the cluster."""
-    calls = [call for call in tiny.emr.calls("AddJobFlowSteps") if call.params["JobFlowId"] == tiny.cluster_id]
+    calls = [call for call in tiny.emr.calls("AddJobFlowSteps") if call.params["JobFlowId"] == tiny.target.id]
     return dict(calls[-1].params)
 
 
@@ -73,3 +80,8 @@ def test_an_incomplete_package_is_refused_before_a_cluster_is_looked_for(tiny: T
     tiny.monkeypatch.syspath_prepend(str(tiny.folder))
     outcome = tiny.run(packages=["tiny_location", "grove"], cluster_id="j-NOT-LOOKED-FOR")
     assert "grove/__init__.py imports furrow" in outcome.failure.error.to_string()
+
+
+def test_cost_allocation_tags_hold_what_aws_accepts() -> None:
+    assert tag_value("double[a] of s3://x") == "double_a_ of s3://x"
+    assert len(tag_value("x" * 300)) == 256

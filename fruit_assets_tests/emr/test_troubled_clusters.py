@@ -8,6 +8,12 @@ from fruit_assets_tests.emr.conftest import TinyLocation
 pytestmark = pytest.mark.long
 
 
+@pytest.fixture
+def tiny(cluster_tiny: TinyLocation) -> TinyLocation:
+    """On a cluster: the requests looked at are those of EMR on EC2."""
+    return cluster_tiny
+
+
 def test_a_jvm_that_is_lost_with_its_cluster_is_explained_by_emr_first_and_is_worth_a_retry(
     tiny: TinyLocation,
 ) -> None:
@@ -19,7 +25,7 @@ def test_a_jvm_that_is_lost_with_its_cluster_is_explained_by_emr_first_and_is_wo
             )
 
         tiny.emr.wait_for(has_failed)
-        tiny.emr.faults.lose_cluster(tiny.cluster_id, "INSTANCE_FAILURE", "the Spot instance was taken back")
+        tiny.emr.faults.lose_cluster(tiny.target.id, "INSTANCE_FAILURE", "the Spot instance was taken back")
 
     with tiny.meanwhile(lose):
         outcome = tiny.run("lose-jvm")
@@ -45,7 +51,7 @@ def test_a_full_cluster_is_waited_for_with_progress(tiny: TinyLocation, monkeypa
     tiny.emr.faults.refuse("AddJobFlowSteps", "ValidationException", full, times=3)
     outcome = tiny.run()
     assert outcome.success
-    assert f"Cluster {tiny.cluster_id} takes no more steps" in outcome.messages
+    assert f"Cluster {tiny.target.id} takes no more steps" in outcome.messages
     assert "Waiting for a free place" in outcome.messages
 
 

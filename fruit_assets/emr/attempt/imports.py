@@ -11,13 +11,14 @@ import sys
 import sysconfig
 import zipfile
 from collections.abc import Iterator
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 from fruit_assets.emr.attempt.packaging import Package
 from fruit_assets.emr.errors import PermanentError
 
 
+@lru_cache(maxsize=4)  # 0.2 s for 200 files, and the steps of a run ship the same ones
 def check_complete(package: Package) -> None:
     """Refuse a package that imports first-party modules that are not in it.
 

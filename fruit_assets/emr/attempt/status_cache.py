@@ -31,7 +31,7 @@ class StepStatusCache:
         self._compute = compute
         self._staging = staging
         self._name = f"clusters/{compute.target_id}/steps.json"
-        # S3 tells ages in whole seconds: one more keeps two calls from coming closer than the interval.
+        # S3 reports ages in whole seconds: one more keeps two calls from coming closer than the interval.
         self._interval = max(MIN_INTERVAL, interval) + 1.0
         self._read_at = -1e9
         self._known: dict[str, StepStatus] = {}

@@ -4,6 +4,7 @@ Put here how op tags are read. Settings of every step belong to `../launcher_set
 """
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -49,10 +50,15 @@ def step_settings(launcher: LauncherSettings, context: dg.StepExecutionContext) 
         execution_role_arn=tags.get(EXECUTION_ROLE_TAG, launcher.execution_role_arn),
         tags={
             "dagster/run_id": context.run_id,
-            "dagster/step": context.step.key[:256],
-            **({"dagster/asset": " ".join(assets)[:256]} if assets else {}),
+            "dagster/step": tag_value(context.step.key),
+            **({"dagster/asset": tag_value(" ".join(assets))} if assets else {}),
         },
     )
+
+
+def tag_value(text: str) -> str:
+    """The text as AWS accepts it in a tag: at most 256 letters, digits, blanks and `_.:/=+@-`."""
+    return re.sub(r"[^A-Za-z0-9 _.:/=+@-]", "_", text)[:256]
 
 
 def _tagged_conf(tag: str | None, step_key: str) -> dict[str, Any]:

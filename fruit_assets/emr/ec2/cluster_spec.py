@@ -23,7 +23,7 @@ DEFAULT_IDLE_SECONDS = 1800
 
 @dataclass(frozen=True)
 class ClusterSpec:
-    """Everything RunJobFlow is told, except the name and the tags that carry `digest`.
+    """The parameters of RunJobFlow, except the name and the tags that carry `digest`.
 
     Attributes:
         parameters: RunJobFlow parameters, filled in.

@@ -56,7 +56,7 @@ class Clusters:
         """A cluster of this spec, and whether this call made it. It may still be starting.
 
         Raises:
-            AwsRefusedError: EMR refused the cluster; says what EMR said.
+            AwsRefusedError: EMR refused the cluster; with EMR's message.
             TransientError: somebody else claimed to make it, and it did not appear.
         """
         name = f"clusters/{spec.digest}.json"
@@ -173,10 +173,10 @@ def _read_claim(claim: bytes) -> dict[str, Any]:
     return content if isinstance(content, dict) else {"settled": "unreadable"}
 
 
-def _creation_advice(said: str) -> str:
-    words = said.lower()
+def _creation_advice(message: str) -> str:
+    words = message.lower()
     if any(word in words for word in ("role", "instance profile", "instanceprofile")):
-        return "Create the roles first (fruit-assets deploy), or name existing ones in the cluster spec."
+        return "Create the roles first, or name existing ones in the cluster spec."
     if "subnet" in words or "vpc" in words:
         return "Name a subnet of this region in the cluster spec, with the tag that EMR's managed policy asks for."
     if "release" in words:

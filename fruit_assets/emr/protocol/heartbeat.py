@@ -1,7 +1,7 @@
-"""The lifeline between orchestrator and step: a heartbeat one way, and a word to stop.
+"""The heartbeat from orchestrator to step, and the marker that stops a step.
 
 Put here both ends: `Heartbeat` beats while the orchestrator lives, `Watchdog` ends a step whose
-orchestrator has gone or has said so. What is done with the EMR step is `cancellation.py`.
+orchestrator is lost or cancels it. What is done with the EMR step is `cancellation.py`.
 """
 
 import contextlib
@@ -47,7 +47,7 @@ class Heartbeat:
 
 
 class Watchdog:
-    """Watches from the cluster, and stops this process once nobody wants its result.
+    """Runs on the node; stops this process when its orchestrator is lost or cancels it.
 
     Args:
         objects: the attempt's.

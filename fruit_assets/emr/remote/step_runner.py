@@ -1,4 +1,4 @@
-"""The step on the cluster: run it, send its events and output, stop when nobody waits for it.
+"""The step on the node: run it, send its events and output, stop when its orchestrator is lost.
 
 Put here what happens between the request and the exit code, once first-party code can be imported.
 What comes before is `bootstrap_main.py`.
@@ -96,7 +96,7 @@ def _run_step(request: Mapping[str, Any], writer: EventWriter) -> Outcome | None
 
 
 def _is_interrupted(event: dg.DagsterEvent) -> bool:
-    """A retry policy turns even an interrupt into a retry, which nobody asked for."""
+    """A retry policy turns even an interrupt into a retry, which would be wrong here."""
     error = event.step_retry_data.error if event.event_type == dg.DagsterEventType.STEP_UP_FOR_RETRY else None
     cause = error.cause if error else None
     return cause is not None and cause.cls_name in ("DagsterExecutionInterruptedError", "KeyboardInterrupt")
