@@ -11,9 +11,10 @@ from rich.console import Console
 from rich.table import Table
 
 from fruit_assets.emr.cost import Prices, load_prices
+from fruit_assets.emr.ec2.answers import ClusterFacts
 from fruit_assets.emr.ec2.cluster_spec import deployed_spec
 from fruit_assets.emr.ec2.clusters import Clusters
-from fruit_assets.emr.ec2.compute import ClusterFacts, EmrOnEc2
+from fruit_assets.emr.ec2.compute import EmrOnEc2
 from fruit_assets.emr.ec2.instance_hours import cost_between
 from fruit_assets.emr.staging import StagingStore
 from fruit_assets.errors import FruitAssetsError, PermanentError

@@ -12,8 +12,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from fruit_assets.emr.aws import AwsRefusedError, LostAnswerError, call_with_retries, interruptible_sleep
+from fruit_assets.emr.ec2.answers import ALIVE, ClusterFacts
 from fruit_assets.emr.ec2.cluster_spec import SPEC_TAG, ClusterSpec
-from fruit_assets.emr.ec2.compute import ALIVE, ClusterFacts, EmrOnEc2
+from fruit_assets.emr.ec2.compute import EmrOnEc2
 from fruit_assets.emr.errors import PermanentError, TransientError
 from fruit_assets.emr.staging import StagingStore
 

@@ -5,14 +5,14 @@ Put here calls that name a cluster and its steps. How a cluster is found or crea
 
 import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import cached_property
 from typing import Any
 
 from fruit_assets.emr.aws import AwsRefusedError, LostAnswerError, call_with_retries, client, interruptible_sleep
-from fruit_assets.emr.compute import AtCapacityError, ComputeFailure, Phase, StepStatus, Submission
+from fruit_assets.emr.compute import AtCapacityError, ComputeFailure, StepStatus, Submission
 from fruit_assets.emr.cost import Cost, Prices
+from fruit_assets.emr.ec2.answers import ClusterFacts, advice_on, cluster_facts, running_instance, step_status
 from fruit_assets.emr.ec2.instance_hours import RunningInstance, cost_between
 from fruit_assets.emr.ec2.logs import bootstrap_errors
 from fruit_assets.emr.errors import PermanentError, TransientError
@@ -20,36 +20,6 @@ from fruit_assets.emr.logs import log_tails
 
 # EMR counts every string of HadoopJarStep together (AddJobFlowSteps).
 MAX_STEP_CHARACTERS = 10_240
-# What the code of a StateChangeReason ends with when something went wrong; other clusters were ended in order.
-_FAILED = ("_FAILURE", "_ERROR", "_TIMEOUT")
-_PHASES: dict[str, Phase] = {
-    "PENDING": "waiting",
-    "RUNNING": "running",
-    "CANCEL_PENDING": "cancelling",
-    "COMPLETED": "succeeded",
-    "FAILED": "failed",
-    "CANCELLED": "cancelled",
-    "INTERRUPTED": "lost",
-}
-ALIVE = ("STARTING", "BOOTSTRAPPING", "RUNNING", "WAITING")
-
-
-@dataclass(frozen=True)
-class ClusterFacts:
-    """What DescribeCluster returns, in our terms."""
-
-    cluster_id: str
-    name: str
-    state: str
-    reason: str
-    log_uri: str | None
-    region: str
-    primary_dns: str
-    tags: dict[str, str]
-
-    @property
-    def is_alive(self) -> bool:
-        return self.state in ALIVE
 
 
 class EmrOnEc2:
@@ -111,7 +81,7 @@ class EmrOnEc2:
         chosen: dict[str, Any] = {"StepIds": list(wanted[:10])} if wanted else {}
         # Little patience: the monitor has events to read meanwhile, and calls again soon.
         steps = call_with_retries(self.emr.list_steps, ClusterId=self.cluster_id, patience=3, **chosen).get("Steps", [])
-        return {step["Id"]: _status(step) for step in steps}
+        return {step["Id"]: step_status(step) for step in steps}
 
     def active(self) -> dict[str, str]:
         found: dict[str, str] = {}
@@ -155,7 +125,7 @@ class EmrOnEc2:
                     f"AWS said: {refusal}"
                 ) from refusal
             raise
-        facts = _facts(answer["Cluster"])
+        facts = cluster_facts(answer["Cluster"])
         self.__dict__["_described"] = facts  # fills the cached property: saves one call
         return facts
 
@@ -166,10 +136,9 @@ class EmrOnEc2:
         bootstrap = ""
         if "BOOTSTRAP" in facts.reason.upper():
             bootstrap = bootstrap_errors(facts.log_uri, self.cluster_id, self._region, patience)
-        advice, retryable = _advice(facts.reason)
+        advice, retryable = advice_on(facts.reason)
         parts = [f"Cluster {self.cluster_id} is {facts.state}.", facts.reason, bootstrap, advice]
-        clean_shutdown = not any(ending in facts.reason for ending in _FAILED)
-        return ComputeFailure(" ".join(part for part in parts if part), retryable, clean_shutdown)
+        return ComputeFailure(" ".join(part for part in parts if part), retryable, facts.clean_shutdown)
 
     def log_tails(self, step_id: str) -> dict[str, str]:
         if self._log_uri is None:
@@ -195,7 +164,7 @@ class EmrOnEc2:
         marker: dict[str, Any] = {}
         while True:
             page = call_with_retries(self.emr.list_instances, ClusterId=self.cluster_id, patience=10, **marker)
-            found += [_instance(row) for row in page.get("Instances", [])]
+            found += [running_instance(row) for row in page.get("Instances", [])]
             if not page.get("Marker"):
                 return found
             marker = {"Marker": page["Marker"]}
@@ -233,68 +202,3 @@ def _spark_submit(submission: Submission) -> list[str]:
             "spark_conf to the cluster's configurations."
         )
     return arguments
-
-
-def _status(step: dict[str, Any]) -> StepStatus:
-    status = step.get("Status", {})
-    failure = status.get("FailureDetails") or {}
-    details = [failure.get("Reason", ""), failure.get("Message", "")]
-    started = (status.get("Timeline") or {}).get("StartDateTime")
-    return StepStatus(
-        step_id=step["Id"],
-        state=status.get("State", "UNKNOWN"),
-        phase=_PHASES.get(status.get("State", ""), "unknown"),
-        reason=(status.get("StateChangeReason") or {}).get("Message", "") or "",
-        failure=": ".join(part for part in details if part),
-        log_file=failure.get("LogFile", "") or "",
-        applications=tuple((step.get("AdditionalInfo") or {}).get("ResourceManagerApplicationIds", [])),
-        started=started.isoformat() if started else "",
-    )
-
-
-def _facts(cluster: dict[str, Any]) -> ClusterFacts:
-    status = cluster.get("Status", {})
-    change = status.get("StateChangeReason") or {}
-    details = [
-        f"{detail.get('ErrorCode', '')}: {detail.get('ErrorMessage', '')} {detail.get('ErrorData') or ''}".strip()
-        for detail in status.get("ErrorDetails") or []
-    ]
-    reason = ": ".join(part for part in (change.get("Code"), change.get("Message")) if part)
-    log_uri = cluster.get("LogUri")
-    # EMR answers with s3n:// for what was given as s3://, and with the word None where there is none.
-    has_logs = log_uri not in (None, "", "None")
-    arn = cluster.get("ClusterArn", "")
-    return ClusterFacts(
-        cluster_id=cluster["Id"],
-        name=cluster.get("Name", ""),
-        state=status.get("State", "UNKNOWN"),
-        reason=" ".join([f"EMR says: {reason}."] if reason else []) + "".join(f" {detail}." for detail in details),
-        log_uri="s3://" + str(log_uri).split("://", 1)[-1].rstrip("/") if has_logs else None,
-        region=arn.split(":")[3] if arn.count(":") > 3 else "",
-        primary_dns=cluster.get("MasterPublicDnsName") or "",
-        tags={tag["Key"]: tag.get("Value", "") for tag in cluster.get("Tags") or []},
-    )
-
-
-def _instance(row: dict[str, Any]) -> RunningInstance:
-    timeline = (row.get("Status") or {}).get("Timeline") or {}
-    since = timeline.get("ReadyDateTime") or timeline.get("CreationDateTime") or datetime.now(UTC)
-    return RunningInstance(
-        row.get("InstanceType") or "unknown", row.get("Market") or "ON_DEMAND", since, timeline.get("EndDateTime")
-    )
-
-
-def _advice(reason: str) -> tuple[str, bool]:
-    """What to do about a cluster that ended, and whether another try can help."""
-    code = reason.upper()
-    if "BOOTSTRAP_FAILURE" in code:
-        return "The bootstrap action failed: correct it and deploy it again.", False
-    if "VALIDATION_ERROR" in code:
-        return "EMR refused the cluster: check roles, subnet, quotas and instance types in the cluster spec.", False
-    if "INSTANCE_FLEET_TIMEOUT" in code or "INSTANCE_FAILURE" in code:
-        return "EC2 had no capacity: try again, or add instance types to the cluster spec.", True
-    if "USER_REQUEST" in code:
-        return "Somebody terminated it; a new run makes a new one, or set the id of one that runs.", False
-    if "INTERNAL_ERROR" in code:
-        return "AWS had a failure of its own: try again.", True
-    return "Run again to have a new cluster made, or set the id of one that runs.", False
