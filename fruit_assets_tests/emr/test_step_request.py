@@ -29,7 +29,7 @@ def test_a_job_that_lives_in_this_process_only_is_refused_with_the_way_out(tiny:
     @dg.asset(required_resource_keys={"step_launcher"})
     def alone() -> None: ...
 
-    launcher = EmrPySparkStepLauncher(staging=tiny.staging.uri, packages=["tiny_location"], cluster_id=tiny.cluster_id)
+    launcher = EmrPySparkStepLauncher(staging=tiny.staging.uri, packages=["tiny_location"], cluster_id="j-NEVER-ASKED")
     result = dg.materialize([alone], resources={"step_launcher": launcher}, raise_on_error=False)
     (failure,) = [event for event in result.all_events if event.is_step_failure]
     assert "dagster job execute -m tiny_location" in str(failure.event_specific_data)
