@@ -20,7 +20,7 @@ from fruit_assets.emr.launcher_settings import LauncherSettings
 from fruit_assets.emr.node_environment import check_env_vars, checked_environment, secret_references
 from fruit_assets.emr.protocol.attempt import Attempt
 from fruit_assets.emr.protocol.messages import encode
-from fruit_assets.emr.protocol.step_request import pack_request
+from fruit_assets.emr.protocol.step_request import pack_request, rebuildable_job
 from fruit_assets.emr.protocol.versions import orchestrator_versions
 from fruit_assets.emr.staging import StagingStore
 
@@ -40,9 +40,11 @@ def check_step(launcher: LauncherSettings, context: dg.StepExecutionContext) -> 
     """Refuse what cannot work before a cluster is created.
 
     Raises:
-        PermanentError: settings are wrong, the packages are incomplete, or a variable is missing on the node.
+        PermanentError: settings are wrong, a node cannot rebuild the job, the packages are incomplete, or the node
+            lacks a variable.
     """
     launcher.check()
+    rebuildable_job(context, launcher.packages)
     step_settings(launcher, context)
     check_env_vars(context, {*launcher.environment, *launcher.secrets, *launcher.node_variables})
     if launcher.code == "ship":

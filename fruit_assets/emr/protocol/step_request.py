@@ -18,6 +18,21 @@ from fruit_assets.emr.protocol.messages import FORMAT, REQUEST_CLASSES, InvalidM
 from fruit_assets.emr.remote_only import REMOTE_TAG
 
 
+def rebuildable_job(context: dg.StepExecutionContext, packages: Sequence[str]) -> ReconstructableJob:
+    """The job as a node can rebuild it.
+
+    Raises:
+        PermanentError: it cannot be rebuilt on a node; the message says how to run it instead.
+    """
+    job: object = context.job
+    if not isinstance(job, ReconstructableJob):
+        raise PermanentError(
+            "This job lives only in this process, so a node cannot rebuild it. Run it from a code location: "
+            f"dagster job execute -m {packages[0]} -j JOB, the UI, or dg.execute_job(dg.reconstructable(...))."
+        )
+    return portable_job(job, packages, context.plan_data.execution_plan.repository_load_data)
+
+
 def pack_request(
     context: dg.StepExecutionContext,
     *,
@@ -36,12 +51,6 @@ def pack_request(
     Raises:
         PermanentError: the job cannot be rebuilt on a node; the message says how to run it instead.
     """
-    job: object = context.job
-    if not isinstance(job, ReconstructableJob):
-        raise PermanentError(
-            "This job lives only in this process, so a node cannot rebuild it. Run it from a code location: "
-            f"dagster job execute -m {packages[0]} -j JOB, the UI, or dg.execute_job(dg.reconstructable(...))."
-        )
     run = context.dagster_run
     # Where the run was launched from may name images, hosts and environment; the node needs none of it.
     bare_run = run._replace(remote_job_origin=None, job_code_origin=None, tags={**run.tags, REMOTE_TAG: "true"})
@@ -54,7 +63,7 @@ def pack_request(
         "run_config": pack_value(cast("Any", dict(context.run_config))),
         "dagster_run": pack_value(bare_run),
         "retry_mode": pack_value(context.retry_mode),
-        "job": pack_value(portable_job(job, packages, context.plan_data.execution_plan.repository_load_data)),
+        "job": pack_value(rebuildable_job(context, packages)),
         "known_state": pack_value(context.get_known_state()),
         "upstream": [pack_value(entry) for entry in _upstream_records(context)],
         "dynamic_partitions": {
