@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from fruit_assets.analysis.moments import Moments, feature_matrix
 from fruit_assets.errors import InputError
 from fruit_assets.spark.reading import ScanOptions, map_batches
-from fruit_assets.spark.tasks import ArrowFunction, collect
+from fruit_assets.spark.tasks import ArrowFunction, broadcast, collect
 from fruit_assets.spark.writing import RowWriter, WriteTarget, data_files_from, files_schema, stage_written
 from fruit_assets.storage.artifacts import array_bytes, array_from, read_array
 from fruit_assets.storage.staged_commit import StagedCommit
@@ -131,8 +131,7 @@ def project(features: "Version", context: "SparkContext", model: PcaModel, writi
     The fact `measures` tells the `shortest` and `longest` row, and how many are `broken` (NaN or infinite).
     """
     target = WriteTarget.of(writing, _SCORES_PER_GROUP)
-    # As bytes: arrays make pyspark's broadcast fail under spark.io.encryption.enabled.
-    projector = _projector(context.broadcast(model.to_files()), target)
+    projector = _projector(broadcast(context, model.to_files()), target)
     told = collect(map_batches(features, context, _READING, projector))
     widths = [width for width in told["width"].to_pylist() if width is not None]
     measures = {

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 from pydantic import Field, model_validator
 
-from fruit_assets.analysis.moments import compute_moments
+from fruit_assets.analysis.moments import Moments, compute_moments
 from fruit_assets.analysis.pca import PcaModel, fit
 from fruit_assets.assets import asset_plots as pictures
 from fruit_assets.assets.check_set import CheckSet
@@ -28,23 +28,28 @@ if TYPE_CHECKING:
     import numpy as np
 
 NAME = "pca_model"
+DEFAULT_COMPONENTS = 80
 MIN_VARIANCE_EXPLAINED = 0.5
 _ORTHONORMAL_TOLERANCE = 1e-8
 CHECKS = CheckSet(
     NAME,
     blocking={"orthonormal_components": "The components are orthonormal.", "finite_values": "No NaN, no infinity."},
-    warnings={"variance_explained": f"The components explain at least {MIN_VARIANCE_EXPLAINED:.0%} of the variance."},
+    warnings={
+        "variance_explained": f"The components explain at least {MIN_VARIANCE_EXPLAINED:.0%} of the variance.",
+        "enough_images": f"The images allow the {DEFAULT_COMPONENTS} components kept unless a number is given.",
+    },
 )
 
 
 class PcaConfig(dg.Config):
     """How many components to keep."""
 
-    n_components: int = Field(
-        default=80,
+    n_components: int | None = Field(
+        default=None,
         ge=1,
         le=max(entry.features for entry in ARCHITECTURES),
-        description="Components to keep; at most the number of images, and of the network's features.",
+        description="Components to keep; at most the number of images, and of the network's features. By default "
+        f"{DEFAULT_COMPONENTS}, or as many as fewer images allow.",
     )
     variance: float | None = Field(
         default=None, gt=0, le=1, description="Keep as many components as explain this share of the variance, instead."
@@ -53,7 +58,7 @@ class PcaConfig(dg.Config):
 
     @model_validator(mode="after")
     def _one_way_to_choose(self) -> "PcaConfig":
-        if self.variance is not None and "n_components" in self.model_fields_set:
+        if self.variance is not None and self.n_components is not None:
             raise ValueError("give n_components or variance, not both")
         return self
 
@@ -72,6 +77,18 @@ def variance_explained(share: float, n_components: int) -> dg.AssetCheckResult:
     """The components kept should explain a good part of the variance."""
     text = f"{n_components} components explain {share:.1%} of the variance."
     return CHECKS.result("variance_explained", share >= MIN_VARIANCE_EXPLAINED, text, {"variance_explained": share})
+
+
+def enough_images(possible: int, n_components: int, *, chosen_by_default: bool) -> dg.AssetCheckResult:
+    """The default number of components should be possible."""
+    passed = not chosen_by_default or n_components == DEFAULT_COMPONENTS
+    text = f"{n_components} components are kept, {possible} are possible."
+    if not passed:
+        text += (
+            f" The default is {DEFAULT_COMPONENTS}: raise `fraction` of sampled_images, add images, or set "
+            f"n_components of pca_model to {possible} or less."
+        )
+    return CHECKS.result("enough_images", passed, text, {"possible_components": possible})
 
 
 @dg.asset(
@@ -116,13 +133,13 @@ def pca_model(
             with phases("moments"), reported_progress(spark.context(), context.log.info, NAME):
                 moments = compute_moments(image_features, spark.context())
             with phases("eigenvectors"):
-                wanted = None if config.variance is not None else config.n_components
+                wanted = config.n_components or default_components(moments)
                 model = fit(moments, wanted, config.variance, standardize=config.standardize)
             staged = stage_files(model.to_files(), writing)
         ratio = model.explained_variance_ratio
         share = float(ratio[: model.n_components].sum())
         figures = {"n_components": model.n_components, "variance_explained": share, "samples": model.n_samples}
-        staged = staged.with_facts(data_version=version, **{RUN_CONFIG: _given(config)}, **figures)
+        staged = staged.with_facts(data_version=version, **{RUN_CONFIG: config.model_dump(mode="json")}, **figures)
         staged = staged.made_from(image_features)
         with phases("pictures"):
             metadata = pictures.scree(ratio, model.n_components)
@@ -139,16 +156,26 @@ def pca_model(
                 orthonormal_components(model.components),
                 CHECKS.finite_values(_broken(model)),
                 variance_explained(share, model.n_components),
+                enough_images(
+                    possible_components(model.n_samples, len(model.mean)),
+                    model.n_components,
+                    chosen_by_default=config.n_components is None and config.variance is None,
+                ),
             ],
         )
+
+
+def possible_components(rows: int, width: int) -> int:
+    """How many directions centred rows span at most."""
+    return max(1, min(rows - 1, width))
+
+
+def default_components(moments: Moments) -> int:
+    """Components that are kept when a person has set no number."""
+    return min(DEFAULT_COMPONENTS, possible_components(moments.count, len(moments.mean)))
 
 
 def _broken(model: PcaModel) -> int:
     import numpy as np
 
     return int((~np.isfinite(model.components).all(axis=1)).sum()) + int((~np.isfinite(model.explained_variance)).sum())
-
-
-def _given(config: PcaConfig) -> dict[str, Any]:
-    """The config as a later run can be given it: one way to choose the number of components, not both."""
-    return config.model_dump(mode="json", exclude={"n_components" if config.variance is not None else "variance"})

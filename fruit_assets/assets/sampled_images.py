@@ -18,7 +18,7 @@ from fruit_assets.assets.publishing import PhaseTimer, publish_results, translat
 from fruit_assets.assets.raw_images import RAW_IMAGES, observation_of
 from fruit_assets.assets.resources import SPARK_POOL, ImageCollection
 from fruit_assets.assets.table_schema import LABEL, PATH, SHA256, table_metadata
-from fruit_assets.images.fetching import fetch_sample, read_few
+from fruit_assets.images.fetching import fetch_sample, read_few, require_readable
 from fruit_assets.images.listing import class_counts, digest_of
 from fruit_assets.images.sampling import SamplePlan, choose, content_digest, require_enough
 from fruit_assets.spark.progress import reported_progress
@@ -32,6 +32,9 @@ if TYPE_CHECKING:
     from fruit_assets.storage.key_table import KeyTable
 
 NAME = "sampled_images"
+# A minute's work for two cores, and enough images of every class for a model to learn from.
+WHOLE_UP_TO = 10_000
+LEAST_SHARE = 0.01
 _SHOWN = 40
 
 SCHEMA = dg.TableSchema(
@@ -52,7 +55,13 @@ CHECKS = CheckSet(
 class SamplingConfig(dg.Config):
     """How much of the collection to take."""
 
-    fraction: float = Field(default=0.01, gt=0, le=1, description="Share of every class to take, in (0, 1].")
+    fraction: float | None = Field(
+        default=None,
+        gt=0,
+        le=1,
+        description=f"Share of every class to take, in (0, 1]. By default all of up to {WHOLE_UP_TO:,} images; of a "
+        f"larger collection the share that gives as many, and {LEAST_SHARE} at least.",
+    )
     min_per_class: int = Field(
         default=1, ge=1, description="Images of every class to keep at least, as far as it has them."
     )
@@ -64,6 +73,16 @@ class SamplingConfig(dg.Config):
         if self.max_per_class is not None and self.max_per_class < self.min_per_class:
             raise ValueError(f"max_per_class ({self.max_per_class}) is below min_per_class ({self.min_per_class})")
         return self
+
+    def plan(self, listed: int) -> SamplePlan:
+        """How much to take of a collection of `listed` images."""
+        given = self.model_dump(exclude={"fraction"})
+        return SamplePlan(fraction=self.fraction or default_fraction(listed), **given)
+
+
+def default_fraction(listed: int) -> float:
+    """The share that is taken when a person has set none."""
+    return min(1.0, max(LEAST_SHARE, WHOLE_UP_TO / max(listed, 1)))
 
 
 def class_coverage(
@@ -190,7 +209,7 @@ def _choice(
         listing = images.listing(context.log)
     context.log_event(observation_of(listing))
     with phases("choosing"):
-        chosen = choose(listing.files, SamplePlan(**config.model_dump()))
+        chosen = choose(listing.files, config.plan(listing.count))
         counts = class_counts(chosen)
         require_enough(sum(counts.values()))
     context.log.info(
@@ -208,6 +227,7 @@ def _fetched(
     with phases("reading_and_writing"), reported_progress(workers, context.log.info, NAME):
         staged = fetch_sample(workers, choice.listing.root, choice.chosen, writing)
         keys = staged.version.read_table(["path", "label", "sha256"])
+    require_readable(keys, choice.listing.root)
     unread = keys["sha256"].null_count
     listed = {"root": choice.listing.root, "listed": choice.digest, "unread": unread}
     return staged.with_facts(data_version=content_digest(keys), **listed)

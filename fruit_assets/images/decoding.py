@@ -14,6 +14,7 @@ from fruit_assets.images.pixels.deep_colours import deep_colours
 from fruit_assets.images.pixels.faults import UnreadableImage, reason_for, repaired
 from fruit_assets.images.pixels.opening import open_image, orientation_of, sample_format
 from fruit_assets.images.pixels.resizing import resize
+from fruit_assets.machine_faults import machine_fault
 
 if TYPE_CHECKING:
     import numpy as np
@@ -87,6 +88,8 @@ def decode(
         raise UnreadableImage("too large for the memory of a worker") from error
     # PIL's plugins raise whatever their parsers run into; any of it means that this one file is broken.
     except Exception as error:
+        if (fault := machine_fault(error)) is not None:
+            raise fault from error
         raise UnreadableImage(reason_for(content, error)) from error
     seen.featureless = int(pixels.max()) - int(pixels.min()) < _FEATURELESS_SPAN
     return pixels

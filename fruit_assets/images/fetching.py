@@ -13,7 +13,8 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import chain
 from typing import TYPE_CHECKING
 
-from fruit_assets.errors import ObjectError
+from fruit_assets.errors import InputError, ObjectError
+from fruit_assets.machine_faults import machine_fault
 from fruit_assets.spark.arrow_streams import stream_of
 from fruit_assets.spark.tasks import collect, run_tasks
 from fruit_assets.spark.writing import RowWriter, WriteTarget, data_files_from, files_schema, stage_written
@@ -38,6 +39,7 @@ _ROW_GROUP_BYTES = 64 * 2**20
 _READERS_PER_WORKER = 16  # small objects cost latency, not bandwidth
 _IMAGES_PER_CALL = 4
 _IMAGES_IN_FLIGHT = 64  # bounds a worker's memory when the images are large
+MOST_UNREAD = 0.5  # share of a sample, beyond which something is wrong with the collection rather than with images
 LARGEST_IMAGE_BYTES = 256 * 2**20  # not a photograph of a fruit any more
 
 
@@ -118,7 +120,8 @@ def _file_reader(root: str) -> Callable[[str], bytes | None]:
         try:
             # Opening a named pipe would wait for ever.
             descriptor = os.open(f"{root}/{path}", os.O_RDONLY | os.O_NONBLOCK)
-        except OSError:
+        except OSError as error:
+            _raise_fault(error)
             return None
         try:
             status = os.fstat(descriptor)
@@ -126,12 +129,53 @@ def _file_reader(root: str) -> Callable[[str], bytes | None]:
                 return None
             with open(descriptor, "rb", closefd=False, buffering=0) as file:
                 return file.read()
-        except OSError:
+        except OSError as error:
+            _raise_fault(error)
             return None
         finally:
             os.close(descriptor)
 
     return read
+
+
+def _raise_fault(error: OSError) -> None:
+    """Raise what is the machine's fault: it would make every image a rejected one."""
+    if machine_fault(error) is not None:
+        raise error
+
+
+def require_readable(keys: "pa.Table", root: str) -> None:
+    """Raise when nearly no image of a sample could be read; the message names why, with an example.
+
+    Args:
+        keys: `path, sha256` of the sample; sha256 is null where nothing could be read.
+        root: the collection's folder or `s3://` URI.
+    """
+    import pyarrow.compute as pc
+
+    unread = keys["sha256"].null_count
+    if unread <= MOST_UNREAD * keys.num_rows:
+        return
+    example = keys.filter(pc.is_null(keys["sha256"]))["path"][0].as_py()
+    raise InputError(
+        f"{unread} of {keys.num_rows} images of {root} cannot be read, such as {example}: {_why_unread(root, example)}."
+        " Not published, the previous version stays. Correct the permissions or FRUIT_ASSETS_IMAGES."
+    )
+
+
+def _why_unread(root: str, path: str) -> str:
+    try:
+        if root.startswith("s3://"):
+            S3Store(parse_s3_uri(root)).get(path, LARGEST_IMAGE_BYTES)
+        else:
+            os.close(os.open(f"{root}/{path}", os.O_RDONLY | os.O_NONBLOCK))
+    except KeyError:
+        return "it does not exist any more"
+    except OSError as error:
+        return error.strerror or str(error)
+    except ObjectError as error:
+        return str(error).rstrip(".")
+    return "it is no regular file, or larger than 256 MiB"
 
 
 def _s3_reader(root: str) -> Callable[[str], bytes | None]:

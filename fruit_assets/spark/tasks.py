@@ -7,14 +7,17 @@ it: starting their side of the JVM costs every run half a second and more. What 
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from tempfile import gettempdir
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from fruit_assets.errors import FruitAssetsError
+from fruit_assets.machine_faults import machine_fault, named
 from fruit_assets.spark.arrow_streams import stream_of, table_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
-    from pyspark import RDD, SparkContext
+    from pyspark import RDD, Broadcast, SparkContext
 
 Part = TypeVar("Part")
 # From the record batches of one task to those that it yields.
@@ -44,7 +47,29 @@ def run_tasks(
     Returns:
         An Arrow stream for every record batch that the function yields.
     """
-    return context.parallelize(list(parts), max(1, len(parts))).mapPartitions(_as_streams(function))
+    with _named_faults():
+        return context.parallelize(list(parts), max(1, len(parts))).mapPartitions(_as_streams(function))
+
+
+def broadcast(context: "SparkContext", value: Any) -> "Broadcast[Any]":
+    """A value for all tasks; arrays go as bytes, or pyspark fails under `spark.io.encryption.enabled`.
+
+    Raises:
+        TaskError: this machine cannot hold it, such as with a full temporary folder.
+    """
+    with _named_faults():
+        return context.broadcast(value)
+
+
+@contextmanager
+def _named_faults() -> Iterator[None]:
+    """Name what the machine lacks when pyspark writes to the temporary folder; it would call it a pickling error."""
+    try:
+        yield
+    except Exception as error:
+        if (fault := machine_fault(error)) is None:
+            raise
+        raise TaskError(f"Spark cannot write what its tasks need below {gettempdir()}: {named(fault)}.") from error
 
 
 def _as_streams(function: "Callable[[Part], Iterable[pa.RecordBatch]]") -> Callable[[Iterable[Part]], Iterator[bytes]]:
@@ -65,6 +90,8 @@ def collect(run: "RDD[bytes]") -> "pa.Table":
         streams = run.collect()
     # py4j's error, what pyspark makes of it where frames are in use as well, or pickle's.
     except Exception as error:
+        if (fault := machine_fault(error)) is not None:
+            raise TaskError(f"Spark could not run the tasks: {named(fault)}.") from error
         raise TaskError(_told_by(str(error))) from error
     return table_of(streams)
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from fruit_assets.analysis.moments import feature_matrix
-from fruit_assets_tests.assets.conftest import Graph
+from fruit_assets_tests.assets.conftest import Graph, copy_some
 from fruit_assets_tests.conftest import materialised_metadata
 from fruit_assets_tests.images import odd_images
 
@@ -146,11 +146,11 @@ def test_odd_images_are_featurised_and_broken_ones_rejected_with_their_reason(gr
     assert graph.table("rejected_images").equals(rejected)
 
 
-def test_a_collection_of_nothing_but_broken_images_is_published_as_rejected_and_then_stops(graph):
+def test_nothing_but_broken_images_is_published_as_rejected_where_that_is_allowed_and_then_stops(graph):
     graph.featurize()
     for path in graph.images.rglob("*.jpg"):
         path.write_bytes(b"not an image " + path.name.encode())
-    result = graph.run(success=False)
+    result = graph.run(config={"image_features": {"max_rejected_share": 1.0}}, success=False)
     assert "every sampled image was rejected" in graph.failure(result)
     assert graph.table("rejected_images").num_rows == 12
     assert graph.table("image_features").num_rows == 0
@@ -165,3 +165,45 @@ def test_metadata_says_how_fast_and_by_what(published, collection):
     assert metadata["worker_seconds/inference"] > 0
     assert metadata["features_fingerprint"] == f"{published.metadata('feature_extractor')['fingerprint']}-f32"
     assert published.metadata("rejected_images")["rejected_share"] == pytest.approx(0)
+
+
+def test_a_collection_that_cannot_be_read_replaces_nothing_and_names_the_commonest_cause(graph):
+    graph.run()
+    pointers = {name: graph.current(name).number for name in ("image_features", "rejected_images")}
+    paths = sorted(path for path in graph.images.rglob("*") if path.is_file())
+    pointer = b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n"
+    for path in paths[:7]:
+        path.write_bytes(pointer)
+    failure = graph.failure(graph.run(success=False))
+    assert "mostly_readable: 7 of 12 images were rejected; 50% are allowed. The commonest cause, 7 times:" in failure
+    assert f"such as {paths[0].relative_to(graph.images).as_posix()}" in failure
+    assert {name: graph.current(name).number for name in pointers} == pointers
+    graph.run(config={"image_features": {"max_rejected_share": 0.6}})
+    assert graph.table("image_features").num_rows == 5
+
+
+def test_images_that_may_not_be_opened_replace_no_sample_and_the_cause_is_named(graph):
+    graph.run("sampled_images")
+    before = graph.current("sampled_images").number
+    for path in sorted(path for path in graph.images.rglob("*") if path.is_file())[:7]:
+        path.unlink()
+        path.symlink_to(path)  # opening it fails, whoever runs the tests
+    failure = graph.failure(graph.run("sampled_images", success=False))
+    assert "of 12 images" in failure
+    assert "cannot be read, such as" in failure
+    assert graph.current("sampled_images").number == before
+
+
+@pytest.mark.parametrize(("classes", "per_class"), [(1, 2), (2, 1), (3, 1)])
+def test_the_defaults_fit_every_collection_of_two_images_and_more(make_graph, collection, classes, per_class):
+    graph = make_graph()
+    copy_some(collection, graph.images, classes=classes, per_class=per_class)
+    result = graph.run(config={"sampled_images": {}, "pca_model": {}})
+    possible = classes * per_class - 1
+    assert graph.current("pca_components").facts["n_components"] == possible
+    assert graph.table("pca_components").num_rows == possible + 1
+    checks = {check.check_name: check for check in result.get_asset_check_evaluations()}
+    assert not checks["enough_images"].passed
+    assert f"{possible} components are kept, {possible} are possible. The default is 80" in (
+        checks["enough_images"].description
+    )

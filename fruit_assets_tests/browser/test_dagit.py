@@ -1,12 +1,14 @@
 """A day in Dagit: materialise all, read what a failure advises, look at every asset, switch, terminate."""
 
 import re
+import shutil
 
 import pytest
 from deltalake import DeltaTable
 from playwright.sync_api import Page, expect
 
-from fruit_assets_tests.browser.conftest import launched_run
+from fruit_assets.demo.collection import render_collection
+from fruit_assets_tests.browser.conftest import launched_by_a_click, launched_run, wait_for_run
 
 pytestmark = pytest.mark.long
 
@@ -16,7 +18,7 @@ ASSETS = {
     "feature_extractor": (None, 1, None),
     "image_features": ("all", 4, "images"),
     "rejected_images": ("none", 0, None),
-    "pca_model": (None, 3, "explained_variance"),
+    "pca_model": (None, 4, "explained_variance"),
     "pca_components": ("all", 3, "map"),
     "fruit_recognition": (None, 1, "confusion"),
 }
@@ -141,3 +143,15 @@ def test_a_run_terminated_by_a_click_ends_and_what_was_published_stays(page, fin
     page.get_by_role("dialog").get_by_role("button", name=re.compile("Terminate")).click()
     expect(page.get_by_text("Canceled", exact=True).first).to_be_visible(timeout=120_000)
     assert DeltaTable(dagit.storage / "pca_components").version() == published
+
+
+@pytest.mark.parametrize(("classes", "per_class"), [(20, 3), (3, 1), (1, 2)])
+def test_a_click_with_the_defaults_succeeds_on_any_collection_of_two_images_and_more(
+    page, finished_run, dagit, tmp_path, classes, per_class
+):
+    shutil.rmtree(dagit.images)
+    made = render_collection(tmp_path / "made", classes, per_class, 0)
+    shutil.move(made.root, dagit.images)
+    wait_for_run(page, dagit, launched_by_a_click(page), "Success")
+    page.goto("/assets/pca_components")
+    expect(_tile(page, "Row count")).to_contain_text(str(classes * per_class))

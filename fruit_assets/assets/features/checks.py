@@ -1,5 +1,6 @@
 """The checks of `image_features`, and the rules that only it has."""
 
+from collections import Counter
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 
@@ -17,6 +18,7 @@ CHECKS = CheckSet(
         "rows_reconcile": "sampled = featurised + rejected: no image is lost.",
         "dimensions": "Every row has as many features as the extractor gives.",
         "finite_values": "No feature is NaN or infinite.",
+        "mostly_readable": "No more of the sampled images were rejected than max_rejected_share allows.",
         "one_arithmetic": "All features were computed at one precision, by one kind of processor.",
     },
     warnings={
@@ -40,6 +42,25 @@ def few_featureless(computed: int, featureless: int) -> dg.AssetCheckResult:
     text = f"{featureless} of the {computed} images computed by this run ({share:.1%}) show next to nothing"
     text += ": all their pixels have nearly the same level." if featureless else "."
     return CHECKS.result("few_featureless", share <= MAX_FEATURELESS_SHARE, text, {"featureless_images": featureless})
+
+
+def mostly_readable(sampled: int, reasons: Sequence[tuple[str, str]], allowed: float) -> dg.AssetCheckResult:
+    """A collection that cannot be read must not replace one that could.
+
+    Args:
+        sampled: images of the sample.
+        reasons: path and reason of every rejected image.
+        allowed: largest share of them.
+    """
+    rejected = len(reasons)
+    text = f"{rejected} of {sampled} images were rejected; {allowed:.0%} are allowed."
+    passed = rejected <= allowed * sampled
+    if not passed:
+        cause, count = Counter(reason for _, reason in reasons).most_common(1)[0]
+        example = next(path for path, reason in reasons if reason == cause)
+        text += f" The commonest cause, {count} times: {cause}, such as {example}."
+        text += " Correct the collection, or raise max_rejected_share of image_features."
+    return CHECKS.result("mostly_readable", passed, text, {"rejected": rejected, "allowed_share": allowed})
 
 
 def close_to_f32(precision: str, guard: DriftFigures | None) -> dg.AssetCheckResult:

@@ -76,6 +76,13 @@ class FeaturesConfig(dg.Config):
             raise ValueError(f"background is {background!r}, which is no colour: give a name such as white, or #rrggbb")
         return background
 
+    max_rejected_share: float = Field(
+        default=0.5,
+        ge=0,
+        le=1,
+        description="Share of the sampled images that may be rejected; beyond it nothing is published.",
+    )
+
     @model_validator(mode="after")
     def _reference_is_f32(self) -> "FeaturesConfig":
         if self.engine is Engine.tensorflow and self.precision is not PrecisionChoice.f32:

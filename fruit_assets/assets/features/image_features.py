@@ -148,7 +148,9 @@ def image_features(
         outcome = replace(
             outcome, features=features.made_from(*made_from), rejected=outcome.rejected.made_from(*made_from)
         )
-        yield from materialize_results(outcome, phases, fingerprint, sampled_images, precision, core_price)
+        yield from materialize_results(
+            outcome, phases, fingerprint, sampled_images, precision, core_price, config.max_rejected_share
+        )
 
 
 def _plan(storage: AssetStorage, sample: Version, fingerprint: str, config: FeaturesConfig) -> IncrementalPlan:

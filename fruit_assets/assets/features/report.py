@@ -14,7 +14,7 @@ import dagster as dg
 
 from fruit_assets.assets import asset_plots as pictures
 from fruit_assets.assets.features import precision as precision_of_run
-from fruit_assets.assets.features.checks import CHECKS, few_featureless, few_rejected
+from fruit_assets.assets.features.checks import CHECKS, few_featureless, few_rejected, mostly_readable
 from fruit_assets.assets.features.precision import ResolvedPrecision
 from fruit_assets.assets.publishing import PhaseTimer, publish_results
 from fruit_assets.assets.resources import CorePrice
@@ -52,6 +52,7 @@ def materialize_results(
     sample: Version,
     precision: ResolvedPrecision,
     core_price: CorePrice,
+    max_rejected_share: float,
 ) -> Iterator[Any]:
     """Both assets' materialisations and checks, for `publish_results`."""
     version = f"{sample.facts['data_version']}-{fingerprint}"
@@ -90,6 +91,11 @@ def materialize_results(
         ],
         [
             *_checks(outcome, sample.row_count),
+            mostly_readable(
+                sample.row_count,
+                list(zip(*(rejected_table[name].to_pylist() for name in ("path", "reason")), strict=True)),
+                max_rejected_share,
+            ),
             *precision_of_run.check_results(precision, arithmetics),
         ],
     )

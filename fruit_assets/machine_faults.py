@@ -1,0 +1,27 @@
+"""Errors of the machine, told apart from errors of a file: a full disk is not a damaged image.
+
+Put here which system errors are the machine's. Who meets them raises them on, under their own name.
+"""
+
+import errno
+
+_MACHINE = {
+    errno.EIO, errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ESTALE, errno.EROFS,
+    errno.EFBIG, errno.ENODEV, errno.ENOTCONN, errno.ETIMEDOUT, errno.EHOSTDOWN, errno.EHOSTUNREACH, errno.EREMOTEIO,
+    errno.EAGAIN, errno.ENOLCK,
+}  # fmt: skip
+
+
+def machine_fault(error: BaseException | None) -> OSError | None:
+    """The machine's error that this one is, or was raised because of; None when there is none."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in _MACHINE:
+            return error
+        error = error.__cause__ or error.__context__
+    return None
+
+
+def named(error: OSError) -> str:
+    """The error with the name that manuals have for it, as in `[ENOSPC] No space left on device: '/tmp/x'`."""
+    place = f": {error.filename!r}" if error.filename is not None else ""
+    return f"[{errno.errorcode[error.errno or 0]}] {error.strerror}{place}"
