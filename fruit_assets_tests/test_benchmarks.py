@@ -159,3 +159,12 @@ def test_the_worker_profile_tells_parts_that_fit_into_the_whole(artefacts, fruit
 def test_1_nn_accuracy_counts_images_whose_nearest_other_has_their_label():
     features = np.array([[1.0, 0.0], [2.0, 0.1], [0.0, 1.0], [0.1, 3.0], [0.0, 5.0]])
     assert accuracy_per_second.one_nn_accuracy(features, ["a", "a", "b", "b", "c"]) == pytest.approx(0.6)
+
+
+def test_planning_finds_the_new_images_of_a_made_up_collection(artefacts, tmp_path):
+    planning = benchmark("planning")
+    planning.main(["--images", "3000", "--phase", "prepare", "--folder", str(tmp_path)])
+    planning.main(["--images", "3000", "--phase", "plan", "--folder", str(tmp_path)])
+    report = json.loads((artefacts / "benchmark-planning.json").read_text())
+    # 3 images of each of 1,000 classes, all of which 0.9 takes.
+    assert report["details"]["kept"] == 2900

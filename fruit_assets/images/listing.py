@@ -143,7 +143,15 @@ def list_images(root: str, inventory: str | None = None) -> ImageListing:
         InputError: the collection is missing, cannot be listed, or holds no labelled image.
         StorageError: S3 cannot be listed.
     """
-    stream = inventory_files(root, inventory) if inventory else list_files(root)
+    return images_of(root, inventory_files(root, inventory) if inventory else list_files(root))
+
+
+def images_of(root: str, stream: "pa.RecordBatchReader") -> ImageListing:
+    """The images among the files of a collection, from `path, size, stamp` of all of them, in any order.
+
+    Raises:
+        InputError: there is no labelled image among them.
+    """
     listed = KeyDatabase().create(_sql(_FILES), stream)
     groups, paths = images_among(root, map(UnknownFiles._make, listed.rows(_sql(_UNKNOWN))))
     found = _found(listed.database, groups, paths)

@@ -19,6 +19,7 @@ NAMES = (
     "against_limit",
     "against_notebook",
     "scale",
+    "planning",
     "against_peers",
 )
 # It needs an environment of its own, which `make bench-peers` installs, and hours.

@@ -1,0 +1,63 @@
+"""The keys of a table's rows, with the place of every row: what increments are planned on.
+
+Put here how keys get from files into a `KeyTable`. Images and features, which fill the files, are not read.
+"""
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import chain
+from typing import TYPE_CHECKING
+
+from fruit_assets.storage.key_table import KeyDatabase, KeyTable
+from fruit_assets.storage.parquet_files import FILES_AT_A_TIME, DataFile, explained_reading
+from fruit_assets.storage.stores import Store
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+def row_keys(store: Store, files: Sequence[DataFile], columns: Sequence[str], database: KeyDatabase) -> KeyTable:
+    """`columns` of every row of some files, with `file` and `row`: the numbers of the file, and of the row in all.
+
+    Args:
+        store: of the table.
+        files: in order; eight are read at a time.
+        columns: of strings and whole numbers.
+        database: that holds the keys.
+
+    Raises:
+        StorageError: a file cannot be read.
+    """
+    import numpy as np
+    import pyarrow as pa
+
+    def numbered() -> "Iterator[pa.RecordBatch]":
+        row = 0
+        for number, table in enumerate(_tables(store, files, columns)):
+            rows = np.arange(row, row + table.num_rows)
+            row += table.num_rows
+            table = table.append_column("file", pa.array(np.full(table.num_rows, number, np.int32)))
+            yield from table.append_column("row", pa.array(rows)).combine_chunks().to_batches()
+
+    types = {"size": pa.int64()}
+    fields = [(name, types.get(name, pa.string())) for name in columns]
+    schema = pa.schema([*fields, ("file", pa.int32()), ("row", pa.int64())])
+    return KeyTable.of(pa.RecordBatchReader.from_batches(schema, numbered()), database)
+
+
+def _tables(store: Store, files: Sequence[DataFile], columns: Sequence[str]) -> "Iterator[pa.Table]":
+    import pyarrow.parquet as pq
+
+    def read(file: DataFile) -> "pa.Table":
+        with explained_reading(store, file.path), store.open(file.path) as source:
+            # Ahead, so that columns that lie side by side come in one request.
+            return pq.read_table(source, columns=list(columns), pre_buffer=True, partitioning=None)
+
+    with ThreadPoolExecutor(FILES_AT_A_TIME) as pool:
+        yield from chain.from_iterable(pool.map(read, some) for some in _some_at_a_time(files))
+
+
+def _some_at_a_time(files: Sequence[DataFile]) -> Iterator[Sequence[DataFile]]:
+    """The files, as many at a time as are read at once."""
+    for start in range(0, len(files), FILES_AT_A_TIME):
+        yield files[start : start + FILES_AT_A_TIME]
