@@ -5,6 +5,7 @@ beyond its memory limit. What is published belongs in `tables.py`.
 """
 
 import itertools
+import os
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -31,6 +32,8 @@ class KeyDatabase:
             f"{self._folder.name}/keys.duckdb",
             config={
                 "memory_limit": MEMORY_LIMIT,
+                # Each needs a share of the memory.
+                "threads": min(4, os.cpu_count() or 1),
                 "temp_directory": f"{self._folder.name}/spilled",
                 "python_enable_replacements": False,
             },
