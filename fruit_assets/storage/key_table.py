@@ -33,7 +33,7 @@ class KeyDatabase:
             config={
                 "memory_limit": MEMORY_LIMIT,
                 # Each needs a share of the memory.
-                "threads": min(4, os.cpu_count() or 1),
+                "threads": min(2, os.cpu_count() or 1),
                 "temp_directory": f"{self._folder.name}/spilled",
                 "python_enable_replacements": False,
             },

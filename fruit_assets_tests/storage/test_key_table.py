@@ -16,11 +16,11 @@ def _stream(rows: int) -> pa.RecordBatchReader:
 
 
 def test_more_rows_than_memory_holds_are_sorted_through_files(monkeypatch):
-    monkeypatch.setattr(key_table, "MEMORY_LIMIT", "64MB")
-    rows = 400_000  # some 150 MB to sort
-    table = KeyDatabase().create("select key, repeat(key, 40) as long from stream order by key", _stream(rows))
-    chunks = list(table.chunks(["key"], 70_001))
-    assert [chunk.num_rows for chunk in chunks] == [70_001] * 5 + [rows - 5 * 70_001]
+    monkeypatch.setattr(key_table, "MEMORY_LIMIT", "128MB")
+    rows = 1_000_000  # some 200 MB to sort
+    table = KeyDatabase().create("select key, repeat(key, 20) as long from stream order by key", _stream(rows))
+    chunks = list(table.chunks(["key"], 170_001))
+    assert [chunk.num_rows for chunk in chunks] == [170_001] * 5 + [rows - 5 * 170_001]
     assert pa.concat_tables(chunks)["key"].to_pylist() == [f"{n:09}" for n in range(rows)]
 
 
