@@ -24,9 +24,10 @@ if TYPE_CHECKING:
 # Takes uint8 pixels (n, size, size, 3), gives float32 features (n, features).
 Infer = Callable[["np.ndarray"], "np.ndarray"]
 
-# Images at once of the whole network, or of its first half and at most of its second, as is fastest with AVX-512. At
-# f32 an image takes 3.6 ms on each of two busy cores, and in halves 3.2; at bf16 and int8 halves gain nothing.
-_FASTEST_BATCH_SIZES: dict[str, tuple[int, ...]] = {"f32": (1, 16), "bf16": (1,), "int8": (4,)}
+# Images at once of the whole network, or of its first half and at most of its second.
+BatchSizes = tuple[int, ...]
+# The fastest with AVX-512 and without AMX; `tuning.py` finds those of the processor at hand.
+DEFAULT_BATCH_SIZES: dict[str, BatchSizes] = {"f32": (1, 16), "bf16": (1,), "int8": (4,)}
 # A worker peaks at 1.5 GiB; with 32 images at once at 3.5 GiB, and 0.8 GiB are there before the first image.
 _TENSORFLOW_BATCH_SIZE = 8
 _INTEGERS = frozenset({"i8", "u8"})
@@ -41,17 +42,30 @@ class LoadedEngine:
     Attributes:
         infer: uint8 pixels (n, size, size, 3) to float32 features (n, features).
         arithmetic: what it really runs at, as the engine tells it.
+        batch_sizes: images at once.
     """
 
     infer: Infer
     arithmetic: ExecutionProfile
+    batch_sizes: BatchSizes
+
+    @property
+    def batching(self) -> str:
+        """The batch sizes for people."""
+        return describe_batches(self.batch_sizes)
 
     def __call__(self, pixels: "np.ndarray") -> "np.ndarray":
         return self.infer(pixels)
 
 
+def describe_batches(sizes: BatchSizes) -> str:
+    """Batch sizes in words, such as `1 image at once, 16 in the second half of the network`."""
+    first = f"{sizes[0]} image{'s' if sizes[0] > 1 else ''} at once"
+    return first if len(sizes) == 1 else f"{first}, {sizes[1]} in the second half of the network"
+
+
 def load_engine(
-    folder: Path, input_size: int, engine: Engine, precision: str, batch_size: int | None = None
+    folder: Path, input_size: int, engine: Engine, precision: str, batch_size: int | BatchSizes | None = None
 ) -> LoadedEngine:
     """Load an exported extractor for one thread of one process.
 
@@ -60,18 +74,19 @@ def load_engine(
         input_size: height and width of the pixels it will be given.
         engine: `openvino`, or `tensorflow` as the reference.
         precision: `f32`, `bf16` or `int8`; the reference runs at `f32` only.
-        batch_size: images per inference; None is what costs one thread the least, which may not be the same for
-            all of the network.
+        batch_size: images per inference, two numbers for the first half of the network and the second; None for
+            those of `DEFAULT_BATCH_SIZES`.
 
     Raises:
         PermanentError: `int8` is asked for and was not exported.
     """
+    sizes = (batch_size,) if isinstance(batch_size, int) else batch_size
     if engine == "tensorflow":
-        return _load_tensorflow(folder, batch_size or _TENSORFLOW_BATCH_SIZE)
-    return _load_openvino(folder, input_size, precision, batch_size)
+        return _load_tensorflow(folder, sizes[0] if sizes else _TENSORFLOW_BATCH_SIZE)
+    return _load_openvino(folder, input_size, precision, sizes or DEFAULT_BATCH_SIZES[precision])
 
 
-def _load_openvino(folder: Path, input_size: int, precision: str, batch_size: int | None) -> LoadedEngine:
+def _load_openvino(folder: Path, input_size: int, precision: str, batch_sizes: BatchSizes) -> LoadedEngine:
     import openvino as ov
 
     file = folder / (INT8_MODEL if precision == "int8" else MODEL)
@@ -80,7 +95,7 @@ def _load_openvino(folder: Path, input_size: int, precision: str, batch_size: in
     core = ov.Core()
     model = core.read_model(file)
     model.reshape([-1, input_size, input_size, 3])
-    parts, sizes = _parts(model, _FASTEST_BATCH_SIZES[precision] if batch_size is None else (batch_size,))
+    parts, sizes = _parts(model, batch_sizes)
     compiled = [
         core.compile_model(
             part,
@@ -98,10 +113,10 @@ def _load_openvino(folder: Path, input_size: int, precision: str, batch_size: in
     ]
     stages = [_in_batches(part.create_infer_request(), size) for part, size in zip(compiled, sizes, strict=True)]
     width = compiled[-1].output().partial_shape[1].get_length()
-    return LoadedEngine(_one_after_the_other(stages, sizes, width), _arithmetic(compiled))
+    return LoadedEngine(_one_after_the_other(stages, sizes, width), _arithmetic(compiled), batch_sizes)
 
 
-def _parts(model: "ov.Model", sizes: Sequence[int]) -> "tuple[Sequence[ov.Model], Sequence[int]]":
+def _parts(model: "ov.Model", sizes: BatchSizes) -> "tuple[Sequence[ov.Model], BatchSizes]":
     """What to compile of a model, and how many images each of it then takes at once."""
     if len(sizes) == 2 and (parts := halves(model, sizes[0])) is not None:
         return parts, sizes
@@ -177,4 +192,4 @@ def _load_tensorflow(folder: Path, batch_size: int) -> LoadedEngine:
         parts = [np.asarray(model(pixels[start : start + batch_size], training=False)) for start in starts]
         return np.concatenate(parts).astype(np.float32) if parts else np.empty((0, model.output_shape[-1]), np.float32)
 
-    return LoadedEngine(infer, ExecutionProfile("f32", "tensorflow", processor_flags()))
+    return LoadedEngine(infer, ExecutionProfile("f32", "tensorflow", processor_flags()), (batch_size,))

@@ -4,6 +4,7 @@ Put here the instruction sets that decide which arithmetic is fast, and the reco
 arithmetic it really ran. Which precision is chosen because of it belongs in `drift_check.py`.
 """
 
+import platform
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -54,6 +55,17 @@ def processor_flags() -> tuple[str, ...]:
             has = set(value.split())
             break
     return tuple(flag for flag in RELEVANT_CPU_FLAGS if flag in has)
+
+
+@lru_cache(maxsize=1)
+def processor_name() -> str:
+    """Model of the processor, where the system gives one (x86); else its instruction set, such as `aarch64`."""
+    cpuinfo = Path("/proc/cpuinfo")
+    for line in cpuinfo.read_text().splitlines() if cpuinfo.is_file() else []:
+        name, _, value = line.partition(":")
+        if name.strip() == "model name":
+            return value.strip()
+    return platform.machine()
 
 
 def runs_natively(precision: str, flags: tuple[str, ...]) -> bool:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from fruit_assets.storage.table_version import Version
 
 # Bump when the pixels that reach the network change for the same file.
-_DECODING = "rgb, 8 bits by depth, PIL bicubic"
+DECODING = "rgb, 8 bits by depth, PIL bicubic"
 DESCRIPTION_FILE = "extractor.json"
 MODEL, INT8_MODEL, KERAS_MODEL = "extractor.xml", "extractor-int8.xml", "extractor.keras"
 
@@ -37,7 +37,7 @@ class ExtractorSpec:
     @property
     def preprocessing(self) -> str:
         """Names what happens to a file's pixels before the first layer that has weights."""
-        return f"{_DECODING}, {self.architecture.scaling_name}"
+        return f"{DECODING}, {self.architecture.scaling_name}"
 
     @property
     def fingerprint(self) -> str:

@@ -100,22 +100,23 @@ class Choice:
 
 
 def choose_precision(candidates: Iterable[str], measure: Callable[[str], DriftFigures], absent: str = "") -> Choice:
-    """The first candidate that runs natively, is faster than f32 and passes the guard; else f32.
+    """The fastest candidate that runs natively, is faster than f32 and passes the guard; f32 when none does.
 
     Args:
-        candidates: fastest first.
+        candidates: to choose from.
         measure: compares a candidate with f32.
-        absent: why a faster candidate is not among them.
+        absent: why another candidate is not among them.
     """
-    reasons = [absent] if absent else []
-    for candidate in candidates:
-        figures = measure(candidate)
-        against = _against(figures)
-        if not against:
-            gained = f"{candidate} is {figures.speedup:.1f} times as fast as f32 here and passes the guard"
-            return Choice(candidate, "; ".join([*reasons, gained]), figures)
-        reasons.append(f"{candidate} was not taken: {', '.join(against)}")
-    return Choice("f32", "; ".join(reasons), None)
+    measured = [measure(candidate) for candidate in candidates]
+    sound = sorted((figures for figures in measured if not _against(figures)), key=lambda one: -one.speedup)
+    refused = [f"{one.precision} was not taken: {', '.join(_against(one))}" for one in measured if _against(one)]
+    reasons = [absent, *refused] if absent else refused
+    if not sound:
+        return Choice("f32", "; ".join(reasons), None)
+    best, *others = sound
+    gained = f"{best.precision} is {best.speedup:.1f} times as fast as f32 here and passes the guard"
+    slower = [f"{other.precision} is {other.speedup:.1f} times as fast" for other in others]
+    return Choice(best.precision, "; ".join([*reasons, gained, *slower]), best)
 
 
 def _against(figures: DriftFigures) -> list[str]:

@@ -107,7 +107,7 @@ def _featurizer(extractor: ExtractorFiles, options: FeaturizationOptions, target
             # Not before the first row: of an empty sample there is none.
             engine = engine or worker_engine(extractor, options)
             done = featurize_batch(batch, engine, extractor.description.input_size, options.decoding)
-            report.add(done)
+            report.add(done, engine.batching)
             for rows in _rows_of(done, batch):
                 writer.write(rows)
         yield report.batch(writer.close())

@@ -8,12 +8,13 @@ import logging
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fruit_assets.extractor.engines import LoadedEngine, load_engine
 from fruit_assets.extractor.specification import Engine, ExtractorFiles
+from fruit_assets.extractor.tuning import FeatureEngine, TuningFile, load_tuned
 from fruit_assets.images.decoding_options import TRAITS, DecodingOptions, Traits
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ class FeaturizationOptions:
     """How to compute features; none of it but precision and decoding changes them by more than rounding.
 
     Attributes:
-        batch_size: images per inference; None takes what is fastest for the precision.
+        batch_size: images per inference; None takes what is found to be fastest on each machine.
         engine: `openvino`, or `tensorflow` as the reference.
         precision: `f32`, `bf16` or `int8`.
         cache: folder for extractor files fetched from S3, on every machine that runs tasks.
@@ -53,6 +54,11 @@ def _loaded(folder: Path, input_size: int, engine: Engine, precision: str, batch
     return load_engine(folder, input_size, engine, precision, batch_size)
 
 
+@lru_cache(maxsize=2)
+def _tuned(folder: Path, input_size: int, precision: str, file: TuningFile) -> FeatureEngine:
+    return load_tuned(partial(load_engine, folder, input_size, "openvino", precision), precision, file)
+
+
 def worker_folder(extractor: ExtractorFiles, cache: Path) -> Path:
     """The extractor's files on this machine: fetched and checked once per worker process."""
     known = extractor.description.to_json(), cache
@@ -61,15 +67,18 @@ def worker_folder(extractor: ExtractorFiles, cache: Path) -> Path:
     return _folders[known]
 
 
-def worker_engine(extractor: ExtractorFiles, options: FeaturizationOptions) -> LoadedEngine:
+def worker_engine(extractor: ExtractorFiles, options: FeaturizationOptions) -> FeatureEngine:
     """The engine of this worker process: loaded for the first task, kept for all later ones."""
     folder = worker_folder(extractor, options.cache)
     size = extractor.description.input_size
-    return _loaded(folder, size, options.engine, options.precision, options.batch_size)
+    if options.engine == "tensorflow" or options.batch_size is not None:
+        return _loaded(folder, size, options.engine, options.precision, options.batch_size)
+    fingerprint = extractor.description.features_fingerprint(options.precision)
+    return _tuned(folder, size, options.precision, TuningFile(options.cache, fingerprint))
 
 
 def featurize_batch(
-    batch: "pa.RecordBatch", engine: LoadedEngine, input_size: int, decoding: DecodingOptions
+    batch: "pa.RecordBatch", engine: FeatureEngine, input_size: int, decoding: DecodingOptions
 ) -> "pa.RecordBatch":
     """Decode and infer one Arrow batch of `path, label, sha256, content`.
 

@@ -27,6 +27,7 @@ class FeaturizationFigures:
         inference_seconds: summed over workers.
         arithmetics: what the tasks really ran at, as text; one, unless processors differ.
         traits: how many of the computed images are `rotated`, `transparent`, `truncated`, `featureless`.
+        batchings: with how many images at once, as text; more than one where workers measured for themselves.
     """
 
     computed: int
@@ -36,6 +37,7 @@ class FeaturizationFigures:
     inference_seconds: float
     arithmetics: tuple[str, ...]
     traits: dict[str, int]
+    batchings: tuple[str, ...]
 
 
 class TaskReport:
@@ -46,9 +48,10 @@ class TaskReport:
         self._rejected: list[dict[str, Any]] = []
         self._arithmetics: set[str] = set()
         self._widths: set[int] = set()
+        self._batchings: set[str] = set()
 
-    def add(self, done: "pa.RecordBatch") -> None:
-        """Count what `featurize_batch` made."""
+    def add(self, done: "pa.RecordBatch", batching: str) -> None:
+        """Count what `featurize_batch` made, by an engine with these batch sizes."""
         import pyarrow.compute as pc
 
         self._sums["inputs"] += done.num_rows
@@ -60,6 +63,7 @@ class TaskReport:
             self._rejected += reasons.filter(done["reason"].is_valid()).to_pylist()
         self._widths.update(widths_of(done["features"]))
         self._arithmetics.update(done["arithmetic"].unique().to_pylist())
+        self._batchings = {batching}  # the last is what the measurement came to
 
     def batch(self, files: list[dict[str, Any]]) -> "pa.RecordBatch":
         """The one row that a task tells, with the files that it wrote."""
@@ -68,13 +72,15 @@ class TaskReport:
         numbers = [pa.field(name, pa.int64()) for name in self._sums]
         rejected = pa.field("rejected", pa.list_(pa.struct(list(_rejected_schema()))))
         widths = pa.field("widths", pa.list_(pa.int64()))
-        schema = files_schema(*numbers, widths, rejected, pa.field("arithmetics", pa.list_(pa.string())))
+        texts = [pa.field(name, pa.list_(pa.string())) for name in ("arithmetics", "batchings")]
+        schema = files_schema(*numbers, widths, rejected, *texts)
         told = {
             "files": [files],
             **{name: [value] for name, value in self._sums.items()},
             "widths": [sorted(self._widths)],
             "rejected": [self._rejected],
             "arithmetics": [sorted(self._arithmetics)],
+            "batchings": [sorted(self._batchings)],
         }
         return pa.RecordBatch.from_pydict(told, schema)
 
@@ -107,4 +113,5 @@ def figures_of(told: "pa.Table", plan: IncrementalPlan) -> FeaturizationFigures:
         inference_seconds=sums["inference_us"] / 1e6,
         arithmetics=tuple(sorted(set(chain.from_iterable(told["arithmetics"].to_pylist())))),
         traits={name: sums[name] for name in TRAITS},
+        batchings=tuple(sorted(set(chain.from_iterable(told["batchings"].to_pylist())))),
     )

@@ -1,5 +1,7 @@
 """Tests of the entries: each is what Keras Applications says of its network, and every engine gives Keras' features."""
 
+import hashlib
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ from fruit_assets.extractor.engines import load_engine
 from fruit_assets.extractor.export import export
 from fruit_assets.extractor.quantization import quantize
 from fruit_assets.extractor.specification import (
+    DECODING,
     DESCRIPTION_FILE,
     INT8_MODEL,
     KERAS_MODEL,
@@ -89,8 +92,9 @@ def test_networks_have_different_fingerprints_and_that_of_mobilenet_stays():
     random = resolve_weights("random")
     fingerprints = {ExtractorSpec(random, 224, architecture).fingerprint for architecture in ARCHITECTURES}
     assert len(fingerprints) == len(ARCHITECTURES)
-    # With another one, every published extractor and feature would be computed again.
-    assert ExtractorSpec(random).fingerprint == "f29d19be15268948462f85d964acb6d7"
+    # What it was before there was a second one: else every published extractor and feature is computed again.
+    identity = ["MobileNetV2", "random", "seed 0", 224, f"{DECODING}, x/127.5-1"]
+    assert ExtractorSpec(random).fingerprint == hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:32]
 
 
 @dataclass(frozen=True)
@@ -131,7 +135,7 @@ def test_an_extractor_is_described_by_its_entry(exported):
     description = ExtractorDescription.from_json((exported.folder / DESCRIPTION_FILE).read_bytes())
     entry = exported.architecture
     assert (description.architecture, description.features) == (entry.name, entry.features)
-    assert description.preprocessing == f"rgb, 8 bits by depth, PIL bicubic, {entry.scaling_name}"
+    assert description.preprocessing == f"{DECODING}, {entry.scaling_name}"
 
 
 def test_a_network_in_two_parts_gives_the_same_bits(exported):

@@ -217,4 +217,5 @@ def _featurized(
         arithmetics,
         extractor.description.features,
         figures.traits,
+        figures.batchings,
     )

@@ -43,6 +43,7 @@ class FeaturizationResult:
     arithmetics: tuple[str, ...]
     feature_count: int
     traits: dict[str, int]
+    batchings: tuple[str, ...] = ()
 
 
 def materialize_results(
@@ -76,6 +77,7 @@ def materialize_results(
                     **shown,
                     **figures,
                     **precision_of_run.metadata(precision, arithmetics),
+                    **({"batch_sizes": "; ".join(outcome.batchings)} if outcome.batchings else {}),
                     **_cost(outcome, core_price),
                     **phases.metadata(),
                     "features_fingerprint": fingerprint,
