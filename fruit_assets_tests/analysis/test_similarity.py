@@ -7,6 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from fruit_assets.analysis.pca import PcaModel
 from fruit_assets.analysis.similarity import SimilarImages
 from fruit_assets.errors import NotPublishedError, StorageError
 from fruit_assets.storage.columns import columns_of
@@ -37,8 +38,19 @@ def _published(folder: Path, points: np.ndarray, files: int = 3) -> Version:
 
 
 def _nearest(version: Version, place: np.ndarray, top: int) -> list[tuple[str, float]]:
-    search = SimilarImages(version, model=None, extractor=None, precision="f32")
-    return [(neighbour.path, neighbour.similarity) for neighbour in search.nearest(place, top)]
+    """By a scan of the files; the components in memory must give the same."""
+    count = len(place)
+    model = PcaModel(*(np.zeros(count), np.ones(count), np.eye(count), np.ones(count), 9))
+    search = SimilarImages(version, model=model, extractor=None, precision="f32")
+    scanned, loaded = (
+        [(neighbour.path, neighbour.similarity) for neighbour in where.nearest(place, top)]
+        for where in (search, search.load())
+    )
+    assert [path for path, _ in scanned] == [path for path, _ in loaded]
+    assert [similarity for _, similarity in scanned] == pytest.approx(
+        [similarity for _, similarity in loaded], abs=1e-6
+    )
+    return scanned
 
 
 def test_neighbours_are_those_of_an_exhaustive_search(tmp_path):

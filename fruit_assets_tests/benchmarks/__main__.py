@@ -20,6 +20,7 @@ NAMES = (
     "against_notebook",
     "scale",
     "planning",
+    "retrieval",
     "against_peers",
 )
 # It needs an environment of its own, which `make bench-peers` installs, and hours.
