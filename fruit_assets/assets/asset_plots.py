@@ -5,8 +5,9 @@ Put here which pictures an asset has and what is written beside them. Drawing be
 numpy alone is a tenth of the time in which the code location should load.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping, Sequence
+from functools import wraps
+from typing import TYPE_CHECKING, ParamSpec
 
 import dagster as dg
 
@@ -18,8 +19,25 @@ if TYPE_CHECKING:
     from fruit_assets.storage.table_version import Version
 
 Pictures = dict[str, dg.MarkdownMetadataValue]
+Arguments = ParamSpec("Arguments")
 
 
+def _harmless(draw: Callable[Arguments, Pictures]) -> Callable[Arguments, Pictures]:
+    """A picture that cannot be drawn is a line in the log; the asset it shows is as good without."""
+
+    @wraps(draw)
+    def drawn(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Pictures:
+        try:
+            return draw(*args, **kwargs)
+        # Fonts, labels and libraries fail in many ways, and none of them concerns the data.
+        except Exception as error:
+            dg.get_dagster_logger().warning(f"The picture {draw.__name__} cannot be drawn: {error!r}.")
+            return {}
+
+    return drawn
+
+
+@_harmless
 def contact_sheet(images: Sequence[bytes | None], captions: Sequence[str]) -> Pictures:
     """A look at some of the sampled images."""
     from fruit_assets.plots import contact_sheet as sheets
@@ -32,6 +50,7 @@ def contact_sheet(images: Sequence[bytes | None], captions: Sequence[str]) -> Pi
     return _pair("sample", small, sheets.contact_sheet(contents, captions))
 
 
+@_harmless
 def class_histogram(counts: Mapping[str, int]) -> Pictures:
     """How many images each class has in the sample."""
     from fruit_assets.plots import contact_sheet as sheets
@@ -43,6 +62,7 @@ def class_histogram(counts: Mapping[str, int]) -> Pictures:
     return _pair("images_per_class", small, sheets.class_histogram(counts))
 
 
+@_harmless
 def work_done(reused: int, computed: int, rejected: int, seconds: Mapping[str, float]) -> Pictures:
     """What was reused and what computed, and where the seconds went."""
     from fruit_assets.plots import figures as plots
@@ -59,6 +79,7 @@ def work_done(reused: int, computed: int, rejected: int, seconds: Mapping[str, f
     }
 
 
+@_harmless
 def rejected_by_reason(counts: Mapping[str, int]) -> Pictures:
     """Why images were rejected; nothing to draw when none was."""
     from fruit_assets.plots import figures as plots
@@ -72,6 +93,7 @@ def rejected_by_reason(counts: Mapping[str, int]) -> Pictures:
     return _pair("reasons", small, plots.rejected_by_reason(counts))
 
 
+@_harmless
 def scree(ratio: "np.ndarray", chosen: int) -> Pictures:
     """The variance that the components explain together, and where k was chosen."""
     from fruit_assets.plots import figures as plots
@@ -82,6 +104,7 @@ def scree(ratio: "np.ndarray", chosen: int) -> Pictures:
     return _pair("explained_variance", small, plots.scree(ratio, chosen))
 
 
+@_harmless
 def scatter(components: "Version", most: int) -> Pictures:
     """The images in the plane of the first two components; at most `most` of them are drawn."""
     import numpy as np
@@ -102,6 +125,7 @@ def scatter(components: "Version", most: int) -> Pictures:
     return _pair("map", small, plots.scatter_by_class(points, labels))
 
 
+@_harmless
 def confusion(matrix: "np.ndarray", labels: Sequence[str], accuracy: float) -> Pictures:
     """What the baseline takes for what."""
     from fruit_assets.plots import figures as plots

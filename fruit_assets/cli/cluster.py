@@ -7,9 +7,9 @@ import time
 from datetime import UTC, datetime, timedelta
 
 import click
-from rich.console import Console
 from rich.table import Table
 
+from fruit_assets.cli.console import escape, open_console
 from fruit_assets.emr.cost import Prices, load_prices
 from fruit_assets.emr.ec2.answers import ClusterFacts
 from fruit_assets.emr.ec2.cluster_spec import deployed_spec
@@ -61,10 +61,10 @@ def status() -> None:
     table = Table("Cluster", "Name", "State", "Steps", "Machines", "USD an hour", title="EMR clusters")
     for facts in found:
         load = _load(EmrOnEc2(facts.cluster_id), load_prices(settings.prices))
-        table.add_row(facts.cluster_id, facts.name, facts.state, *load)
+        table.add_row(facts.cluster_id, escape(facts.name), facts.state, *map(escape, load))
         if facts.reason.strip():
-            table.add_row("", facts.reason, "", "", "", "")
-    Console().print(table)
+            table.add_row("", escape(facts.reason), "", "", "", "")
+    open_console().print(table)
 
 
 @cluster.command()
@@ -101,7 +101,7 @@ def _settings() -> tuple[Settings, StagingStore]:
 
 
 def _wait(compute: EmrOnEc2) -> None:
-    console = Console()
+    console = open_console()
     began, state = time.monotonic(), ""
     while state not in ("RUNNING", "WAITING"):
         facts = compute.describe()

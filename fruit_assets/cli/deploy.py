@@ -12,6 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.syntax import Syntax
 from rich.table import Table
 
+from fruit_assets.cli.console import escape, open_console
 from fruit_assets.errors import PermanentError, SettingsError
 from fruit_assets.infra.bootstrap_files import (
     bootstrap_uri,
@@ -93,12 +94,12 @@ def deploy(
     those of the usual AWS settings (AWS_PROFILE, AWS_DEFAULT_REGION). At the end the FRUIT_ASSETS_* settings are
     written to .env.
     """
-    console = Console()
+    console = open_console()
     if not TEMPLATE.exists():
         raise PermanentError(f"{TEMPLATE} is missing: run this from a clone of the project, installed with -e.")
     read_dotenv(env_file)  # it is written at the end: a file that cannot be read is named before anything is made
     caller = who_am_i()
-    console.print(f"Account [bold]{caller.account}[/], region [bold]{caller.region}[/], as {caller.arn}")
+    console.print(f"Account [bold]{caller.account}[/], region [bold]{caller.region}[/], as {escape(caller.arn)}")
 
     stack = Stack(project, caller.region)
     given = {_PARAMETERS[name]: str(value) for name, value in options.items() if value is not None}
@@ -160,7 +161,7 @@ def _show(console: Console, name: str, plan: Plan) -> None:
     signs = {"Add": "[green]+[/]", "Modify": "[yellow]~[/]", "Remove": "[red]-[/]", "Import": "[cyan]>[/]"}
     for change in plan.changes:
         note = "[red]replaced: a new one takes its place[/]" if change.replaced else ""
-        table.add_row(signs.get(change.action, change.action), change.resource, change.kind, note)
+        table.add_row(signs.get(change.action, change.action), escape(change.resource), escape(change.kind), note)
     console.print(table)
     if plan.template_diff:
         console.print(Syntax(plan.template_diff, "diff", background_color="default"))
@@ -227,7 +228,7 @@ def _write_settings(console: Console, env_file: Path, outputs: dict[str, str], d
     if not read_dotenv(env_file).get("FRUIT_ASSETS_IMAGES", "").startswith("s3://"):
         values["FRUIT_ASSETS_IMAGES"] = outputs["ImagesUri"]
     changed = update_dotenv(env_file, values)
-    console.print(f"{env_file}: {', '.join(changed) + ' written' if changed else 'nothing to change'}")
+    console.print(f"{escape(str(env_file))}: {', '.join(changed) + ' written' if changed else 'nothing to change'}")
 
 
 def _say_what_is_next(console: Console, outputs: dict[str, str], caller: Identity, deployment: str) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 from rich.console import Console
 
+from fruit_assets.cli.console import escape, open_console
 from fruit_assets.errors import PermanentError
 from fruit_assets.infra.dotenv_file import read_dotenv, remove_from_dotenv, update_dotenv
 from fruit_assets.infra.identity import who_am_i
@@ -35,11 +36,12 @@ def destroy(project: str, data: bool, bucket: str | None, env_file: Path, yes: b
     The bucket with images, assets and logs stays, and the KMS key that reads it. With --data they go too, after
     the bucket's name has been given. Clusters must be stopped first. A later deploy takes a kept bucket in again.
     """
-    console = Console()
+    console = open_console()
     read_dotenv(env_file)  # it is written at the end: a file that cannot be read is named before anything is removed
     caller = who_am_i()
     stack = Stack(project, caller.region)
-    console.print(f"Account [bold]{caller.account}[/], region [bold]{caller.region}[/], stack [bold]{project}[/]")
+    account = f"Account [bold]{caller.account}[/], region [bold]{caller.region}[/]"
+    console.print(f"{account}, stack [bold]{escape(project)}[/]")
     clusters = living_clusters(project, caller.region)
     if clusters:
         raise PermanentError(
@@ -103,7 +105,7 @@ def _remove_stack(console: Console, stack: Stack, outputs: dict[str, str], regio
     if outputs.get("VpcId"):
         groups = remove_emr_security_groups(outputs["VpcId"], region)
         if groups:
-            console.print(f"Removed what EMR left in the network: {', '.join(groups)}")
+            console.print(f"Removed what EMR left in the network: {escape(', '.join(groups))}")
     with console.status("Removing") as status:
         stack.delete(lambda line: status.update(f"Removing: {line}"))
     console.print(f"Stack {stack.name}: removed")

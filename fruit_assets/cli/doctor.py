@@ -13,6 +13,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
+from fruit_assets.cli.console import escape, open_console
 from fruit_assets.errors import SettingsError
 from fruit_assets.infra import (
     bucket_checks,
@@ -40,7 +41,7 @@ def doctor(form: str) -> None:
     Each line is ok, something to look at, or something that stops a run, with what to do. AWS is asked only
     when the settings use it. The exit code is 1 when a run would be stopped.
     """
-    console = Console(stderr=form == "json")
+    console = open_console(stderr=form == "json")
     sections: dict[str, list[Finding]] = {}
     with console.status("Looking"):
         settings = _settings(sections)
@@ -195,9 +196,9 @@ def _show(console: Console, sections: Mapping[str, list[Finding]]) -> None:
     for name, findings in sections.items():
         table.add_row("", f"[bold]{name}[/]", "")
         for finding in findings:
-            table.add_row(_MARKS[finding.status], f"  {finding.subject}", finding.detail)
+            table.add_row(_MARKS[finding.status], f"  {escape(finding.subject)}", escape(finding.detail))
             if finding.remedy:
-                table.add_row("", "", f"[bold]-> {finding.remedy}[/]")
+                table.add_row("", "", f"[bold]-> {escape(finding.remedy)}[/]")
     console.print(table)
     counted = [finding.status for findings in sections.values() for finding in findings]
     console.print(f"\n{counted.count('problem')} to correct, {counted.count('warning')} to look at")

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from fruit_assets.cli.console import escape, open_console
 from fruit_assets.errors import InputError
 from fruit_assets.settings import load_settings
 
@@ -47,13 +48,12 @@ def _content(image: Path) -> bytes:
 
 
 def _show(neighbours: "list[Neighbour]") -> None:
-    from rich.console import Console
     from rich.table import Table
 
     table = Table("", "similarity", "label", "path")
     for rank, neighbour in enumerate(neighbours, start=1):
-        table.add_row(str(rank), f"{neighbour.similarity:.3f}", neighbour.label, neighbour.path)
-    Console().print(table)
+        table.add_row(str(rank), f"{neighbour.similarity:.3f}", escape(neighbour.label), escape(neighbour.path))
+    open_console().print(table)
 
 
 def _draw(sheet: Path, content: bytes, neighbours: "list[Neighbour]", collection: str) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 from fruit_assets.images.decoding_options import Traits
 from fruit_assets.images.pixels.colours import eight_bit_colours
 from fruit_assets.images.pixels.opening import open_image, sample_format
-from fruit_assets.plots.plot_style import BLUE, INK, PAPER, RED, WIDTH, shortened
+from fruit_assets.plots.plot_style import BLUE, INK, PAPER, RED, WIDTH, one_line, shortened
 
 _MOST_BARS = 156  # three columns of 52
 # Pixels of the title above bars and of a row of them.
@@ -46,6 +46,7 @@ def contact_sheet(images: Sequence[bytes], captions: Sequence[str], columns: int
             draw.text((left + 5, top + side // 2 - 4), "unreadable", fill=RED, font=font)
         else:
             sheet.paste(tile, (left, top))
+        caption = one_line(caption)
         while caption and draw.textlength(caption, font) > side - gap:
             caption = caption[:-2] + "…" if len(caption) > 2 else ""
         draw.text((left, top + side - gap), caption, fill=INK, font=font)

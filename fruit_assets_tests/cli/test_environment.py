@@ -93,3 +93,12 @@ def test_every_command_explains_itself_beside_a_broken_dotenv_file(tmp_path: Pat
     (tmp_path / ".env").write_bytes(b"\xff\xfe\x00")
     for command in COMMANDS:
         assert run(command, "--help").exit_code == 0
+
+
+def test_square_brackets_are_shown_and_no_line_is_wrapped_in_a_pipe(tmp_path: Path) -> None:
+    place = tmp_path / "[bold]data[/]" / ("long" * 30)
+    (tmp_path / ".env").write_text(f"FRUIT_ASSETS_STORAGE='{place}'\nFRUIT_ASSETS_WEIGHTS='{tmp_path}/[/w].h5'\n")
+    result = run("doctor")
+    assert not isinstance(result.exception, Exception) or isinstance(result.exception, SystemExit)
+    assert str(place) in result.output
+    assert f"{tmp_path}/[/w].h5 is not a file" in result.output
