@@ -27,8 +27,8 @@ _CLUSTER_CACHE = "/tmp/fruit_assets"  # noqa: S108
 _PRICED_INSTANCE, _PRICED_CORES = "m7a.xlarge", 4
 # Looked for in the first second of a step, so that a missing one is named before any work.
 _MODULES_ON_NODES = (
-    "boto3", "dagster", "dagster_aws", "dagster_pyspark", "matplotlib", "numpy", "openvino", "pandas", "PIL", "pyarrow",
-    "pyspark", "simplejpeg", "sklearn",
+    "boto3", "dagster", "dagster_aws", "dagster_pyspark", "deltalake", "matplotlib", "numpy", "openvino", "pandas",
+    "PIL", "pyarrow", "pyspark", "simplejpeg", "sklearn",
 )  # fmt: skip
 # What later steps of a local run import, for the time in which its process only waits for Spark; in small portions,
 # because the imports should stop as soon as Spark is there.

@@ -36,6 +36,7 @@ _PARAMETERS = {
     "network": "Network",
     "encryption": "Encryption",
     "images_bucket": "ImagesBucket",
+    "glue_database": "GlueDatabase",
     "orchestrator_role": "OrchestratorRole",
     "budget": "MonthlyBudget",
     "budget_email": "BudgetEmail",
@@ -55,6 +56,7 @@ _PARAMETERS = {
     help="s3 (default): keys managed by S3; node disks as the account has them. kms: a key of your own, for disks too.",
 )
 @click.option("--images-bucket", help="Another bucket of this account that holds the images; it is only read.")
+@click.option("--glue-database", help="Database of Glue in which `fruit-assets register` may enter the tables.")
 @click.option("--orchestrator-role", help="IAM role that runs Dagster; gets the orchestrator policy.")
 @click.option("--budget", type=click.IntRange(min=1), help="USD per month before an e-mail goes out (default 50).")
 @click.option("--budget-email", help="Who gets that e-mail. Without it there is no alarm.")

@@ -64,8 +64,8 @@ ORCHESTRATOR_MAY: list[tuple[str, str, dict[str, str]]] = [
     ("s3:GetEncryptionConfiguration", BUCKET, {}),
     ("s3:GetObject", f"{BUCKET}/images/Apple/1.jpg", {}),
     ("s3:GetObject", f"{BUCKET}/logs/j-2AXXXXXXGAPLF/steps/s-1/stderr.gz", {}),
-    ("s3:PutObject", f"{BUCKET}/assets/image_features/CURRENT", {}),
-    ("s3:DeleteObject", f"{BUCKET}/assets/image_features/versions/1/part-0.parquet", {}),
+    ("s3:PutObject", f"{BUCKET}/assets/image_features/_delta_log/00000000000000000000.json", {}),
+    ("s3:DeleteObject", f"{BUCKET}/assets/image_features/data/1-0/part-0.parquet", {}),
     ("s3:PutObject", f"{BUCKET}/staging/runs/1/step/request.json", {}),
     ("s3:PutObject", f"{BUCKET}/staging/code/abc.zip", {}),
     ("s3:PutObject", f"{BUCKET}/staging/clusters/abc.json", {}),
@@ -93,7 +93,7 @@ ORCHESTRATOR_MAY_NOT: list[tuple[str, str, dict[str, str]]] = [
     ("s3:PutObject", f"{BUCKET}/staging/bootstrap/abc/install_runtime.sh", {}),
     ("s3:PutObject", f"{BUCKET}/images/Apple/1.jpg", {}),
     ("s3:DeleteObject", f"{BUCKET}/images/Apple/1.jpg", {}),
-    ("s3:DeleteObjectVersion", f"{BUCKET}/assets/image_features/CURRENT", {}),
+    ("s3:DeleteObjectVersion", f"{BUCKET}/assets/image_features/_delta_log/00000000000000000000.json", {}),
     ("s3:DeleteBucket", BUCKET, {}),
     ("s3:PutBucketPolicy", BUCKET, {}),
     ("s3:PutBucketVersioning", BUCKET, {}),
@@ -147,15 +147,27 @@ SERVERLESS_MAY_NOT: list[tuple[str, str, dict[str, str]]] = [
     ("elasticmapreduce:RunJobFlow", "*", TAGGED),
     ("s3:GetObject", f"{BUCKET}/images/Apple/1.jpg", {}),
 ]
+_CATALOG = f"arn:aws:glue:{REGION}:{ACCOUNT}"
+GLUE_MAY: list[tuple[str, str, dict[str, str]]] = [
+    ("glue:CreateDatabase", f"{_CATALOG}:database/fruit", {}),
+    ("glue:GetDatabase", f"{_CATALOG}:catalog", {}),
+    ("glue:CreateTable", f"{_CATALOG}:table/fruit/pca_components", {}),
+    ("glue:UpdateTable", f"{_CATALOG}:table/fruit/pca_components", {}),
+]
+GLUE_MAY_NOT: list[tuple[str, str, dict[str, str]]] = [
+    ("glue:UpdateTable", f"{_CATALOG}:table/payroll/salaries", {}),
+    ("glue:DeleteTable", f"{_CATALOG}:table/fruit/pca_components", {}),
+    ("glue:CreateDatabase", f"{_CATALOG}:database/payroll", {}),
+]
 NODES_MAY: list[tuple[str, str, dict[str, str]]] = [
     ("s3:ListBucket", BUCKET, {}),
     ("s3:GetObject", f"{BUCKET}/images/Apple/1.jpg", {}),
     ("s3:GetObject", f"{BUCKET}/staging/bootstrap/abc/install_runtime.sh", {}),
     ("s3:GetObject", f"{BUCKET}/staging/code/abc.zip", {}),
     ("s3:GetObject", f"{BUCKET}/weights/mobilenet.h5", {}),
-    ("s3:PutObject", f"{BUCKET}/assets/image_features/CURRENT", {}),
-    ("s3:DeleteObject", f"{BUCKET}/assets/image_features/versions/1/part-0.parquet", {}),
-    ("s3:AbortMultipartUpload", f"{BUCKET}/assets/image_features/versions/1/part-0.parquet", {}),
+    ("s3:PutObject", f"{BUCKET}/assets/image_features/_delta_log/00000000000000000000.json", {}),
+    ("s3:DeleteObject", f"{BUCKET}/assets/image_features/data/1-0/part-0.parquet", {}),
+    ("s3:AbortMultipartUpload", f"{BUCKET}/assets/image_features/data/1-0/part-0.parquet", {}),
     ("s3:PutObject", f"{BUCKET}/staging/runs/1/step/events/1.json", {}),
     ("s3:PutObject", f"{BUCKET}/logs/j-2AXXXXXXGAPLF/steps/s-1/stderr.gz", {}),
     ("s3:PutObject", f"{BUCKET}/jupyter/jovyan/explore.ipynb", {}),
@@ -173,7 +185,7 @@ NODES_MAY_NOT: list[tuple[str, str, dict[str, str]]] = [
     ("s3:PutObject", f"{BUCKET}/images/Apple/1.jpg", {}),
     ("s3:DeleteObject", f"{BUCKET}/logs/j-2AXXXXXXGAPLF/steps/s-1/stderr.gz", {}),
     ("s3:GetObject", "arn:aws:s3:::payroll/salaries.csv", {}),
-    ("s3:DeleteObjectVersion", f"{BUCKET}/assets/image_features/CURRENT", {}),
+    ("s3:DeleteObjectVersion", f"{BUCKET}/assets/image_features/_delta_log/00000000000000000000.json", {}),
     ("s3:PutBucketPolicy", BUCKET, {}),
     ("elasticmapreduce:RunJobFlow", "*", TAGGED),
     ("elasticmapreduce:TerminateJobFlows", CLUSTER, OURS),
@@ -248,6 +260,13 @@ def test_the_orchestrator_may_do_its_work_and_nothing_else(aws: AwsAccount) -> N
     denied = [call for call in ORCHESTRATOR_MAY if decide(policies, *call) != "allowed"]
     allowed = [call for call in ORCHESTRATOR_MAY_NOT if decide(policies, *call) == "allowed"]
     assert (denied, allowed) == ([], [])
+
+
+def test_tables_may_be_registered_in_one_database_of_glue_where_that_is_wanted(aws: AwsAccount) -> None:
+    assert "GluePolicyArn" not in _deployed(aws)
+    policies = [_managed(aws, _deployed(aws, GlueDatabase="fruit")["GluePolicyArn"])]
+    assert [call for call in GLUE_MAY if decide(policies, *call) != "allowed"] == []
+    assert [call for call in GLUE_MAY_NOT if decide(policies, *call) == "allowed"] == []
 
 
 def test_every_emr_call_in_the_code_is_one_that_the_orchestrator_is_tested_for() -> None:
