@@ -84,12 +84,16 @@ class Table:
 
     def find_latest(self, **facts: Any) -> Version | None:
         """The newest version that states all these facts and whose files are all there, or None."""
-        for _, commit in zip(range(_LOOK_BACK), self.history(), strict=False):
-            if all(commit.facts.get(name) == value for name, value in facts.items()) and commit.ours:
-                version = self.at(commit.number)
-                if version.is_intact():
-                    return version
-        return None
+
+        def fits(facts_of: Mapping[str, Any]) -> bool:
+            return all(facts_of.get(name) == value for name, value in facts.items())
+
+        newest = self.current_or_none()
+        if newest is None or (fits(newest.facts) and newest.is_intact()):
+            return newest
+        earlier = zip(range(_LOOK_BACK), read_commits(self.store, newest.number - 1), strict=False)
+        fitting = (self.at(commit.number) for _, commit in earlier if commit.ours and fits(commit.facts))
+        return next((version for version in fitting if version.is_intact()), None)
 
     def stage(
         self,
@@ -136,14 +140,15 @@ class Table:
             table = self.open()
             if table is None:
                 if self._create(version, columns, metadata, text):
-                    return self.at(0)
+                    return replace(version, number=0, published=0, columns=columns)
                 continue
             current = self._version(table)
             if is_published(current, staged):
                 return current
             require_newest(current, staged)
             if self._write(table, current, version, columns, metadata):
-                return self.at(current.number + 1)
+                number = current.number + 1
+                return replace(version, number=number, published=number, columns=columns)
         raise StorageError(f"{self.store.uri} is being written by too many runs at once: nothing was published.")
 
     def restore(self, number: int, run_id: str = "") -> Version:

@@ -89,7 +89,8 @@ class VersionIOManager(dg.ConfigurableIOManager):
                 "how_to_read": dg.MetadataValue.md(_how_to_read(version)),
             }
         )
-        _tidy(obj.table, context)
+        if committed:
+            _tidy(obj.table, context)
 
     def load_input(self, context: dg.InputContext) -> Version:
         if context.upstream_output is None and not context.has_asset_key:

@@ -71,8 +71,8 @@ def _at_least_since(retention: timedelta, running_since: datetime | None) -> tim
 
 
 def _vacuum(table: Table, retention: timedelta, *, full: bool) -> int:
-    opened, version = table.open(), table.current_or_none()
-    if opened is None or version is None:
+    opened = table.open()
+    if opened is None:
         return 0
     asked: dict[str, Any] = {
         "retention_hours": ceil(retention.total_seconds() / 3600),
@@ -82,7 +82,7 @@ def _vacuum(table: Table, retention: timedelta, *, full: bool) -> int:
     with explained(table.store, "vacuum"):
         removed = set(opened.vacuum(dry_run=True, **asked))
         if removed:  # a vacuum of nothing would be two commits as well
-            opened.vacuum(dry_run=False, commit_properties=_properties(version), **asked)
+            opened.vacuum(dry_run=False, commit_properties=_properties(table.current()), **asked)
     return len(removed)
 
 
