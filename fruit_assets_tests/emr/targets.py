@@ -10,7 +10,8 @@ from typing import Any, Protocol
 
 from fruit_assets.emr.compute import Compute
 from fruit_assets.emr.ec2.compute import EmrOnEc2
-from fruit_assets.emr.serverless.compute import EmrServerless, JobSettings
+from fruit_assets.emr.serverless.compute import EmrServerless
+from fruit_assets.emr.serverless.job_runs import JobSettings
 from fruit_assets_tests.emr_simulator import EmrSimulator
 from fruit_assets_tests.emr_simulator.serverless.environment import light_environment
 

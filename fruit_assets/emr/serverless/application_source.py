@@ -11,7 +11,8 @@ from fruit_assets.emr.compute import Compute
 from fruit_assets.emr.errors import PermanentError
 from fruit_assets.emr.serverless.application_spec import ApplicationSpec, load_application_spec
 from fruit_assets.emr.serverless.applications import Applications, with_max_runtime
-from fruit_assets.emr.serverless.compute import EmrServerless, JobSettings
+from fruit_assets.emr.serverless.compute import EmrServerless
+from fruit_assets.emr.serverless.job_runs import JobSettings
 from fruit_assets.emr.spec_file import deployed_variables
 from fruit_assets.emr.staging import StagingStore
 

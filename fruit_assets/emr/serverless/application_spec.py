@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from fruit_assets.emr.errors import PermanentError
-from fruit_assets.emr.serverless.compute import JobSettings
+from fruit_assets.emr.serverless.job_runs import JobSettings
 from fruit_assets.emr.spec_file import read_spec
 
 SPEC_TAG = "dagster-emr-spec"

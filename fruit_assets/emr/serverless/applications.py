@@ -11,7 +11,8 @@ from typing import Any
 from fruit_assets.emr.aws import AwsRefusedError, call_with_retries, interruptible_sleep
 from fruit_assets.emr.errors import PermanentError, TransientError
 from fruit_assets.emr.serverless.application_spec import SPEC_TAG, ApplicationSpec
-from fruit_assets.emr.serverless.compute import EmrServerless, JobSettings
+from fruit_assets.emr.serverless.compute import EmrServerless
+from fruit_assets.emr.serverless.job_runs import JobSettings
 from fruit_assets.emr.staging import StagingStore
 
 # Two projects in one account have a staging bucket each: neither may use or end the other's applications.

@@ -1,65 +1,29 @@
 """EMR Serverless: the job runs of one application behind the `Compute` interface.
 
-Put here calls that name an application and its job runs. How an application is found or created is
-`applications.py`.
+Put here calls that name an application and its job runs. What is sent and what an answer means is
+`job_runs.py`, how an application is found or created `applications.py`.
 """
 
-import hashlib
 import shlex
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
 from typing import Any
 
-from fruit_assets.emr.aws import AwsRefusedError, call_with_retries, client
-from fruit_assets.emr.compute import ComputeFailure, Phase, StepStatus, Submission
+from fruit_assets.emr.aws import AwsRefusedError, call_with_retries, client, interruptible_sleep
+from fruit_assets.emr.compute import ComputeFailure, StepStatus, Submission
 from fruit_assets.emr.cost import Cost, Prices
 from fruit_assets.emr.errors import ActionableError, PermanentError
 from fruit_assets.emr.logs import log_tails
 from fruit_assets.emr.serverless.billed_hours import await_hours, cost_of_hours
+from fruit_assets.emr.serverless.job_runs import JobSettings, start_request, status_of
 
-_PHASES: dict[str, Phase] = {
-    "SUBMITTED": "waiting",
-    "PENDING": "waiting",
-    "QUEUED": "waiting",
-    "SCHEDULED": "waiting",
-    "RUNNING": "running",
-    "CANCELLING": "cancelling",
-    "SUCCESS": "succeeded",
-    "FAILED": "failed",
-    "CANCELLED": "cancelled",
-}
 _ACTIVE = ["SUBMITTED", "PENDING", "QUEUED", "SCHEDULED", "RUNNING"]
 # CancelJobRun takes 15 to 1800 seconds, or none.
 MIN_GRACE, MAX_GRACE = 15, 1800
-MAX_PROPERTIES = 100  # of one classification, in StartJobRun
+STOPPING_SECONDS = 180.0  # how long a submission waits for an application that is stopping
 _NO_ROLE = "Could not assume runtime role"
-
-
-@dataclass(frozen=True)
-class JobSettings:
-    """What every job run of the launcher gets, beside its submission.
-
-    Attributes:
-        execution_role_arn: IAM role of job runs that name none of their own.
-        timeout_minutes: EMR Serverless ends a job run after so long, queue included, whatever became of us.
-        log_uri: `s3://` folder for logs; None leaves it to the application.
-        log_key_arn: KMS key that encrypts the logs.
-        spark_conf: Spark settings, under those of a submission.
-        tags: of every job run.
-        grace_seconds: how long a cancelled driver may clean up.
-        billing_seconds: how long to wait for what an ended job run was billed.
-    """
-
-    execution_role_arn: str = ""
-    timeout_minutes: int = 720
-    log_uri: str | None = None
-    log_key_arn: str | None = None
-    spark_conf: Mapping[str, str] = field(default_factory=dict)
-    tags: Mapping[str, str] = field(default_factory=dict)
-    grace_seconds: float = 30.0
-    billing_seconds: float = 30.0
 
 
 class EmrServerless:
@@ -85,9 +49,17 @@ class EmrServerless:
 
     def submit(self, submission: Submission) -> str:
         # The same token for the same attempt: a request that is repeated after a lost answer starts nothing new.
-        request = {**self._request(submission), "clientToken": _token(submission.name)}
-        answer = call_with_retries(self.emr_serverless.start_job_run, patience=120, **request)
-        return str(answer["jobRunId"])
+        request = start_request(self.application_id, submission, self._settings)
+        deadline = time.monotonic() + STOPPING_SECONDS
+        while True:
+            try:
+                answer = call_with_retries(self.emr_serverless.start_job_run, patience=120, **request)
+                return str(answer["jobRunId"])
+            except AwsRefusedError:
+                # An idle application stops itself at any moment, and starts again once it has stopped.
+                if time.monotonic() > deadline or self.describe()["state"] != "STOPPING":
+                    raise
+                interruptible_sleep(2.0)
 
     def find(self, name: str) -> str | None:
         return next((str(row["id"]) for row in self._job_runs() if row.get("name") == name), None)
@@ -151,10 +123,10 @@ class EmrServerless:
             return ComputeFailure(f"{self._refused_role} {advice}", retryable=False)
         application = self.describe()
         state = application["state"]
-        if state in ("STOPPING", "TERMINATED"):
+        if state == "TERMINATED":
             message = f"Application {self.application_id} is {state}. {application.get('stateDetails', '')}".strip()
             advice = "Run again to have another one created, or set the id of one that runs."
-            return ComputeFailure(f"{message} {advice}", retryable=state == "STOPPING", clean_shutdown=True)
+            return ComputeFailure(f"{message} {advice}", retryable=False, clean_shutdown=True)
         starts_itself = (application.get("autoStartConfiguration") or {}).get("enabled", True)
         if state in ("CREATED", "STOPPED") and not starts_itself:
             advice = f"aws emr-serverless start-application --application-id {self.application_id}"
@@ -164,13 +136,13 @@ class EmrServerless:
         return None
 
     def log_tails(self, step_id: str) -> dict[str, str]:
-        folder = self._log_folder(step_id)
+        folder = self._settings.log_folder(self.application_id, step_id)
         return log_tails(f"{folder}/SPARK_DRIVER", self._region) if folder else {}
 
     def links(self, step_id: str) -> dict[str, str]:
         region = self.emr_serverless.meta.region_name
         links: dict[str, str] = {}
-        folder = self._log_folder(step_id)
+        folder = self._settings.log_folder(self.application_id, step_id)
         if folder:
             bucket, _, prefix = f"{folder}/".removeprefix("s3://").partition("/")
             console = f"https://{region}.console.aws.amazon.com/s3/buckets/{bucket}?region={region}&prefix={prefix}"
@@ -188,40 +160,6 @@ class EmrServerless:
         if hours is None:
             return None
         return cost_of_hours(hours, self.describe().get("architecture", "X86_64"), step_id, prices)
-
-    def _request(self, submission: Submission) -> dict[str, Any]:
-        settings = self._settings
-        conf = {**settings.spark_conf, **submission.spark_conf}
-        if len(conf) > MAX_PROPERTIES:
-            raise PermanentError(
-                f"The job run has {len(conf)} Spark settings, EMR Serverless takes {MAX_PROPERTIES}: move some of them "
-                "to the application's runtimeConfiguration."
-            )
-        role = submission.execution_role_arn or settings.execution_role_arn
-        if not role:
-            raise PermanentError("Job runs need an execution role: name it in the application spec or the launcher.")
-        driver: dict[str, Any] = {"entryPoint": submission.main, "entryPointArguments": list(submission.arguments)}
-        if submission.py_files:
-            driver["sparkSubmitParameters"] = shlex.join(["--py-files", submission.py_files])
-        overrides: dict[str, Any] = {
-            "applicationConfiguration": [{"classification": "spark-defaults", "properties": conf}]
-        }
-        if settings.log_uri:
-            key = {"encryptionKeyArn": settings.log_key_arn} if settings.log_key_arn else {}
-            overrides["monitoringConfiguration"] = {
-                "s3MonitoringConfiguration": {"logUri": f"{settings.log_uri.rstrip('/')}/", **key}
-            }
-        return {
-            "applicationId": self.application_id,
-            "name": submission.name,
-            "executionRoleArn": role,
-            "jobDriver": {"sparkSubmit": driver},
-            "configurationOverrides": overrides,
-            "executionTimeoutMinutes": settings.timeout_minutes,
-            # Retries are Dagster's: a second start of the same attempt would do nothing.
-            "retryPolicy": {"maxAttempts": 1},
-            "tags": {**settings.tags, **submission.tags},
-        }
 
     def _job_runs(self, **chosen: Any) -> Iterator[dict[str, Any]]:
         token: dict[str, Any] = {}
@@ -241,26 +179,12 @@ class EmrServerless:
         return dict(answer["jobRun"])
 
     def _status(self, row: Mapping[str, Any]) -> StepStatus:
-        """From a JobRun or a JobRunSummary."""
-        identity, started = str(row.get("jobRunId") or row["id"]), row.get("startedAt")
-        folder = self._log_folder(identity)
-        return StepStatus(
-            step_id=identity,
-            state=row["state"],
-            phase=_PHASES.get(row["state"], "unknown"),
-            reason=row.get("stateDetails", "") or "",
-            log_file=f"{folder}/SPARK_DRIVER/stderr.gz" if folder and row["state"] == "FAILED" else "",
-            started=started.isoformat() if started else "",
-        )
+        return status_of(row, self.application_id, self._settings)
 
     def _note_refused_role(self, statuses: Iterable[StepStatus]) -> None:
         """A role that cannot be assumed fails every job run alike, and a retry cannot help."""
         refused = [status.reason for status in statuses if status.phase == "failed" and _NO_ROLE in status.reason]
         self._refused_role = refused[0] if refused else ""
-
-    def _log_folder(self, job_run_id: str) -> str | None:
-        uri = self._settings.log_uri
-        return f"{uri.rstrip('/')}/applications/{self.application_id}/jobs/{job_run_id}" if uri else None
 
     def _dashboard(self, job_run_id: str) -> str | None:
         """The Spark UI, or its history; the link opens for an hour. None before the job run has started."""
@@ -274,7 +198,3 @@ class EmrServerless:
         except ActionableError:
             return None
         return str(answer["url"]) if answer.get("url") else None
-
-
-def _token(name: str) -> str:
-    return hashlib.sha256(name.encode()).hexdigest()

@@ -11,7 +11,7 @@ from fruit_assets.emr.aws import AwsRefusedError
 from fruit_assets.emr.errors import PermanentError, TransientError
 from fruit_assets.emr.serverless.application_spec import ApplicationSpec, load_application_spec
 from fruit_assets.emr.serverless.applications import Applications, with_max_runtime
-from fruit_assets.emr.serverless.compute import JobSettings
+from fruit_assets.emr.serverless.job_runs import JobSettings
 from fruit_assets.emr.staging import StagingStore
 from fruit_assets_tests.emr.targets import APPLICATION_SPEC, ROLE, application_variables
 from fruit_assets_tests.emr_simulator import EmrSimulator

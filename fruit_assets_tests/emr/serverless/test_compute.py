@@ -9,7 +9,8 @@ from fruit_assets.emr.compute import Submission
 from fruit_assets.emr.cost import load_prices
 from fruit_assets.emr.errors import PermanentError
 from fruit_assets.emr.serverless.billed_hours import await_hours, cost_of_hours
-from fruit_assets.emr.serverless.compute import EmrServerless, JobSettings
+from fruit_assets.emr.serverless.compute import EmrServerless
+from fruit_assets.emr.serverless.job_runs import JobSettings
 from fruit_assets_tests.emr.targets import BUCKET, ROLE, ApplicationTarget
 from fruit_assets_tests.emr_simulator import EmrSimulator
 
@@ -49,6 +50,17 @@ def test_a_job_run_is_sent_whole_and_once(emr: EmrSimulator, compute: EmrServerl
     assert overrides["monitoringConfiguration"] == {"s3MonitoringConfiguration": {"logUri": f"s3://{BUCKET}/logs/"}}
     assert compute.find(SUBMISSION.name) == job_run
     assert compute.find("another") is None
+    compute.cancel(job_run, force=True)
+
+
+def test_a_job_run_waits_for_an_application_that_is_stopping(emr: EmrSimulator, compute: EmrServerless) -> None:
+    application = emr.serverless.applications[compute.application_id]
+    application.pace = 1.0  # seconds it takes to stop
+    application.change("STOPPING")
+    assert compute.failure() is None
+    job_run = compute.submit(SUBMISSION)
+    assert len([call for call in emr.calls("StartJobRun") if call.status == 400]) >= 1
+    assert list(application.job_runs) == [job_run]
     compute.cancel(job_run, force=True)
 
 

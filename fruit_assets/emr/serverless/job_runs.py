@@ -1,0 +1,108 @@
+"""Job runs of EMR Serverless: what StartJobRun is sent, and what the answers mean.
+
+Put here data and its translation. The calls are in `compute.py`.
+"""
+
+import hashlib
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from fruit_assets.emr.compute import Phase, StepStatus, Submission
+from fruit_assets.emr.errors import PermanentError
+
+MAX_PROPERTIES = 100  # of one classification, in StartJobRun
+_PHASES: dict[str, Phase] = {
+    "SUBMITTED": "waiting",
+    "PENDING": "waiting",
+    "QUEUED": "waiting",
+    "SCHEDULED": "waiting",
+    "RUNNING": "running",
+    "CANCELLING": "cancelling",
+    "SUCCESS": "succeeded",
+    "FAILED": "failed",
+    "CANCELLED": "cancelled",
+}
+
+
+@dataclass(frozen=True)
+class JobSettings:
+    """What every job run of the launcher gets, beside its submission.
+
+    Attributes:
+        execution_role_arn: IAM role of job runs that name none of their own.
+        timeout_minutes: EMR Serverless ends a job run after so long, queue included, whatever became of us.
+        log_uri: `s3://` folder for logs; None leaves it to the application.
+        log_key_arn: KMS key that encrypts the logs.
+        spark_conf: Spark settings, under those of a submission.
+        tags: of every job run.
+        grace_seconds: how long a cancelled driver may clean up.
+        billing_seconds: how long to wait for what an ended job run was billed.
+    """
+
+    execution_role_arn: str = ""
+    timeout_minutes: int = 720
+    log_uri: str | None = None
+    log_key_arn: str | None = None
+    spark_conf: Mapping[str, str] = field(default_factory=dict)
+    tags: Mapping[str, str] = field(default_factory=dict)
+    grace_seconds: float = 30.0
+    billing_seconds: float = 30.0
+
+    def log_folder(self, application_id: str, job_run_id: str) -> str | None:
+        """Where EMR Serverless puts the logs of a job run."""
+        uri = self.log_uri
+        return f"{uri.rstrip('/')}/applications/{application_id}/jobs/{job_run_id}" if uri else None
+
+
+def start_request(application_id: str, submission: Submission, settings: JobSettings) -> dict[str, Any]:
+    """The parameters of StartJobRun.
+
+    Raises:
+        PermanentError: there is no role, or there are more Spark settings than a request takes.
+    """
+    conf = {**settings.spark_conf, **submission.spark_conf}
+    if len(conf) > MAX_PROPERTIES:
+        raise PermanentError(
+            f"The job run has {len(conf)} Spark settings, EMR Serverless takes {MAX_PROPERTIES}: move some of them "
+            "to the application's runtimeConfiguration."
+        )
+    role = submission.execution_role_arn or settings.execution_role_arn
+    if not role:
+        raise PermanentError("Job runs need an execution role: name it in the application spec or the launcher.")
+    driver: dict[str, Any] = {"entryPoint": submission.main, "entryPointArguments": list(submission.arguments)}
+    if submission.py_files:
+        driver["sparkSubmitParameters"] = shlex.join(["--py-files", submission.py_files])
+    overrides: dict[str, Any] = {"applicationConfiguration": [{"classification": "spark-defaults", "properties": conf}]}
+    if settings.log_uri:
+        key = {"encryptionKeyArn": settings.log_key_arn} if settings.log_key_arn else {}
+        logs = {"s3MonitoringConfiguration": {"logUri": f"{settings.log_uri.rstrip('/')}/", **key}}
+        overrides["monitoringConfiguration"] = logs
+    return {
+        "applicationId": application_id,
+        # The same token for the same attempt: a request that is repeated after a lost answer starts nothing new.
+        "clientToken": hashlib.sha256(submission.name.encode()).hexdigest(),
+        "name": submission.name,
+        "executionRoleArn": role,
+        "jobDriver": {"sparkSubmit": driver},
+        "configurationOverrides": overrides,
+        "executionTimeoutMinutes": settings.timeout_minutes,
+        # Retries are Dagster's: a second start of the same attempt would do nothing.
+        "retryPolicy": {"maxAttempts": 1},
+        "tags": {**settings.tags, **submission.tags},
+    }
+
+
+def status_of(row: Mapping[str, Any], application_id: str, settings: JobSettings) -> StepStatus:
+    """The status in a JobRun or a JobRunSummary."""
+    identity, started = str(row.get("jobRunId") or row["id"]), row.get("startedAt")
+    folder = settings.log_folder(application_id, identity)
+    return StepStatus(
+        step_id=identity,
+        state=row["state"],
+        phase=_PHASES.get(row["state"], "unknown"),
+        reason=row.get("stateDetails", "") or "",
+        log_file=f"{folder}/SPARK_DRIVER/stderr.gz" if folder and row["state"] == "FAILED" else "",
+        started=started.isoformat() if started else "",
+    )
