@@ -8,6 +8,7 @@ from fruit_assets.emr.aws import AwsRefusedError
 from fruit_assets.emr.compute import Submission
 from fruit_assets.emr.cost import load_prices
 from fruit_assets.emr.errors import PermanentError
+from fruit_assets.emr.serverless import compute as compute_module
 from fruit_assets.emr.serverless.billed_hours import await_hours, cost_of_hours
 from fruit_assets.emr.serverless.compute import EmrServerless
 from fruit_assets.emr.serverless.job_runs import JobSettings
@@ -53,13 +54,22 @@ def test_a_job_run_is_sent_whole_and_once(emr: EmrSimulator, compute: EmrServerl
     compute.cancel(job_run, force=True)
 
 
-def test_a_job_run_waits_for_an_application_that_is_stopping(emr: EmrSimulator, compute: EmrServerless) -> None:
+def test_a_job_run_waits_for_an_application_that_is_stopping(
+    emr: EmrSimulator, compute: EmrServerless, monkeypatch: pytest.MonkeyPatch
+) -> None:
     application = emr.serverless.applications[compute.application_id]
-    application.pace = 1.0  # seconds it takes to stop
+    application.pace = 3600.0  # seconds it takes to stop
     application.change("STOPPING")
+    waits: list[float] = []
+
+    def stop_meanwhile(seconds: float) -> None:
+        waits.append(seconds)
+        application.pace = 0.0
+
+    monkeypatch.setattr(compute_module, "interruptible_sleep", stop_meanwhile)
     assert compute.failure() is None
     job_run = compute.submit(SUBMISSION)
-    assert len([call for call in emr.calls("StartJobRun") if call.status == 400]) >= 1
+    assert len(waits) == 1
     assert list(application.job_runs) == [job_run]
     compute.cancel(job_run, force=True)
 
