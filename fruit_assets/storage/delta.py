@@ -140,7 +140,7 @@ class Table:
             table = self.open()
             if table is None:
                 if self._create(version, columns, metadata, text):
-                    return replace(version, number=0, published=0, columns=columns)
+                    return self.at(0)
                 continue
             current = self._version(table)
             if is_published(current, staged):
@@ -148,7 +148,7 @@ class Table:
             require_newest(current, staged)
             if self._write(table, current, version, columns, metadata):
                 number = current.number + 1
-                return replace(version, number=number, published=number, columns=columns)
+                return replace(version, number=number, published=number, columns=columns, table_id=current.table_id)
         raise StorageError(f"{self.store.uri} is being written by too many runs at once: nothing was published.")
 
     def restore(self, number: int, run_id: str = "") -> Version:
@@ -190,6 +190,7 @@ class Table:
             figures=commit.figures,
             run_id=commit.run_id,
             published=commit.published,
+            table_id=str(table.metadata().id),
         )
 
     def _create(self, version: Version, columns: Columns, metadata: dict[str, Any], text: str) -> bool:

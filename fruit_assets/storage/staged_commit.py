@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 # Fact: for each asset that a version was made from, which of its versions.
 INPUTS = "inputs"
+# Fact: of which tables these are versions; a table that was deleted and made anew counts from 0 again.
+INPUT_TABLES = "input_tables"
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,10 @@ class StagedCommit:
 
     def made_from(self, *inputs: Version) -> "StagedCommit":
         """Name the versions that it was made from: it will not replace what was made from newer ones."""
-        return self.with_facts(**{INPUTS: {version.name: version.published for version in inputs}})
+        numbers = {version.name: version.published for version in inputs}
+        return self.with_facts(
+            **{INPUTS: numbers, INPUT_TABLES: {version.name: version.table_id for version in inputs}}
+        )
 
 
 def is_published(current: Version, staged: StagedCommit) -> bool:
@@ -59,7 +64,9 @@ def _types(version: Version) -> list[tuple[str, str]]:
 
 def require_newest(current: Version, staged: StagedCommit) -> None:
     """Refuse to replace what others published meanwhile, unless it was made from older inputs than ours."""
+    tables, their_tables = staged.version.facts.get(INPUT_TABLES, {}), current.facts.get(INPUT_TABLES, {})
     mine, theirs = staged.version.facts.get(INPUTS, {}), current.facts.get(INPUTS, {})
+    theirs = {name: number for name, number in theirs.items() if tables.get(name) == their_tables.get(name)}
     ages = [mine[name] - version for name, version in theirs.items() if name in mine]
     if any(age < 0 for age in ages):
         name = next(name for name, version in theirs.items() if name in mine and mine[name] < version)

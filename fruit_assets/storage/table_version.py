@@ -31,6 +31,7 @@ class Version:
         facts: what identifies the content (fingerprints, settings, data version); JSON types only.
         figures: what the run that made it measured (seconds, counts); JSON types only.
         run_id: the Dagster run that made it.
+        table_id: of the Delta table, which changes when the table is deleted and made anew.
         published: number of the commit that published this content; compaction makes a new number of the same content.
     """
 
@@ -42,6 +43,7 @@ class Version:
     figures: Mapping[str, Any] = field(default_factory=dict)
     run_id: str = ""
     published: int = STAGED
+    table_id: str = ""
 
     @property
     def name(self) -> str:

@@ -3,6 +3,7 @@
 import io
 import json
 import multiprocessing
+import shutil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from urllib.parse import unquote
@@ -173,6 +174,16 @@ def test_what_was_made_from_newer_inputs_is_not_replaced_by_what_was_made_from_o
     table.commit(_staged(table, "two", facts={"data_version": "2"}).made_from(new))
     with pytest.raises(NewerVersionError, match="made from version 1 of sampled_images; this run read version 0"):
         table.commit(_staged(table, "one", facts={"data_version": "1"}).made_from(old))
+
+
+def test_inputs_that_were_deleted_and_made_anew_are_not_taken_for_older_ones(tmp_path: Path) -> None:
+    table, sample = (Table(open_store(str(tmp_path / name))) for name in ("image_features", "sampled_images"))
+    published(sample, "one", "a")
+    table.commit(_staged(table, "two", facts={"data_version": "2"}).made_from(published(sample, "two", "b")))
+    shutil.rmtree(tmp_path / "sampled_images")
+    anew = published(sample, "three", "c")
+    assert anew.number == 0
+    assert table.commit(_staged(table, "three", facts={"data_version": "3"}).made_from(anew)).run_id == "three"
 
 
 def test_what_another_run_made_from_older_inputs_meanwhile_is_replaced(table: Table) -> None:
