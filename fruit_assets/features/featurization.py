@@ -57,8 +57,11 @@ def featurize(
     target = WriteTarget.of(writing, _FEATURES_PER_GROUP)
     told = _computed(context, sample, plan, _featurizer(extractor, options, target))
     files, widths = data_files_from(told), set(chain.from_iterable(told["widths"].to_pylist()))
-    if plan.previous is not None and plan.reused_count:
-        copied = collect(map_batches(plan.previous, context, _COPYING, _copier(target), plan.reused()))
+    if plan.previous is not None and plan.kept_files:
+        files += plan.kept_files
+        widths.update(filter(None, plan.previous.facts["measures"].values()))
+    if plan.previous is not None and (reused := plan.reused()).num_rows:
+        copied = collect(map_batches(plan.previous, context, _COPYING, _copier(target), reused))
         files += data_files_from(copied)
         widths.update(chain.from_iterable(copied["widths"].to_pylist()))
     facts = {"measures": {"shortest": min(widths, default=None), "longest": max(widths, default=None)}}

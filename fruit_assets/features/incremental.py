@@ -5,6 +5,7 @@ featurised with the same extractor, nor the second of two identical files. Keys 
 per image; no image byte and no feature is touched here.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
 
+    from fruit_assets.storage.parquet_files import DataFile
     from fruit_assets.storage.table_version import Version
 
 # Column that names the rows which get the features of another.
@@ -34,6 +36,8 @@ class IncrementalPlan:
         known: (n,) int64, for each row of the sample the previous version's row of the same bytes, or -1.
         computed: (n,) int64, for each row of the sample the row of the sample that is computed for it, -1 if known.
         unchanged: the sample has exactly the rows of the previous version.
+        kept_files: files of the previous version that hold only rows of this sample; they stay as they are.
+        stays: (n,) bool, for each row of the sample whether it is in one of these files.
     """
 
     sample_keys: "pa.Table"
@@ -41,6 +45,8 @@ class IncrementalPlan:
     known: "np.ndarray"
     computed: "np.ndarray"
     unchanged: bool
+    kept_files: "tuple[DataFile, ...]"
+    stays: "np.ndarray"
 
     @property
     def reused_count(self) -> int:
@@ -84,11 +90,11 @@ class IncrementalPlan:
         return pa.table({ROW: pa.array(originals), COPIES: copies})
 
     def reused(self) -> "pa.Table":
-        """`row` of the previous version, and the `path, label, sha256` here, of every row whose features exist."""
+        """`row` of the previous version, and the `path, label, sha256` here, of every row whose features are copied."""
         import numpy as np
         import pyarrow as pa
 
-        here = np.flatnonzero(self.known != _NONE)
+        here = np.flatnonzero((self.known != _NONE) & ~self.stays)
         here = here[np.argsort(self.known[here], kind="stable")]
         return self.sample_keys.take(pa.array(here)).append_column(ROW, pa.array(self.known[here]))
 
@@ -133,9 +139,42 @@ def plan_reuse(sample: "Version", previous: "Version | None", rejected: "Version
         found = pc.index_in(keys["sha256"], value_set=before["sha256"].combine_chunks(), skip_nulls=True)
         known = found.fill_null(_NONE).to_numpy().astype(np.int64)
     computed = np.where(known == _NONE, _first_with_same(keys["sha256"]), _NONE)
+    kept_files: tuple[DataFile, ...] = ()
+    stays = np.zeros(keys.num_rows, bool)
+    if previous is not None and before is not None:
+        same = _same_places(keys, before)
+        known = np.where(same == _NONE, known, same)
+        kept_files, stays = _staying(previous.files, same)
     unchanged = before is not None and rejected is not None and _same_rows(keys, before, rejected.read_table(_KEYS))
     reusing = unchanged or bool((known != _NONE).any())
-    return IncrementalPlan(keys, previous if reusing else None, known, computed, unchanged)
+    return IncrementalPlan(keys, previous if reusing else None, known, computed, unchanged, kept_files, stays)
+
+
+def _same_places(keys: "pa.Table", before: "pa.Table") -> "np.ndarray":
+    """For every row the row before with the same path, label and bytes, or -1."""
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    place = pc.index_in(keys["path"], value_set=before["path"].combine_chunks())
+    there = before.take(place)
+    same = pc.and_(pc.equal(keys["label"], there["label"]), pc.equal(keys["sha256"], there["sha256"]))
+    found = pc.if_else(pc.fill_null(same, pa.scalar(False)), place, pa.scalar(_NONE, pa.int32()))
+    numbers: np.ndarray = found.to_numpy().astype(np.int64)
+    return numbers
+
+
+def _staying(files: "Sequence[DataFile]", same: "np.ndarray") -> "tuple[tuple[DataFile, ...], np.ndarray]":
+    """The files of which every row is wanted as it is, and which rows of the sample these are."""
+    import numpy as np
+
+    rows = np.array([file.rows for file in files], np.int64)
+    file_of_row = np.repeat(np.arange(len(files)), rows)
+    of_same = file_of_row[same[same != _NONE]]
+    complete = np.bincount(of_same, minlength=len(files)) == rows
+    stays = np.zeros(len(same), bool)
+    stays[same != _NONE] = complete[of_same]
+    return tuple(file for file, whole in zip(files, complete, strict=True) if whole), stays
 
 
 def _first_with_same(digests: "pa.ChunkedArray") -> "np.ndarray":

@@ -55,6 +55,17 @@ def test_a_run_computes_only_what_is_new(graph):
     assert _counts(changed_rows) == (0, 12)
 
 
+def test_added_images_leave_the_files_of_features_as_they_are(graph):
+    graph.featurize()
+    before = {file.path for file in graph.current("image_features").files}
+    image = next(graph.images.rglob("*.jpg"))
+    image.with_name("another.jpg").write_bytes(image.read_bytes() + b"\0")
+    assert _counts(graph.featurize()) == (1, 12)
+    after = graph.current("image_features").files
+    assert before < {file.path for file in after}
+    assert sum(file.rows for file in after if file.path not in before) == 1
+
+
 def test_deleting_an_image_needs_no_inference(graph):
     graph.featurize()
     next(graph.images.rglob("*.jpg")).unlink()

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from fruit_assets.features.incremental import plan_reuse
 from fruit_assets.storage.delta import Table
+from fruit_assets.storage.parquet_files import DataFile
 from fruit_assets.storage.staging import VersionWriter, stage_table
 from fruit_assets.storage.stores import LocalStore
 from fruit_assets.storage.table_version import Version
@@ -17,6 +18,8 @@ class _Rows:
 
     def __init__(self, rows: list[tuple[str, str, str | None]]) -> None:
         self.rows = rows
+        half = len(rows) // 2
+        self.files = [DataFile("0", 1, half), DataFile("1", 1, len(rows) - half)]
 
     def read_table(self, columns: list[str]) -> pa.Table:
         return pa.table({name: pa.array([row[n] for row in self.rows], pa.string()) for n, name in enumerate(columns)})
@@ -46,7 +49,11 @@ def test_every_row_is_reused_or_computed_and_no_bytes_are_computed_twice(sample,
     assert sorted(filter(None, computed)) == sorted({digest for digest in digests if digest} - known)
     assert plan.compute_count == len(computed)
     assert plan.reused_count + plan.new_count == len(sample)
-    assert plan.reused().num_rows == plan.reused_count
+    kept = [featurised[: len(featurised) // 2], featurised[len(featurised) // 2 :]]
+    staying = [row for file in plan.kept_files for row in kept[int(file.path)]]
+    assert set(staying) <= set(_rows(sample))
+    copied = [tuple(row[name] for name in ("path", "label", "sha256")) for row in plan.reused().to_pylist()]
+    assert len(staying) + len(copied) == len({*staying, *copied}) == plan.reused_count
     copies = [copy["path"] for some in plan.to_compute()["copies"].to_pylist() for copy in some or []]
     assert len(copies) == len(set(copies)) == plan.new_count - plan.compute_count
     assert plan.unchanged == (sample == before)
@@ -108,3 +115,18 @@ def test_the_plan_reads_published_versions(tmp_path):
         stage_table(_Rows([("a", "x", "d1")]).read_table(["path", "label", "sha256"]), VersionWriter(folder, "one"))
     )
     assert plan_reuse(version, version, _Rows([])).unchanged
+
+
+def test_added_images_leave_every_file_of_features_as_it_is():
+    before = [(f"{number}", "x", f"d{number}") for number in range(5)]
+    plan = plan_reuse(_Rows([*before, ("new", "x", "d9"), ("twin", "x", "d0")]), _Rows(before), _Rows([]))
+    assert [file.path for file in plan.kept_files] == ["0", "1"]
+    assert plan.reused()["path"].to_pylist() == ["twin"]
+    assert plan.to_compute()["row"].to_pylist() == [5]
+
+
+def test_a_removed_image_touches_the_file_that_held_it_and_no_other():
+    before = [(f"{number}", "x", f"d{number}") for number in range(5)]
+    plan = plan_reuse(_Rows(before[1:]), _Rows(before), _Rows([]))
+    assert [file.path for file in plan.kept_files] == ["1"]
+    assert plan.reused()["path"].to_pylist() == ["1"]
