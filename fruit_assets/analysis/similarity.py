@@ -15,7 +15,7 @@ from fruit_assets.errors import InputError, StorageError
 from fruit_assets.extractor.engines import load_engine
 from fruit_assets.extractor.specification import ExtractorFiles
 from fruit_assets.images.decoding import UnreadableImage, decode
-from fruit_assets.images.decoding_options import DecodingOptions
+from fruit_assets.images.pixels.decoding_options import DecodingOptions
 from fruit_assets.storage.delta import Table
 from fruit_assets.storage.table_version import Version
 

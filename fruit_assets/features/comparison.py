@@ -21,7 +21,7 @@ from fruit_assets.features.inference_worker import (
     worker_engine,
     worker_folder,
 )
-from fruit_assets.images.decoding_options import DecodingOptions
+from fruit_assets.images.pixels.decoding_options import DecodingOptions
 from fruit_assets.spark.reading import ROW, ScanOptions, map_batches, sample_row_numbers
 from fruit_assets.spark.tasks import ArrowFunction, collect
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from fruit_assets.extractor.engines import LoadedEngine, load_engine
 from fruit_assets.extractor.specification import Engine, ExtractorFiles
 from fruit_assets.extractor.tuning import FeatureEngine, TuningFile, load_tuned
-from fruit_assets.images.decoding_options import TRAITS, DecodingOptions, Traits
+from fruit_assets.images.pixels.decoding_options import TRAITS, DecodingOptions, Traits
 
 if TYPE_CHECKING:
     import numpy as np

@@ -8,7 +8,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from fruit_assets.features.incremental import IncrementalPlan
-from fruit_assets.images.decoding_options import TRAITS
+from fruit_assets.images.pixels.decoding_options import TRAITS
 from fruit_assets.spark.writing import files_schema
 
 if TYPE_CHECKING:

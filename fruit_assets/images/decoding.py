@@ -8,8 +8,8 @@ the network) belong to the extractor, which has them built in.
 from functools import partial
 from typing import TYPE_CHECKING
 
-from fruit_assets.images.decoding_options import DecodingOptions, Traits
 from fruit_assets.images.pixels.colours import eight_bit_colours
+from fruit_assets.images.pixels.decoding_options import DecodingOptions, Traits
 from fruit_assets.images.pixels.deep_colours import deep_colours
 from fruit_assets.images.pixels.faults import UnreadableImage, reason_for, repaired
 from fruit_assets.images.pixels.opening import open_image, orientation_of, sample_format

@@ -11,8 +11,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from fruit_assets.images.decoding_options import Traits
 from fruit_assets.images.pixels.colours import eight_bit_colours
+from fruit_assets.images.pixels.decoding_options import Traits
 from fruit_assets.images.pixels.opening import open_image, sample_format
 from fruit_assets.plots.plot_style import BLUE, INK, PAPER, RED, WIDTH, one_line, shortened
 

@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from fruit_assets.analysis.moments import feature_matrix
 from fruit_assets.assets.features.config import FeaturesConfig
-from fruit_assets.images.decoding_options import DecodingOptions
+from fruit_assets.images.pixels.decoding_options import DecodingOptions
 from fruit_assets.images.pixels.opening import MAX_PIXELS
 from fruit_assets_tests.assets.conftest import Graph
 from fruit_assets_tests.images.odd_images import encoded, picture

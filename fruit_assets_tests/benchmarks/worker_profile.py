@@ -78,7 +78,7 @@ def measured(images: Path, model: Path, precisions: Sequence[str], repeats: int)
     from fruit_assets.extractor.engines import load_engine
     from fruit_assets.features.inference_worker import featurize_batch
     from fruit_assets.images.decoding import decode
-    from fruit_assets.images.decoding_options import DecodingOptions
+    from fruit_assets.images.pixels.decoding_options import DecodingOptions
 
     contents = [file.read_bytes() for file in sorted(images.rglob("*.jpg"))]
     found = _decoding(contents, repeats)

@@ -6,7 +6,7 @@ import pyarrow as pa
 
 from fruit_assets.features.inference_worker import decode_all
 from fruit_assets.images import decoding
-from fruit_assets.images.decoding_options import DecodingOptions, Traits
+from fruit_assets.images.pixels.decoding_options import DecodingOptions, Traits
 from fruit_assets_tests.images.odd_images import encoded, picture, raw_tiff
 
 

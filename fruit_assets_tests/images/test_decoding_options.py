@@ -8,7 +8,7 @@ from PIL import Image, ImageOps
 
 from fruit_assets.images import decoding
 from fruit_assets.images.decoding import UnreadableImage, decode
-from fruit_assets.images.decoding_options import DecodingOptions, Traits
+from fruit_assets.images.pixels.decoding_options import DecodingOptions, Traits
 from fruit_assets_tests.images.odd_images import encoded, picture, png_that_claims, same_as_keras
 
 _BICUBIC = Image.Resampling.BICUBIC

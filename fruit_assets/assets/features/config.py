@@ -5,7 +5,7 @@ from enum import Enum
 import dagster as dg
 from pydantic import Field, field_validator, model_validator
 
-from fruit_assets.images.decoding_options import DecodingOptions
+from fruit_assets.images.pixels.decoding_options import DecodingOptions
 from fruit_assets.images.pixels.opening import MAX_PIXELS
 
 

@@ -29,7 +29,7 @@ from fruit_assets.extractor.specification import ExtractorFiles
 from fruit_assets.features.featurization import featurize, fingerprint_of
 from fruit_assets.features.incremental import IncrementalPlan, plan_reuse
 from fruit_assets.features.inference_worker import FeaturizationOptions
-from fruit_assets.images.decoding_options import TRAITS
+from fruit_assets.images.pixels.decoding_options import TRAITS
 from fruit_assets.spark.progress import reported_progress
 from fruit_assets.spark.resource import SparkResource
 from fruit_assets.storage.io_managers import AssetStorage

@@ -5,7 +5,7 @@ Put here greyscale, palettes, CMYK and transparency. Values of more than 8 bits 
 
 from typing import TYPE_CHECKING
 
-from fruit_assets.images.decoding_options import Traits
+from fruit_assets.images.pixels.decoding_options import Traits
 from fruit_assets.images.pixels.opening import image_bands
 from fruit_assets.images.pixels.sample_values import SampleFormat, eight_bit_levels
 

@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 
 from fruit_assets.images.decoding import decode
-from fruit_assets.images.decoding_options import Traits
 from fruit_assets.images.pixels import sample_values
+from fruit_assets.images.pixels.decoding_options import Traits
 from fruit_assets_tests.images.odd_images import encoded, png_chunk, raw_tiff, tiff
 
 _SIDE = 64
