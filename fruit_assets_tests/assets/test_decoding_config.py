@@ -58,7 +58,9 @@ def test_options_change_what_they_are_about_and_their_features_are_kept_apart(gr
     assert metadata["features_fingerprint"].endswith("~upright+on#ffffff+truncated-f32")
     other = _features(graph)
     assert graph.table("rejected_images").num_rows == 0
-    changed = {path for path in plain if not np.allclose(plain[path], other[path], atol=1e-3)}
+    # The features of random weights are small.
+    rounding = 1e-4 * max(np.abs(features).max() for features in plain.values())
+    changed = {path for path in plain if np.abs(plain[path] - other[path]).max() > rounding}
     assert changed == {"odd/rotated.jpg", "odd/cut out.png"}
     # Either way is remembered; of images that are taken over nothing is counted.
     assert _counts(graph.featurize(**options))[0] == 0
@@ -68,10 +70,10 @@ def test_options_change_what_they_are_about_and_their_features_are_kept_apart(gr
 @pytest.mark.long
 def test_another_limit_of_pixels_looks_again_at_the_rejected_images_alone(graph):
     _write_odd(graph)
-    metadata = graph.featurize(max_pixels=9_999)
+    metadata = graph.featurize(max_pixels=10_000)
     reasons = {row["path"]: row["reason"] for row in graph.table("rejected_images").to_pylist()}
-    assert "max_pixels allows 9,999 of a JPEG" in reasons["odd/rotated.jpg"]
+    assert "max_pixels allows 10,000 of a JPEG" in reasons["odd/rotated.jpg"]
     assert metadata["computed"] == graph.table("image_features").num_rows
     again = graph.featurize(max_pixels=120 * 90)
-    assert again["reused"] == metadata["computed"]
-    assert {row["path"] for row in graph.table("rejected_images").to_pylist()} <= {"odd/cut.jpg"}
+    assert (again["computed"], again["reused"]) == (1, metadata["computed"])
+    assert {row["path"] for row in graph.table("rejected_images").to_pylist()} == {"odd/cut.jpg"}
