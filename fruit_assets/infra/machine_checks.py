@@ -10,9 +10,11 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from fruit_assets.errors import PermanentError
+from fruit_assets.infra.bootstrap_folder import BOOTSTRAP
 from fruit_assets.infra.findings import Finding, ok, problem, warning
 from fruit_assets.infra.node_requirements import LOCK, ROOTS, read_lock
 from fruit_assets.spark.java import require_java
+from fruit_assets.spark.machine_memory import MachineMemory
 from fruit_assets.spark.site import SiteConf, unrelated_variables
 
 MEMORY_GIB = 4.0
@@ -60,8 +62,12 @@ def check_spark(environment: Mapping[str, str]) -> Iterator[Finding]:
         yield ok("Spark", f"{site.file} sets {', '.join(sorted(site.values))}")
 
 
-def check_packages(lock: Path = LOCK, names: Iterable[str] = (*ROOTS, "pyspark", "tensorflow")) -> Iterator[Finding]:
+def check_packages(
+    lock: Path | None = None, names: Iterable[str] = (*ROOTS, "pyspark", "tensorflow")
+) -> Iterator[Finding]:
     """The installed packages against the lock: nodes install the lock, so a difference is version skew."""
+    # An installed wheel carries what nodes install; only a checkout has the whole lock.
+    lock = lock or (LOCK if LOCK.is_file() else BOOTSTRAP / "requirements-node-tensorflow.txt")
     locked = read_lock(lock.read_text())
     different, absent = [], []
     for name in names:
@@ -72,7 +78,7 @@ def check_packages(lock: Path = LOCK, names: Iterable[str] = (*ROOTS, "pyspark",
             continue
         if name in locked and found != locked[name].version:
             different.append(f"{name} {found}, locked {locked[name].version}")
-    remedy = f"Install from the lock: pip install --require-hashes -r {lock.name} && pip install --no-deps -e ."
+    remedy = f"Install the versions of {lock}: pip install --no-deps --require-hashes -r {lock.name}"
     if absent:
         yield problem("Packages", f"not installed: {', '.join(absent)}", remedy)
     if different:
@@ -85,7 +91,7 @@ def check_memory(available: float | None = None) -> Iterator[Finding]:
     """Free memory for a local Spark; `available` in GiB, measured when None."""
     import psutil
 
-    available = psutil.virtual_memory().available / 2**30 if available is None else available
+    available = MachineMemory.measure().available / 2**30 if available is None else available
     detail = f"{available:.1f} GiB free, {psutil.cpu_count()} cores"
     if available < MEMORY_GIB:
         yield warning(

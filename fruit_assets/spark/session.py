@@ -19,6 +19,7 @@ from fruit_assets.settings import FAST_START_MEASURES, process_environment, set_
 from fruit_assets.spark.fast_start.cds_archive import ClassData, class_data
 from fruit_assets.spark.fast_start.driver_jvm import DriverJvm, start_driver_jvm
 from fruit_assets.spark.java import require_java
+from fruit_assets.spark.machine_memory import MachineMemory
 from fruit_assets.spark.site import SiteConf, chooses_collector, installed_spark, unrelated_variables
 from fruit_assets.spark.start_failure import why_spark_did_not_start
 
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from pyspark import SparkContext
 
 _log = logging.getLogger(__name__)
-_GIB = 2**30
+_GIB, _MIB = 2**30, 2**20
 # The kernel takes paths of 107 bytes, macOS of 103; the names of folder and socket have 65.
 _LONGEST_TEMPORARY_FOLDER = 38
 
@@ -223,10 +224,9 @@ def _worker_sockets() -> dict[str, str]:
 
 
 def _default_memory() -> str:
-    import psutil
-
-    quarter = psutil.virtual_memory().total // 4 // _GIB
-    return f"{min(max(quarter, 1), 8)}g"
+    quarter = MachineMemory.measure().total // 4
+    # A container of 1.5 GiB has no room for a heap of 1 GiB beside the workers.
+    return f"{min(quarter // _GIB, 8)}g" if quarter >= _GIB else f"{max(quarter // _MIB, 512)}m"
 
 
 def _java_options(cores: int) -> str:
