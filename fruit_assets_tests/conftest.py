@@ -218,6 +218,19 @@ def _publish(folder: Path, settings: Settings) -> None:
 
 
 @pytest.fixture(scope="session")
+def extractor_folder(published: PublishedGraph, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the files of the published extractor."""
+    from fruit_assets.resources import resources_for
+    from fruit_assets.storage.artifacts import read_all
+
+    folder = tmp_path_factory.mktemp("extractor")
+    version = resources_for(published.settings)["storage"].table("feature_extractor").current()
+    for name, content in read_all(version).items():
+        (folder / name).write_bytes(content)
+    return folder
+
+
+@pytest.fixture(scope="session")
 def int8_extractor(published: PublishedGraph, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the published extractor and its int8 model, calibrated as by default."""
     from fruit_assets.extractor.calibration import resolve_calibration

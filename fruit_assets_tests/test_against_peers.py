@@ -99,9 +99,9 @@ def test_components_of_a_peer_are_those_of_its_standardised_features(tmp_path):
     np.testing.assert_allclose(np.abs(found), np.abs(expected), atol=1e-4)
 
 
-def test_the_peers_compute_the_features_that_we_publish(published, collection):
+def test_the_peers_compute_the_features_that_we_publish(published, extractor_folder, collection):
     ours = read_current(str(published.storage / "image_features"), ["path", "features"]).slice(0, 9)
-    model = next((published.storage / "feature_extractor").rglob("extractor.xml"))
+    model = extractor_folder / "extractor.xml"
     contents = [(collection.images / path).read_bytes() for path in ours.column("path").to_pylist()]
     theirs = PlainExtractor(str(model), "f32").features(contents)
     np.testing.assert_allclose(theirs, features_of(ours.column("features")), atol=1e-3)

@@ -27,7 +27,7 @@ from fruit_assets.settings import load_settings
 from fruit_assets_tests.infra.account import REGION, empty_account, moto_server
 
 if TYPE_CHECKING:
-    from fruit_assets_tests.conftest import Collection, PublishedGraph
+    from fruit_assets_tests.conftest import Collection
 
 pytestmark = pytest.mark.long
 
@@ -101,7 +101,7 @@ def test_the_environment_imports_what_a_step_imports_and_leaves_spark_to_emr(nod
 
 
 def test_the_environment_featurises_an_image_as_this_machine_does(
-    node: Node, published: "PublishedGraph", collection: "Collection", tmp_path: Path
+    node: Node, extractor_folder: Path, collection: "Collection", tmp_path: Path
 ) -> None:
     import numpy as np
 
@@ -110,7 +110,7 @@ def test_the_environment_featurises_an_image_as_this_machine_does(
 
     shipped = tmp_path / "code.zip"
     shipped.write_bytes(build_package(["fruit_assets"]).content)
-    model = next((published.storage / "feature_extractor").rglob("extractor.xml")).parent
+    model = extractor_folder
     image = next(collection.images.rglob("*.jpg"))
     node.python(
         "import sys; sys.path.insert(0, sys.argv[1])\n"

@@ -66,7 +66,7 @@ def _tile(page: Page, title: str):
 
 
 def _source(asset: str) -> str:
-    return {"rejected_images": "image_features", "pca_model": "pca_components"}.get(asset, asset) + ".py"
+    return {"rejected_images": "image_features"}.get(asset, asset) + ".py"
 
 
 def test_the_full_picture_is_one_click_away(page, finished_run, shoot):
