@@ -62,16 +62,19 @@ def read_lock(text: str) -> dict[str, LockedPackage]:
     """Parse a lock written by `uv pip compile --universal --generate-hashes` with its `# via` notes."""
     entries = list(_ENTRY.finditer(text))
     ends = [entry.start() for entry in entries[1:]] + [len(text)]
-    packages = {}
+    packages: dict[str, LockedPackage] = {}
     for entry, end in zip(entries, ends, strict=True):
         body = text[entry.end() : end]
-        packages[entry["name"]] = LockedPackage(
+        found = LockedPackage(
             name=entry["name"],
             version=entry["version"],
             marker=(entry["marker"] or "").strip() or None,
             hashes=tuple(_HASH.findall(body)),
             required_by=frozenset(match["name"] for match in _VIA.finditer(body)),
         )
+        # A universal lock has one entry for each range of Python versions.
+        if found.name not in packages or _wanted_on_linux(found):
+            packages[found.name] = found
     return packages
 
 

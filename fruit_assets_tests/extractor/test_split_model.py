@@ -8,15 +8,13 @@ import pytest
 from openvino import opset13 as operations
 
 from fruit_assets.extractor import engines
-from fruit_assets.extractor.specification import MODEL, ExtractorFiles
+from fruit_assets.extractor.specification import MODEL
 from fruit_assets.extractor.split_model import halves
-from fruit_assets.resources import resources_for
 
 
 @pytest.fixture(scope="module")
-def folder(published) -> Path:
-    version = resources_for(published.settings)["storage"].table("feature_extractor").current()
-    return Path(ExtractorFiles.of(version).uri)
+def folder(extractor_folder) -> Path:
+    return extractor_folder
 
 
 @pytest.fixture(scope="module")
