@@ -129,10 +129,12 @@ def _give_up(*_: object) -> None:
 
 
 def _end_jvm() -> None:
-    from pyspark import SparkContext
+    """End the JVM, and the scripts that may be starting it."""
+    import psutil
 
-    if (gateway := SparkContext._gateway) is not None:
-        gateway.proc.kill()
+    for child in psutil.Process().children(recursive=True):
+        with suppress(psutil.NoSuchProcess):
+            child.kill()
 
 
 if __name__ == "__main__":
