@@ -95,7 +95,8 @@ def test_every_state_has_a_meaning_and_a_new_one_ends_nothing(emr: EmrSimulator,
 @pytest.mark.parametrize(("asked", "sent"), [(2.0, 15), (60.4, 60), (9999.0, 1800)])
 def test_a_grace_period_is_one_that_emr_serverless_takes(emr: EmrSimulator, asked: float, sent: int) -> None:
     application = ApplicationTarget(emr).id
-    emr.wait_for(lambda: emr.serverless.applications[application].state != "CREATING")
+    client = emr.client("emr-serverless")
+    emr.wait_for(lambda: client.get_application(applicationId=application)["application"]["state"] != "CREATING")
     compute = EmrServerless(application, settings=JobSettings(ROLE, grace_seconds=asked))
     emr.faults.hang_next_step()
     job_run = compute.submit(SUBMISSION)
