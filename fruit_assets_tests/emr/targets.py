@@ -144,10 +144,13 @@ class ApplicationTarget:
         self._emr = emr
         self._bucket = bucket
         emr.client("s3").put_object(Bucket=bucket, Key="environment.tar.gz", Body=light_environment())
-        answer = emr.client("emr-serverless").create_application(
+        serverless = emr.client("emr-serverless")
+        answer = serverless.create_application(
             name="given", releaseLabel="emr-spark-8.1.0", type="SPARK", clientToken=uuid.uuid4().hex
         )
         self.id = str(answer["applicationId"])
+        # Until it has been created it takes no job runs.
+        emr.wait_for(lambda: serverless.get_application(applicationId=self.id)["application"]["state"] != "CREATING")
 
     @property
     def launcher(self) -> dict[str, Any]:

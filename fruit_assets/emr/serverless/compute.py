@@ -22,7 +22,8 @@ from fruit_assets.emr.serverless.job_runs import JobSettings, start_request, sta
 _ACTIVE = ["SUBMITTED", "PENDING", "QUEUED", "SCHEDULED", "RUNNING"]
 # CancelJobRun takes 15 to 1800 seconds, or none.
 MIN_GRACE, MAX_GRACE = 15, 1800
-STOPPING_SECONDS = 180.0  # how long a submission waits for an application that is stopping
+CHANGING_SECONDS = 180.0  # how long a submission waits for an application that is being created or is stopping
+_CHANGING = ("CREATING", "STOPPING")
 _NO_ROLE = "Could not assume runtime role"
 
 
@@ -50,14 +51,14 @@ class EmrServerless:
     def submit(self, submission: Submission) -> str:
         # The same token for the same attempt: a request that is repeated after a lost answer starts nothing new.
         request = start_request(self.application_id, submission, self._settings)
-        deadline = time.monotonic() + STOPPING_SECONDS
+        deadline = time.monotonic() + CHANGING_SECONDS
         while True:
             try:
                 answer = call_with_retries(self.emr_serverless.start_job_run, patience=120, **request)
                 return str(answer["jobRunId"])
             except AwsRefusedError:
-                # An idle application stops itself at any moment, and starts again once it has stopped.
-                if time.monotonic() > deadline or self.describe()["state"] != "STOPPING":
+                # A new application takes a moment; an idle one stops itself, and starts again once it has stopped.
+                if time.monotonic() > deadline or self.describe()["state"] not in _CHANGING:
                     raise
                 interruptible_sleep(2.0)
 

@@ -54,19 +54,20 @@ def test_a_job_run_is_sent_whole_and_once(emr: EmrSimulator, compute: EmrServerl
     compute.cancel(job_run, force=True)
 
 
-def test_a_job_run_waits_for_an_application_that_is_stopping(
-    emr: EmrSimulator, compute: EmrServerless, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("state", ["CREATING", "STOPPING"])
+def test_a_job_run_waits_for_an_application_that_is_changing(
+    emr: EmrSimulator, compute: EmrServerless, monkeypatch: pytest.MonkeyPatch, state: str
 ) -> None:
     application = emr.serverless.applications[compute.application_id]
-    application.pace = 3600.0  # seconds it takes to stop
-    application.change("STOPPING")
+    application.pace = 3600.0  # seconds it takes to change
+    application.change(state)
     waits: list[float] = []
 
-    def stop_meanwhile(seconds: float) -> None:
+    def change_meanwhile(seconds: float) -> None:
         waits.append(seconds)
         application.pace = 0.0
 
-    monkeypatch.setattr(compute_module, "interruptible_sleep", stop_meanwhile)
+    monkeypatch.setattr(compute_module, "interruptible_sleep", change_meanwhile)
     assert compute.failure() is None
     job_run = compute.submit(SUBMISSION)
     assert len(waits) == 1
@@ -94,10 +95,7 @@ def test_every_state_has_a_meaning_and_a_new_one_ends_nothing(emr: EmrSimulator,
 
 @pytest.mark.parametrize(("asked", "sent"), [(2.0, 15), (60.4, 60), (9999.0, 1800)])
 def test_a_grace_period_is_one_that_emr_serverless_takes(emr: EmrSimulator, asked: float, sent: int) -> None:
-    application = ApplicationTarget(emr).id
-    client = emr.client("emr-serverless")
-    emr.wait_for(lambda: client.get_application(applicationId=application)["application"]["state"] != "CREATING")
-    compute = EmrServerless(application, settings=JobSettings(ROLE, grace_seconds=asked))
+    compute = EmrServerless(ApplicationTarget(emr).id, settings=JobSettings(ROLE, grace_seconds=asked))
     emr.faults.hang_next_step()
     job_run = compute.submit(SUBMISSION)
     compute.cancel(job_run, force=False)
