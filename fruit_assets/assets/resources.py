@@ -31,10 +31,14 @@ class ImageCollection(dg.ConfigurableResource[Any]):
     demo: bool = False
     inventory: str = ""
 
+    def look(self) -> ImageListing:
+        """What is there now, by the inventory where one is named."""
+        return list_images(self.uri, self.inventory or None)
+
     def listing(self, log: dg.DagsterLogManager) -> ImageListing:
         if self.demo:
             self._render_when_missing(log)
-        listing = list_images(self.uri, self.inventory or None)
+        listing = self.look()
         if listing.unknown:
             groups = "; ".join(map(str, listing.unknown[:_NAMED]))
             files = sum(group.files for group in listing.unknown)

@@ -11,7 +11,7 @@ import dagster as dg
 
 from fruit_assets.assets.raw_images import observation_of
 from fruit_assets.assets.resources import ImageCollection
-from fruit_assets.images.listing import ImageListing, list_images
+from fruit_assets.images.listing import ImageListing
 
 SECONDS_BETWEEN_LISTINGS = 300
 
@@ -31,7 +31,7 @@ def raw_images_sensor(context: dg.SensorEvaluationContext, images: ImageCollecti
     """
     if images.demo and not Path(images.uri).exists():
         return dg.SkipReason("FRUIT_ASSETS_IMAGES is not set; the first run renders the demo images to watch.")
-    listing = list_images(images.uri)
+    listing = images.look()
     version, count, size = listing.data_version(), listing.count, listing.total_bytes
     before = json.loads(context.cursor) if context.cursor else None
     if before and before["data_version"] == version:

@@ -5,10 +5,13 @@ import io
 import json
 from urllib.parse import quote_plus
 
+import dagster as dg
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from fruit_assets.assets.resources import ImageCollection
+from fruit_assets.automation.collection_sensor import raw_images_sensor
 from fruit_assets.errors import InputError
 from fruit_assets.images.listing import list_images
 from fruit_assets.storage.stores import open_store
@@ -76,6 +79,15 @@ def test_a_report_gives_the_rows_and_the_version_that_listing_gives(bucket, obje
         assert listing.table.equals(listed.table)
         assert listing.data_version() == listed.data_version()
         assert listing.count == 3
+
+
+def test_the_sensor_on_the_collection_looks_at_the_report_and_lists_nothing(bucket, objects):
+    report = _report(bucket, _parquet(objects[:1]), fileFormat="Parquet")
+    images = ImageCollection(uri=f"s3://{bucket}/images", inventory=report)
+    with dg.DagsterInstance.ephemeral() as instance:
+        result = raw_images_sensor(dg.build_sensor_context(instance=instance, resources={"images": images}))
+    assert isinstance(result, dg.SensorResult)
+    assert json.loads(result.cursor)["images"] == 1
 
 
 def test_the_newest_report_counts_and_only_the_latest_version_of_an_object(bucket, objects):
