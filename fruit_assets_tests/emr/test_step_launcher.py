@@ -77,7 +77,9 @@ def test_the_materialization_says_where_it_ran_and_what_it_cost(success: Success
         assert list(metadata["emr/instance_hours"]) == ["m7g.xlarge on-demand"]
         assert list(usage["emr/instance_hours"].value) == ["m7g.xlarge on-demand"]
     else:
-        assert "dashboard.emr-serverless" in metadata["emr/spark_ui"]
+        # A command that asks for the address: the address holds a token.
+        assert f"get-dashboard-for-job-run --application-id {success.target.id}" in metadata["emr/spark_ui"]
+        assert "authToken" not in str(success.outcome.entries)
         # A driver and the default of three executors, a minute of each at least.
         assert usage["emr/billed_hours"].value["vcpu"] >= 4 * 4 / 60
     assert usage["emr/run_cost_usd"].value >= usage["emr/cost_usd"].value > 0

@@ -14,7 +14,7 @@ from typing import Any
 from fruit_assets.emr.aws import AwsRefusedError, call_with_retries, client, interruptible_sleep
 from fruit_assets.emr.compute import ComputeFailure, StepStatus, Submission
 from fruit_assets.emr.cost import Cost, Prices
-from fruit_assets.emr.errors import ActionableError, PermanentError
+from fruit_assets.emr.errors import PermanentError
 from fruit_assets.emr.logs import log_tails
 from fruit_assets.emr.serverless.billed_hours import await_hours, cost_of_hours
 from fruit_assets.emr.serverless.job_runs import JobSettings, start_request, status_of
@@ -96,7 +96,10 @@ class EmrServerless:
                 raise
 
     def cancel_command(self, step_id: str) -> str:
-        words = ["aws", "emr-serverless", "cancel-job-run", "--application-id", self.application_id]
+        return self._command("cancel-job-run", step_id)
+
+    def _command(self, operation: str, step_id: str) -> str:
+        words = ["aws", "emr-serverless", operation, "--application-id", self.application_id]
         words += ["--job-run-id", step_id]
         return shlex.join(words + (["--region", self._region] if self._region else []))
 
@@ -148,8 +151,8 @@ class EmrServerless:
             bucket, _, prefix = f"{folder}/".removeprefix("s3://").partition("/")
             console = f"https://{region}.console.aws.amazon.com/s3/buckets/{bucket}?region={region}&prefix={prefix}"
             links |= {"logs": f"{folder}/", "logs in the console": console}
-        dashboard = self._dashboard(step_id)
-        return links | ({"spark ui": dashboard} if dashboard else {})
+        # The address itself carries a token, which must not get into the event log, and ends after an hour.
+        return links | {"spark ui": self._command("get-dashboard-for-job-run", step_id)}
 
     def cost(
         self, step_id: str, start: datetime, end: datetime, prices: Prices, *, has_ended: bool = False
@@ -186,16 +189,3 @@ class EmrServerless:
         """A role that cannot be assumed fails every job run alike, and a retry cannot help."""
         refused = [status.reason for status in statuses if status.phase == "failed" and _NO_ROLE in status.reason]
         self._refused_role = refused[0] if refused else ""
-
-    def _dashboard(self, job_run_id: str) -> str | None:
-        """The Spark UI, or its history; the link opens for an hour. None before the job run has started."""
-        try:
-            answer = call_with_retries(
-                self.emr_serverless.get_dashboard_for_job_run,
-                applicationId=self.application_id,
-                jobRunId=job_run_id,
-                patience=1,
-            )
-        except ActionableError:
-            return None
-        return str(answer["url"]) if answer.get("url") else None
