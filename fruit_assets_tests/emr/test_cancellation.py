@@ -6,6 +6,7 @@ import pytest
 
 from fruit_assets.emr.attempt.cancellation import CancelFailedError, cancel_step
 from fruit_assets_tests.emr.conftest import TinyLocation, eventually
+from fruit_assets_tests.emr_simulator.serverless.execution import JobRunPace
 
 pytestmark = pytest.mark.long
 
@@ -32,6 +33,8 @@ def test_a_step_over_its_time_is_cancelled_and_not_retried(tiny: TinyLocation) -
 def test_a_step_that_ignores_the_interrupt_is_killed(tiny: TinyLocation) -> None:
     tiny.emr.faults.hang_next_step()
     tiny.emr.faults.ignore_interrupt(times=5)
+    # A grace period as long as the real one (15 s), so that the launcher's patience ends first.
+    tiny.monkeypatch.setattr(tiny.emr.serverless, "pace", JobRunPace(grace_scale=1.0))
     outcome = tiny.run(max_runtime_seconds=2.0, cancel_seconds=4.0)
     assert tiny.target.cancel_requests == ["polite", "force"]
     assert tiny.states == ["CANCELLED"]

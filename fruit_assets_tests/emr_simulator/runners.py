@@ -17,6 +17,16 @@ from fruit_assets_tests.emr_simulator.node import Node, is_machine_property
 from fruit_assets_tests.emr_simulator.processes import CallableProcess, ChildProcess, StepProcess
 
 _DRIVER_PARENT = Path(__file__).with_name("driver_parent.py")
+# The first lines of a program that a test sends: what runs on a node sees no package of the checkout. A part of it is
+# imported, because an editable install can leave an empty folder of the package's name behind.
+ASSERT_NO_CHECKOUT = """
+try:
+    import fruit_assets.emr
+except ModuleNotFoundError:
+    pass
+else:
+    raise AssertionError("the checkout must not reach the node")
+"""
 _FLAGS = frozenset({"--verbose", "-v", "--supervise", "--help", "-h", "--version", "--usage-error"})
 
 

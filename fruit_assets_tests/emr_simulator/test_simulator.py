@@ -11,6 +11,7 @@ import pytest
 from botocore.exceptions import ClientError, ConnectionClosedError
 
 from fruit_assets_tests.emr_simulator import EmrSimulator, StepCall
+from fruit_assets_tests.emr_simulator.runners import ASSERT_NO_CHECKOUT
 
 
 def run_cluster(simulator: EmrSimulator, **request: Any) -> str:
@@ -52,8 +53,7 @@ def test_a_step_runs_with_the_code_it_ships_and_its_logs_appear_late(emr_simulat
     for name in ("code", "logs"):
         emr_simulator.create_bucket(name)
     script = (
-        "import os, sys, importlib.util, boto3\n"
-        "assert importlib.util.find_spec('fruit_assets.emr') is None, 'the checkout must not reach the cluster'\n"
+        f"import os, sys, boto3\n{ASSERT_NO_CHECKOUT}"
         "boto3.client('s3').put_object(Bucket='code', Key='answer', Body=' '.join(sys.argv[1:]).encode())\n"
         "print(os.environ['EMR_STEP_ID'], sorted(k for k in os.environ if k.startswith('PYTEST')))\n"
         "raise ValueError('no fruit')\n"

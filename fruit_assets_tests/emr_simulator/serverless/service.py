@@ -30,7 +30,7 @@ class ServerlessService:
     def __init__(self, account: str, work_dir: Path, master: str, idle_scale: float, pace: JobRunPace) -> None:
         self._work_dir = work_dir
         self._master = master
-        self._pace = pace
+        self.pace = pace
         self.operations = ServerlessOperations(
             account, self._begin, pace=pace.scheduling, idle_scale=idle_scale, billing_delay=4 * pace.scheduling
         )
@@ -62,7 +62,7 @@ class ServerlessService:
             execution.thread.join(timeout=30)
 
     def _begin(self, run: JobRun) -> JobRunExecution:
-        execution = JobRunExecution(run, self._node, self.world, self._pace)
+        execution = JobRunExecution(run, self._node, self.world, self.pace)
         execution.thread.start()
         return execution
 

@@ -10,6 +10,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from fruit_assets_tests.emr_simulator import EmrSimulator
+from fruit_assets_tests.emr_simulator.runners import ASSERT_NO_CHECKOUT
 from fruit_assets_tests.emr_simulator.serverless.applications import ENDED
 from fruit_assets_tests.emr_simulator.serverless.environment import light_environment
 
@@ -71,11 +72,7 @@ def refusal(call: Callable[..., Any], **params: Any) -> tuple[str, str]:
 def test_a_job_run_has_the_archives_packages_and_its_logs_lie_where_emr_serverless_puts_them(
     emr_simulator: EmrSimulator, application: str
 ) -> None:
-    program = (
-        "import sys, boto3, importlib.util\n"
-        "assert importlib.util.find_spec('fruit_assets.emr') is None, 'the checkout must not reach the driver'\n"
-        "print(sys.argv[1])\n"
-    )
+    program = f"import sys, boto3\n{ASSERT_NO_CHECKOUT}print(sys.argv[1])\n"
     job_run = run(emr_simulator, application, program)
     assert ended(emr_simulator, job_run) == "SUCCESS", emr_simulator.serverless.log(job_run, "stdout")
     key = f"serverless/applications/{application}/jobs/{job_run}/SPARK_DRIVER/stdout.gz"
