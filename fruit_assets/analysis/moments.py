@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from pyspark import RDD, SparkContext
 
-    from fruit_assets.storage.table_version import Version
+    from fruit_assets.storage.delta.version import Version
 
 # How many moments one task merges, and how many at most reach the driver (53 MB).
 _FAN_IN = 8

@@ -13,7 +13,7 @@ from fruit_assets.spark.reading import ScanOptions, map_batches
 from fruit_assets.spark.tasks import ArrowFunction, broadcast, collect
 from fruit_assets.spark.writing import RowWriter, WriteTarget, data_files_from, files_schema, stage_written
 from fruit_assets.storage.artifacts import array_bytes, array_from, read_array
-from fruit_assets.storage.staged_commit import StagedCommit
+from fruit_assets.storage.delta.staged_commit import StagedCommit
 from fruit_assets.storage.staging import VersionWriter
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from pyspark import SparkContext
 
-    from fruit_assets.storage.table_version import Version
+    from fruit_assets.storage.delta.version import Version
 
 COMPONENTS_SCHEMA = "path string, label string, pca_features array<float>"
 _READING = ScanOptions(["path", "label", "features"], rows_per_task=8192, rows_per_batch=2048)

@@ -14,7 +14,7 @@ from fruit_assets.storage.artifacts import array_bytes, read_array, read_file
 if TYPE_CHECKING:
     import numpy as np
 
-    from fruit_assets.storage.table_version import Version
+    from fruit_assets.storage.delta.version import Version
 
 # Enough to judge the components, and it bounds the driver's memory and time.
 MAX_IMAGES = 20_000

@@ -16,8 +16,8 @@ from fruit_assets.extractor.engines import load_engine
 from fruit_assets.extractor.specification import ExtractorFiles
 from fruit_assets.images.decoding import UnreadableImage, decode
 from fruit_assets.images.pixels.decoding_options import DecodingOptions
-from fruit_assets.storage.delta import Table
-from fruit_assets.storage.table_version import Version
+from fruit_assets.storage.delta.table import Table
+from fruit_assets.storage.delta.version import Version
 
 if TYPE_CHECKING:
     import numpy as np

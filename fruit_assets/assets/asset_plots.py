@@ -16,7 +16,7 @@ from fruit_assets.storage.rows import read_rows_at
 if TYPE_CHECKING:
     import numpy as np
 
-    from fruit_assets.storage.table_version import Version
+    from fruit_assets.storage.delta.version import Version
 
 Pictures = dict[str, dg.MarkdownMetadataValue]
 Arguments = ParamSpec("Arguments")

@@ -10,7 +10,7 @@ import dagster as dg
 from pydantic import ValidationError
 
 from fruit_assets.errors import InputError
-from fruit_assets.storage.table_version import Version
+from fruit_assets.storage.delta.version import Version
 
 INHERIT_CONFIG_TAG = "fruit_assets/repeats_config"
 # Key of the run config among the facts of a version.

@@ -24,10 +24,10 @@ from fruit_assets.extractor.specification import DESCRIPTION_FILE, ExtractorDesc
 from fruit_assets.extractor.weights import resolve_weights
 from fruit_assets.spark.resource import SparkResource
 from fruit_assets.storage.artifacts import read_file, stage_files
+from fruit_assets.storage.delta.staged_commit import StagedCommit
+from fruit_assets.storage.delta.version import Version
 from fruit_assets.storage.io_managers import AssetStorage
-from fruit_assets.storage.staged_commit import StagedCommit
 from fruit_assets.storage.staging import VersionWriter, republish
-from fruit_assets.storage.table_version import Version
 
 NAME = "feature_extractor"
 CHECKS = CheckSet(

@@ -15,11 +15,11 @@ from fruit_assets.assets.check_set import CheckSet
 from fruit_assets.assets.publishing import PhaseTimer, publish_results, translate_errors
 from fruit_assets.images.sampling import SamplePlan, choose
 from fruit_assets.storage.artifacts import stage_files
+from fruit_assets.storage.delta.version import Version
 from fruit_assets.storage.io_managers import AssetStorage
 from fruit_assets.storage.key_table import KeyTable
 from fruit_assets.storage.rows import read_rows_at
 from fruit_assets.storage.staging import republish
-from fruit_assets.storage.table_version import Version
 
 if TYPE_CHECKING:
     import pyarrow as pa

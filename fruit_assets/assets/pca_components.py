@@ -17,9 +17,9 @@ from fruit_assets.assets.resources import SPARK_POOL
 from fruit_assets.assets.table_schema import LABEL, PATH, table_metadata
 from fruit_assets.spark.progress import reported_progress
 from fruit_assets.spark.resource import SparkResource
+from fruit_assets.storage.delta.version import Version
 from fruit_assets.storage.io_managers import AssetStorage
 from fruit_assets.storage.staging import republish
-from fruit_assets.storage.table_version import Version
 
 NAME = "pca_components"
 _PLOTTED_POINTS = 5000

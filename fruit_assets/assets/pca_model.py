@@ -20,9 +20,9 @@ from fruit_assets.extractor.architectures import ARCHITECTURES
 from fruit_assets.spark.progress import reported_progress
 from fruit_assets.spark.resource import SparkResource
 from fruit_assets.storage.artifacts import stage_files
+from fruit_assets.storage.delta.version import Version
 from fruit_assets.storage.io_managers import AssetStorage
 from fruit_assets.storage.staging import republish
-from fruit_assets.storage.table_version import Version
 
 if TYPE_CHECKING:
     import numpy as np

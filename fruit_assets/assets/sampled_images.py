@@ -23,8 +23,8 @@ from fruit_assets.images.listing import class_counts, digest_of
 from fruit_assets.images.sampling import SamplePlan, choose, content_digest, require_enough
 from fruit_assets.spark.progress import reported_progress
 from fruit_assets.spark.resource import SparkResource
+from fruit_assets.storage.delta.staged_commit import StagedCommit
 from fruit_assets.storage.io_managers import AssetStorage
-from fruit_assets.storage.staged_commit import StagedCommit
 from fruit_assets.storage.staging import VersionWriter, republish
 
 if TYPE_CHECKING:

@@ -15,7 +15,8 @@ from rich.table import Table
 
 from fruit_assets.cli.console import escape, open_console
 from fruit_assets.errors import SettingsError
-from fruit_assets.infra import (
+from fruit_assets.infra.bootstrap_files import deployment_uri, read_facts
+from fruit_assets.infra.checks import (
     bucket_checks,
     disk_checks,
     emr_checks,
@@ -23,9 +24,8 @@ from fruit_assets.infra import (
     serverless_checks,
     settings_checks,
 )
-from fruit_assets.infra.bootstrap_files import deployment_uri, read_facts
+from fruit_assets.infra.checks.findings import Finding, checked, ok, problem
 from fruit_assets.infra.cluster_size import release_label, vcpus_of_spec
-from fruit_assets.infra.findings import Finding, checked, ok, problem
 from fruit_assets.infra.identity import Identity, who_am_i
 from fruit_assets.settings import Settings, load_settings, process_environment
 from fruit_assets.storage.s3.location import parse_s3_uri

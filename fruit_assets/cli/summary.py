@@ -9,9 +9,9 @@ import click
 
 from fruit_assets.settings import load_settings
 from fruit_assets.storage.artifacts import read_file
-from fruit_assets.storage.delta import Table
+from fruit_assets.storage.delta.table import Table
+from fruit_assets.storage.delta.version import Version
 from fruit_assets.storage.stores import open_store
-from fruit_assets.storage.table_version import Version
 
 
 @click.command("summary")

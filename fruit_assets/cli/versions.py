@@ -1,6 +1,6 @@
 """`fruit-assets history` and `fruit-assets restore`: which versions of an asset there are, and going back to one.
 
-Put here arguments and what is shown. The versions belong to `storage/delta.py`.
+Put here arguments and what is shown. The versions belong to `storage/delta/table.py`.
 """
 
 from datetime import timedelta
@@ -9,8 +9,8 @@ import click
 
 from fruit_assets.errors import InputError
 from fruit_assets.settings import Settings, load_settings
-from fruit_assets.storage.commit_log import CommitInfo
-from fruit_assets.storage.delta import Table
+from fruit_assets.storage.delta.commit_log import CommitInfo
+from fruit_assets.storage.delta.table import Table
 from fruit_assets.storage.stores import open_store
 
 # In the order of the graph.

@@ -16,7 +16,7 @@ from fruit_assets.extractor.weights import WeightsSource
 from fruit_assets.storage.artifacts import read_file
 
 if TYPE_CHECKING:
-    from fruit_assets.storage.table_version import Version
+    from fruit_assets.storage.delta.version import Version
 
 # Bump when the pixels that reach the network change for the same file.
 DECODING = "rgb, 8 bits by depth, PIL bicubic"

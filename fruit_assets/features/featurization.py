@@ -15,14 +15,14 @@ from fruit_assets.features.task_stats import FeaturizationFigures, TaskReport, f
 from fruit_assets.spark.reading import ScanOptions, map_batches
 from fruit_assets.spark.tasks import ArrowFunction, collect
 from fruit_assets.spark.writing import RowWriter, WriteTarget, data_files_from, files_schema, stage_written
-from fruit_assets.storage.staged_commit import StagedCommit
+from fruit_assets.storage.delta.staged_commit import StagedCommit
 from fruit_assets.storage.staging import VersionWriter
 
 if TYPE_CHECKING:
     import pyarrow as pa
     from pyspark import SparkContext
 
-    from fruit_assets.storage.table_version import Version
+    from fruit_assets.storage.delta.version import Version
 
 FEATURES_SCHEMA = "path string, label string, sha256 string, features array<float>"
 _BATCH_ROWS = 64

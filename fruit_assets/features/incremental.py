@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
 
+    from fruit_assets.storage.delta.version import Version
     from fruit_assets.storage.parquet_files import DataFile
-    from fruit_assets.storage.table_version import Version
 
 # Column that names the rows which get the features of another.
 COPIES = "copies"

@@ -18,11 +18,11 @@ from fruit_assets.machine_faults import machine_fault
 from fruit_assets.spark.arrow_streams import stream_of
 from fruit_assets.spark.tasks import collect, run_tasks
 from fruit_assets.spark.writing import RowWriter, WriteTarget, data_files_from, files_schema, stage_written
+from fruit_assets.storage.delta.staged_commit import StagedCommit
 from fruit_assets.storage.key_table import KeyTable
 from fruit_assets.storage.parquet_files import ROW_GROUP_ROWS, DataFile
 from fruit_assets.storage.s3.location import parse_s3_uri
 from fruit_assets.storage.s3.store import S3Store
-from fruit_assets.storage.staged_commit import StagedCommit
 from fruit_assets.storage.staging import VersionWriter
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ from collections.abc import Iterable
 from typing import Any
 
 from fruit_assets.errors import InputError, StorageError
-from fruit_assets.storage.delta import Table
-from fruit_assets.storage.table_version import Version
+from fruit_assets.storage.delta.table import Table
+from fruit_assets.storage.delta.version import Version
 
 # How Athena's engine 3 and Spark know a Delta table.
 _DELTA = {"table_type": "DELTA", "spark.sql.sources.provider": "delta", "EXTERNAL": "TRUE"}

@@ -11,9 +11,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from fruit_assets.storage.columns import columns_of
+from fruit_assets.storage.delta.columns import columns_of
+from fruit_assets.storage.delta.staged_commit import StagedCommit
 from fruit_assets.storage.parquet_files import DataFile
-from fruit_assets.storage.staged_commit import StagedCommit
 from fruit_assets.storage.staging import VersionWriter
 from fruit_assets.storage.stores import Store
 

@@ -8,11 +8,11 @@ import io
 from typing import TYPE_CHECKING
 
 from fruit_assets.errors import StorageError
-from fruit_assets.storage.columns import columns_of
+from fruit_assets.storage.delta.columns import columns_of
+from fruit_assets.storage.delta.staged_commit import StagedCommit
+from fruit_assets.storage.delta.version import Version
 from fruit_assets.storage.parquet_files import read_files
-from fruit_assets.storage.staged_commit import StagedCommit
 from fruit_assets.storage.staging import VersionWriter, write_file
-from fruit_assets.storage.table_version import Version
 
 if TYPE_CHECKING:
     import numpy as np

@@ -1,6 +1,6 @@
 """Parquet files of a table: what is known of each, and reading them.
 
-Put here what concerns files one by one. Which files make up a version is in `table_version.py`.
+Put here what concerns files one by one. Which files make up a version is in `delta/version.py`.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence

@@ -7,8 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import chain
 from typing import TYPE_CHECKING
 
+from fruit_assets.storage.delta.version import Version
 from fruit_assets.storage.parquet_files import FILES_AT_A_TIME, explained_reading, take_rows
-from fruit_assets.storage.table_version import Version
 
 if TYPE_CHECKING:
     import numpy as np

@@ -9,11 +9,11 @@ import uuid
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from fruit_assets.storage.columns import Columns, from_arrow
-from fruit_assets.storage.delta import Table
+from fruit_assets.storage.delta.columns import Columns, from_arrow
+from fruit_assets.storage.delta.staged_commit import StagedCommit
+from fruit_assets.storage.delta.table import Table
+from fruit_assets.storage.delta.version import Version
 from fruit_assets.storage.parquet_files import DataFile
-from fruit_assets.storage.staged_commit import StagedCommit
-from fruit_assets.storage.table_version import Version
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -18,12 +18,12 @@ from fruit_assets.analysis.moments import Moments, compute_moments, feature_matr
 from fruit_assets.analysis.pca import PcaModel, fit, project
 from fruit_assets.errors import InputError
 from fruit_assets.storage import read_current
-from fruit_assets.storage.columns import columns_of
-from fruit_assets.storage.delta import Table
+from fruit_assets.storage.delta.columns import columns_of
+from fruit_assets.storage.delta.table import Table
+from fruit_assets.storage.delta.version import Version
 from fruit_assets.storage.parquet_files import DataFile
 from fruit_assets.storage.staging import VersionWriter
 from fruit_assets.storage.stores import LocalStore, open_store
-from fruit_assets.storage.table_version import Version
 
 
 def _rows(count: int, width: int, seed: int = 0) -> np.ndarray:

@@ -14,7 +14,7 @@ from fruit_assets.assets.graph import ASSETS
 from fruit_assets.resources import resources_for
 from fruit_assets.settings import Settings
 from fruit_assets.storage import read_current
-from fruit_assets.storage.table_version import Version
+from fruit_assets.storage.delta.version import Version
 from fruit_assets_tests.conftest import Collection, MakeSettings, PublishedGraph, materialised_metadata
 
 Run = dg.ExecuteInProcessResult

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from fruit_assets.storage.table_version import Version
+    from fruit_assets.storage.delta.version import Version
 
 WIDTH = 1280
 _DIRECTIONS = 64
@@ -42,8 +42,8 @@ def opened_rows(folder: Path) -> "Version":
     """What `write_feature_rows` wrote, as a version."""
     import pyarrow.parquet as pq
 
-    from fruit_assets.storage.columns import columns_of
-    from fruit_assets.storage.delta import Table
+    from fruit_assets.storage.delta.columns import columns_of
+    from fruit_assets.storage.delta.table import Table
     from fruit_assets.storage.parquet_files import DataFile
     from fruit_assets.storage.stores import LocalStore
 

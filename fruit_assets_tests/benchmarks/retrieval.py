@@ -78,8 +78,8 @@ def _published(folder: Path, count: int, components: int) -> "tuple[SimilarImage
 
     from fruit_assets.analysis.pca import PcaModel
     from fruit_assets.analysis.similarity import SimilarImages
-    from fruit_assets.storage.columns import columns_of
-    from fruit_assets.storage.delta import Table
+    from fruit_assets.storage.delta.columns import columns_of
+    from fruit_assets.storage.delta.table import Table
     from fruit_assets.storage.parquet_files import DataFile
     from fruit_assets.storage.stores import LocalStore
 

@@ -13,7 +13,7 @@ from fruit_assets.emr.serverless.application_spec import load_application_spec
 from fruit_assets.emr.spec_file import deployed_variables
 from fruit_assets.emr.staging import StagingStore
 from fruit_assets.infra.bootstrap_files import bootstrap_digest, read_facts
-from fruit_assets.infra.serverless_checks import SPEC
+from fruit_assets.infra.checks.serverless_checks import SPEC
 from fruit_assets.settings import load_settings
 from fruit_assets_tests.infra.account import ACCOUNT, REGION, AwsAccount, aws, moto_server
 

@@ -14,7 +14,7 @@ from fruit_assets.extractor.specification import ExtractorFiles, ExtractorSpec
 from fruit_assets.extractor.weights import resolve_weights
 from fruit_assets.resources import resources_for
 from fruit_assets.storage.artifacts import read_all, stage_files
-from fruit_assets.storage.delta import Table
+from fruit_assets.storage.delta.table import Table
 from fruit_assets.storage.staging import VersionWriter
 from fruit_assets.storage.stores import open_store
 

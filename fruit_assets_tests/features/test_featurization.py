@@ -20,12 +20,12 @@ from fruit_assets.features.incremental import plan_reuse
 from fruit_assets.images.fetching import SAMPLE_SCHEMA
 from fruit_assets.resources import resources_for
 from fruit_assets.spark.writing import RowWriter, WriteTarget, data_files_from, stage_written
-from fruit_assets.storage.delta import Table
+from fruit_assets.storage.delta.staged_commit import StagedCommit
+from fruit_assets.storage.delta.table import Table
+from fruit_assets.storage.delta.version import Version
 from fruit_assets.storage.parquet_files import ROW_GROUP_ROWS
-from fruit_assets.storage.staged_commit import StagedCommit
 from fruit_assets.storage.staging import VersionWriter
 from fruit_assets.storage.stores import LocalStore
-from fruit_assets.storage.table_version import Version
 
 pytestmark = pytest.mark.long
 

@@ -6,11 +6,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fruit_assets.features.incremental import plan_reuse
-from fruit_assets.storage.delta import Table
+from fruit_assets.storage.delta.table import Table
+from fruit_assets.storage.delta.version import Version
 from fruit_assets.storage.parquet_files import DataFile
 from fruit_assets.storage.staging import VersionWriter, stage_table
 from fruit_assets.storage.stores import LocalStore
-from fruit_assets.storage.table_version import Version
 
 
 class _Rows:

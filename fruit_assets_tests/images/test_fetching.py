@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from fruit_assets.images import fetching
 from fruit_assets.images.fetching import fetch_sample, read_few, row_group_rows
 from fruit_assets.images.listing import list_images
-from fruit_assets.storage.delta import Table
+from fruit_assets.storage.delta.table import Table
 from fruit_assets.storage.staging import VersionWriter
 from fruit_assets.storage.stores import LocalStore
 

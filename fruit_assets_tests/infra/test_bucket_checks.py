@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from fruit_assets.infra.bucket_checks import check_bucket
+from fruit_assets.infra.checks.bucket_checks import check_bucket
 from fruit_assets_tests.infra.account import REGION, AwsAccount
 
 

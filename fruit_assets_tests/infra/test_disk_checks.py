@@ -10,9 +10,9 @@ from fruit_assets.emr.ec2.cluster_spec import deployed_spec
 from fruit_assets.emr.ec2.clusters import Clusters
 from fruit_assets.emr.staging import StagingStore
 from fruit_assets.infra.bootstrap_files import deployment_facts, write_facts
+from fruit_assets.infra.checks.disk_checks import check_disks_of_cluster, check_disks_of_new_clusters
+from fruit_assets.infra.checks.findings import Finding
 from fruit_assets.infra.cluster_size import SPEC
-from fruit_assets.infra.disk_checks import check_disks_of_cluster, check_disks_of_new_clusters
-from fruit_assets.infra.findings import Finding
 from fruit_assets.infra.stack import Stack
 from fruit_assets_tests.infra.account import REGION, AwsAccount
 
@@ -82,7 +82,7 @@ def test_a_configuration_that_is_gone_stops_runs(aws: AwsAccount) -> None:
 
 def test_who_may_not_ask_is_told_what_to_attach(aws: AwsAccount, monkeypatch: pytest.MonkeyPatch) -> None:
     staging = deployed()["StagingUri"]
-    monkeypatch.setattr("fruit_assets.infra.disk_checks._by_account", _refused)
+    monkeypatch.setattr("fruit_assets.infra.checks.disk_checks._by_account", _refused)
     finding = only(check_disks_of_new_clusters(staging, REGION))
     assert (finding.status, "cannot be checked" in finding.detail) == ("warning", True)
 

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from fruit_assets.errors import PermanentError
-from fruit_assets.infra import emr_checks
 from fruit_assets.infra.bootstrap_files import deployment_facts, upload_bootstrap
+from fruit_assets.infra.checks import emr_checks
+from fruit_assets.infra.checks.findings import Finding, checked
 from fruit_assets.infra.cluster_size import release_label, vcpus, vcpus_of_spec
-from fruit_assets.infra.findings import Finding, checked
 from fruit_assets.infra.identity import Identity
 from fruit_assets.infra.stack import Stack
 from fruit_assets_tests.infra.account import ACCOUNT, REGION, AwsAccount

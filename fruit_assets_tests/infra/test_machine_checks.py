@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from fruit_assets.infra import machine_checks
+from fruit_assets.infra.checks import machine_checks
 from fruit_assets.infra.node_requirements import LOCK
 
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from fruit_assets.infra import serverless_checks
 from fruit_assets.infra.bootstrap_files import deployment_facts, upload_environment
-from fruit_assets.infra.findings import Finding
+from fruit_assets.infra.checks import serverless_checks
+from fruit_assets.infra.checks.findings import Finding
 from fruit_assets.infra.identity import Identity
 from fruit_assets.infra.stack import Stack
 from fruit_assets_tests.infra.account import ACCOUNT, REGION, AwsAccount

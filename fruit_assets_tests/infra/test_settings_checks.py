@@ -9,7 +9,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from fruit_assets.errors import StorageError
-from fruit_assets.infra import settings_checks
+from fruit_assets.infra.checks import settings_checks
 from fruit_assets.settings import Settings
 from fruit_assets.storage.s3.connection import S3Connection
 from fruit_assets.storage.stores import open_store

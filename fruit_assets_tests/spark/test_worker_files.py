@@ -28,8 +28,8 @@ from fruit_assets.spark.reading import (
 from fruit_assets.spark.tasks import TaskError, collect, run_tasks
 from fruit_assets.spark.writing import RowWriter, WriteTarget, data_files_from, files_schema, stage_written
 from fruit_assets.storage import read_current
-from fruit_assets.storage.columns import Column
-from fruit_assets.storage.delta import Table
+from fruit_assets.storage.delta.columns import Column
+from fruit_assets.storage.delta.table import Table
 from fruit_assets.storage.staging import VersionWriter
 from fruit_assets.storage.stores import open_store
 from fruit_assets_tests.storage.conftest import AWKWARD

@@ -6,10 +6,10 @@ import pytest
 
 from fruit_assets.errors import StorageError
 from fruit_assets.storage import io_managers
+from fruit_assets.storage.delta.staged_commit import StagedCommit
+from fruit_assets.storage.delta.version import Version
 from fruit_assets.storage.io_managers import AssetStorage, VersionIOManager
-from fruit_assets.storage.staged_commit import StagedCommit
 from fruit_assets.storage.staging import VersionWriter, stage_table
-from fruit_assets.storage.table_version import Version
 
 
 class _NoCheck(dg.ConfigurableResource):

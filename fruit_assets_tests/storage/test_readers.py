@@ -10,7 +10,7 @@ import pytest
 from deltalake import DeltaTable
 
 from fruit_assets.storage import read_current
-from fruit_assets.storage.delta import Table
+from fruit_assets.storage.delta.table import Table
 from fruit_assets.storage.staging import VersionWriter, republish
 from fruit_assets.storage.stores import LocalStore, Store, open_store
 from fruit_assets_tests.emr_simulator.jar_cache import resolve_jars

@@ -7,9 +7,9 @@ import pytest
 from fruit_assets.errors import StorageError
 from fruit_assets.spark.writing import RowWriter, WriteTarget, data_files_from, stage_written
 from fruit_assets.storage import rows
-from fruit_assets.storage.delta import Table
+from fruit_assets.storage.delta.staged_commit import StagedCommit
+from fruit_assets.storage.delta.table import Table
 from fruit_assets.storage.rows import read_rows_at
-from fruit_assets.storage.staged_commit import StagedCommit
 from fruit_assets.storage.staging import VersionWriter
 from fruit_assets.storage.stores import LocalStore
 from fruit_assets_tests.storage.conftest import AWKWARD

@@ -9,11 +9,11 @@ import pyarrow.parquet as pq
 import pytest
 from deltalake import DeltaTable
 
-from fruit_assets.storage.delta import Table
+from fruit_assets.storage.delta.table import Table
+from fruit_assets.storage.delta.version import Version
 from fruit_assets.storage.parquet_files import ROW_GROUP_ROWS
 from fruit_assets.storage.staging import VersionWriter, stage_table, write_file
 from fruit_assets.storage.stores import open_store
-from fruit_assets.storage.table_version import Version
 from fruit_assets.storage.upkeep import SMALL_FILES, Upkeep, clean_up, remove_replaced
 
 _DAY = timedelta(days=1)
@@ -34,7 +34,7 @@ def _replaced_long_ago(table: Table, monkeypatch: pytest.MonkeyPatch) -> tuple[V
     two_days_ago = int((datetime.now(UTC) - 2 * _DAY).timestamp() * 1000)
     versions = []
     with monkeypatch.context() as patch:
-        patch.setattr("fruit_assets.storage.delta_files._milliseconds", lambda: two_days_ago)
+        patch.setattr("fruit_assets.storage.delta.actions._milliseconds", lambda: two_days_ago)
         for path in ("a", "b"):
             writing = VersionWriter(table, path)
             new = write_file(pa.table({"path": [path]}), writing, "path")

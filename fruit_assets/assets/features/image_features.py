@@ -32,9 +32,9 @@ from fruit_assets.features.inference_worker import FeaturizationOptions
 from fruit_assets.images.pixels.decoding_options import TRAITS
 from fruit_assets.spark.progress import reported_progress
 from fruit_assets.spark.resource import SparkResource
+from fruit_assets.storage.delta.version import Version
 from fruit_assets.storage.io_managers import AssetStorage
 from fruit_assets.storage.staging import VersionWriter, republish, stage_table
-from fruit_assets.storage.table_version import Version
 
 FEATURES_SCHEMA = dg.TableSchema(
     [

@@ -18,8 +18,8 @@ from fruit_assets.features.drift_check import Choice, DriftFigures, choose_preci
 from fruit_assets.features.incremental import IncrementalPlan
 from fruit_assets.features.inference_worker import FeaturizationOptions
 from fruit_assets.spark.resource import SparkResource
-from fruit_assets.storage.delta import Table
-from fruit_assets.storage.table_version import Version
+from fruit_assets.storage.delta.table import Table
+from fruit_assets.storage.delta.version import Version
 
 AUTO = "auto"
 _CHOSEN_FOR, _CHOICE, _GUARD = "precision_chosen_for", "precision_choice", "guard"

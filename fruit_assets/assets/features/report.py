@@ -19,8 +19,8 @@ from fruit_assets.assets.features.precision import ResolvedPrecision
 from fruit_assets.assets.publishing import PhaseTimer, publish_results
 from fruit_assets.assets.resources import CorePrice
 from fruit_assets.features.incremental import IncrementalPlan
-from fruit_assets.storage.staged_commit import StagedCommit
-from fruit_assets.storage.table_version import Version
+from fruit_assets.storage.delta.staged_commit import StagedCommit
+from fruit_assets.storage.delta.version import Version
 
 if TYPE_CHECKING:
     import pyarrow as pa

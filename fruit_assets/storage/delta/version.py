@@ -1,6 +1,6 @@
 """A table at one version: its files, its rows, and what is known about them.
 
-Put here how a version that is pinned or staged is read. How versions come about belongs in `delta.py`, some rows of one
+Put here how a version that is pinned or staged is read. How versions come about belongs in `table.py`, some rows of one
 in `rows.py`.
 """
 
@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from fruit_assets.storage.columns import Columns, to_arrow
+from fruit_assets.storage.delta.columns import Columns, to_arrow
 from fruit_assets.storage.parquet_files import DataFile, read_files
 from fruit_assets.storage.stores import Store
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from fruit_assets.errors import PermanentError
 from fruit_assets.infra.bootstrap_folder import BOOTSTRAP
-from fruit_assets.infra.findings import Finding, ok, problem, warning
+from fruit_assets.infra.checks.findings import Finding, ok, problem, warning
 from fruit_assets.infra.node_requirements import LOCK, ROOTS, read_lock
 from fruit_assets.spark.java import require_java
 from fruit_assets.spark.machine_memory import MachineMemory

@@ -12,8 +12,8 @@ from fruit_assets.emr.aws import AwsRefusedError, call_with_retries, client
 from fruit_assets.emr.serverless.compute import EmrServerless
 from fruit_assets.errors import FruitAssetsError
 from fruit_assets.infra.bootstrap_folder import BOOTSTRAP
-from fruit_assets.infra.emr_checks import check_spark_pair
-from fruit_assets.infra.findings import Finding, ok, problem, warning
+from fruit_assets.infra.checks.emr_checks import check_spark_pair
+from fruit_assets.infra.checks.findings import Finding, ok, problem, warning
 from fruit_assets.infra.identity import Identity
 
 SPEC = BOOTSTRAP / "application.json"

@@ -9,7 +9,7 @@
 stay are not touched, an append removes none, and where neither files nor facts differ there is no commit. So an
 increment stages `[*kept, *new]`. Files are never changed, and are readable for the retention after their removal.
 
-Put here opening and committing. What may be removed from storage belongs in `upkeep.py`, what a run reads in `pins.py`.
+Put here opening and committing. What may be removed belongs in `storage/upkeep.py`, what a run reads in `storage/pins.py`.
 """
 
 import json
@@ -21,13 +21,13 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from fruit_assets.errors import NotPublishedError, StorageError
-from fruit_assets.storage.columns import Columns, from_delta, to_delta, with_comments
-from fruit_assets.storage.commit_log import CommitInfo, commit_metadata, read_commits
-from fruit_assets.storage.delta_files import add_action, explained, files_of, remove_action
+from fruit_assets.storage.delta.actions import add_action, explained, files_of, remove_action
+from fruit_assets.storage.delta.columns import Columns, from_delta, to_delta, with_comments
+from fruit_assets.storage.delta.commit_log import CommitInfo, commit_metadata, read_commits
+from fruit_assets.storage.delta.staged_commit import INPUTS, StagedCommit, is_published, require_newest
+from fruit_assets.storage.delta.version import STAGED, Version
 from fruit_assets.storage.parquet_files import DataFile
-from fruit_assets.storage.staged_commit import INPUTS, StagedCommit, is_published, require_newest
 from fruit_assets.storage.stores import Store
-from fruit_assets.storage.table_version import STAGED, Version
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable

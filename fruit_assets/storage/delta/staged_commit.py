@@ -1,16 +1,16 @@
 """What is to be committed, and whether it may be: nothing twice, and nothing over newer work.
 
-Put here the staged content of a table and how it compares with what the table holds. Committing is in `delta.py`.
+Put here the staged content of a table and how it compares with what the table holds. Committing is in `table.py`.
 """
 
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from fruit_assets.errors import NewerVersionError
-from fruit_assets.storage.table_version import Version
+from fruit_assets.storage.delta.version import Version
 
 if TYPE_CHECKING:
-    from fruit_assets.storage.delta import Table
+    from fruit_assets.storage.delta.table import Table
 
 # Fact: for each asset that a version was made from, which of its versions.
 INPUTS = "inputs"

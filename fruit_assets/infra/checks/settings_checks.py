@@ -10,7 +10,7 @@ from pathlib import Path
 
 from fruit_assets.errors import StorageError
 from fruit_assets.extractor.architectures import DEFAULT
-from fruit_assets.infra.findings import Finding, ok, problem, warning
+from fruit_assets.infra.checks.findings import Finding, ok, problem, warning
 from fruit_assets.settings import Settings
 from fruit_assets.storage.stores import Store, open_store
 

@@ -10,7 +10,7 @@ from typing import Any
 from fruit_assets.emr.aws import AwsRefusedError, call_with_retries, client
 from fruit_assets.errors import FruitAssetsError
 from fruit_assets.infra.bootstrap_files import bootstrap_uri, missing_files
-from fruit_assets.infra.findings import Finding, ok, problem, warning
+from fruit_assets.infra.checks.findings import Finding, ok, problem, warning
 from fruit_assets.infra.identity import Identity
 
 # Release label -> minor version of its Spark. From the EMR release guide; a checked pair with pyspark's pin.

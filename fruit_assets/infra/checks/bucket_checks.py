@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from fruit_assets.emr.aws import AwsRefusedError, call_with_retries, client
-from fruit_assets.infra.findings import Finding, ok, problem, warning
+from fruit_assets.infra.checks.findings import Finding, ok, problem, warning
 
 _AGAIN = "Run `fruit-assets deploy`, whose template sets this, or set it on the bucket."
 _ABSENT = {

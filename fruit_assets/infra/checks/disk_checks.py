@@ -13,8 +13,8 @@ from fruit_assets.emr.aws import AwsRefusedError, call_with_retries, client
 from fruit_assets.emr.ec2.cluster_spec import deployed_spec
 from fruit_assets.emr.staging import StagingStore
 from fruit_assets.errors import FruitAssetsError
+from fruit_assets.infra.checks.findings import Finding, ok, problem, warning
 from fruit_assets.infra.cluster_size import SPEC
-from fruit_assets.infra.findings import Finding, ok, problem, warning
 
 _SUBJECT = "Node disks"
 
