@@ -9,7 +9,8 @@
 stay are not touched, an append removes none, and where neither files nor facts differ there is no commit. So an
 increment stages `[*kept, *new]`. Files are never changed, and are readable for the retention after their removal.
 
-Put here opening and committing. What may be removed belongs in `storage/upkeep.py`, what a run reads in `storage/pins.py`.
+Put here opening and committing. What may be removed belongs in `storage/upkeep.py`, what a run reads in
+`storage/pins.py`.
 """
 
 import json
