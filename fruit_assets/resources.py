@@ -69,8 +69,8 @@ def _s3(settings: Settings) -> ResourceDefinition:
 
 def _core_price(settings: Settings) -> CorePrice:
     prices = load_prices(settings.prices)
-    told = f"{_PRICED_INSTANCE} on EMR, on demand, {prices.region}, {prices.date}; seconds of workers only"
-    return CorePrice(usd_per_core_hour=prices.per_core_hour(_PRICED_INSTANCE, _PRICED_CORES), told=told)
+    basis = f"{_PRICED_INSTANCE} on EMR, on demand, {prices.region}, {prices.date}; seconds of workers only"
+    return CorePrice(usd_per_core_hour=prices.per_core_hour(_PRICED_INSTANCE, _PRICED_CORES), basis=basis)
 
 
 def _local(settings: Settings) -> dict[str, Any]:

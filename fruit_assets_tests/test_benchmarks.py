@@ -1,7 +1,7 @@
 """The benchmarks' machinery at its smallest size, so that they run on the day they are needed.
 
-Put here what must hold of any measurement: contenders do the same work, and figures mean what they say. No
-time is asserted.
+Put here what must hold of any measurement: contenders do the same work, and figures are those of the run. No
+speed is asserted: only that the parts of a timeline add up to its whole.
 """
 
 import io
@@ -101,7 +101,6 @@ def test_a_process_that_takes_longer_than_the_patience_is_stopped_and_says_so(tm
     code = "import subprocess, sys, time; subprocess.Popen(['sleep', '600']); time.sleep(600)"
     run = run_cold([sys.executable, "-c", code], tmp_path, environment(), patience=1.0)
     assert not run.ended
-    assert run.seconds >= 1.0
     assert run_cold([sys.executable, "-c", ""], tmp_path, environment(), patience=100.0).ended
 
 

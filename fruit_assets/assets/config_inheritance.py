@@ -1,4 +1,4 @@
-"""Runs that nobody configured: they repeat what was published.
+"""Runs without configuration: they repeat that of the published version.
 
 Put here how a run that starts by itself comes to its run config. Without this, a nightly run would fall
 back to the defaults, and a sample of the whole collection would shrink to a hundredth overnight.

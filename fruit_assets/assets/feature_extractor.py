@@ -95,7 +95,7 @@ def feature_extractor(
 
     Built with Keras, exported once for OpenVINO and once as a Keras model, and as an int8 model when one is
     asked for. `extractor.json` names weights, preprocessing, calibration and digests of the files; its
-    fingerprint tells whose features may be reused.
+    fingerprint decides which features may be reused.
 
     ```python
     import openvino as ov; from pathlib import Path; from deltalake import DeltaTable
@@ -121,7 +121,7 @@ def feature_extractor(
             staged, exported = _staged(spec, calibration, writing, spark)
         staged = staged.with_facts(**{RUN_CONFIG: config.model_dump(mode="json")})
         description = ExtractorDescription.from_json(read_file(staged.version, DESCRIPTION_FILE))
-        # An export that was taken over tells how its weights were named then; people ask what this run was given.
+        # A reused export names its weights as its own run did; the metadata shows what this run was given.
         description = replace(description, weights=asdict(source))
         if not exported:
             context.log.info(f"Extractor {spec.fingerprint} was exported before: nothing to build.")
@@ -181,8 +181,8 @@ def _without_int8(version: Version) -> dict[str, bytes]:
     """The files of a published extractor but for its int8 model, which was calibrated on something else."""
     description = ExtractorDescription.from_json(read_file(version, DESCRIPTION_FILE))
     kept = {name: digest for name, digest in description.files.items() if "int8" not in name}
-    told = replace(description, files=kept, quantized=None)
-    return {DESCRIPTION_FILE: told.to_json(), **{name: read_file(version, name) for name in kept}}
+    reduced = replace(description, files=kept, quantized=None)
+    return {DESCRIPTION_FILE: reduced.to_json(), **{name: read_file(version, name) for name in kept}}
 
 
 def _described(description: ExtractorDescription) -> dict[str, Any]:

@@ -55,8 +55,8 @@ def summary(result: dg.MaterializeResult[Any], checks: Sequence[dg.AssetCheckRes
     mine = [check for check in checks if check.asset_key == result.asset_key]
     failed = [str(check.check_name) for check in mine if not check.passed]
     sound = f"look at {', '.join(failed)}" if failed else f"{len(mine)} check{'s' * (len(mine) > 1)} passed"
-    told = [f"{amount}, {megabytes:.1f} MB", spent, sound if mine else ""]
-    return f"Published {name}: {'; '.join(part for part in told if part)}."
+    parts = [f"{amount}, {megabytes:.1f} MB", spent, sound if mine else ""]
+    return f"Published {name}: {'; '.join(part for part in parts if part)}."
 
 
 class PhaseTimer:

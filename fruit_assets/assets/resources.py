@@ -66,8 +66,8 @@ class CorePrice(dg.ConfigurableResource[Any]):
 
     Attributes:
         usd_per_core_hour: dollars.
-        told: of which machine, by prices of which day.
+        basis: the machine and the day of the prices.
     """
 
     usd_per_core_hour: float
-    told: str
+    basis: str

@@ -1,6 +1,6 @@
 """The sensor that watches the image collection: new, removed and rewritten images, by listing alone.
 
-Put here how a change is noticed and what is said about it. Listing belongs in `images/listing.py`,
+Put here how a change is noticed and what the run is given. Listing belongs in `images/listing.py`,
 what follows from a change in `conditions.py`.
 """
 

@@ -1,4 +1,4 @@
-"""How old the published assets may become before the UI says so.
+"""How old the published assets may become before the UI warns.
 
 Put here expectations only: a freshness policy starts nothing.
 """

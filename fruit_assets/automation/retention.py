@@ -50,9 +50,9 @@ def _sensor_after(name: str, status: dg.DagsterRunStatus, assets: Collection[str
         minimum_interval_seconds=60,
     )
     def after(context: dg.RunStatusSensorContext, storage: dg.ResourceParam[AssetStorage]) -> dg.SkipReason:
-        said = clean_up_all(storage, assets, oldest_run_in_progress(context.instance))
-        context.log.info(f"After run {context.dagster_run.run_id}: {said}")
-        return dg.SkipReason(said)
+        report = clean_up_all(storage, assets, oldest_run_in_progress(context.instance))
+        context.log.info(f"After run {context.dagster_run.run_id}: {report}")
+        return dg.SkipReason(report)
 
     return after
 

@@ -1,4 +1,4 @@
-"""A collection of synthetic fruit photographs, for whoever has no collection at hand.
+"""A collection of synthetic fruit photographs, for people without a collection at hand.
 
 Put here how images are numbered, seeded, written and resumed. What they look like is decided in
 `fruit_catalogue` and `fruit_rendering`.
@@ -231,7 +231,7 @@ def _render_batches(out: Path, order: _Order, workers: int, on_progress: Callabl
 
 
 def _die_with_parent() -> None:
-    """End this worker when its parent is gone, even by SIGKILL; nobody else would."""
+    """End this worker when its parent has ended, even by SIGKILL."""
     parent = parent_process()
     if parent is not None:
         sentinel = parent.sentinel

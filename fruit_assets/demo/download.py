@@ -1,6 +1,6 @@
 """One file over HTTP, continued where an earlier attempt stopped.
 
-Put here what knows HTTP. What is in the file is nobody's business here.
+Put here what knows HTTP. What the file holds belongs in `fetch.py`.
 """
 
 import hashlib
@@ -57,7 +57,7 @@ def _download_once(url: str, target: Path, part: Path, on_progress: Progress | N
             start, total = _position(response)
             check_space(target, (total or 0) - start, "the download")
             if start == 0:
-                part.write_bytes(b"")  # first, so that the note never vouches for bytes of an older file
+                part.write_bytes(b"")  # first, so that the note never describes bytes of an older file
             notes.write_text(json.dumps({"url": url, "validator": _validator(response)}))
             received = _receive(response, part, start, total, on_progress)
     except (http.client.HTTPException, TimeoutError, ConnectionError, ssl.SSLError) as error:

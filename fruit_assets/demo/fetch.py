@@ -1,7 +1,7 @@
 """The real photographs: the Fruits-360 archive, downloaded and safely unpacked into a folder.
 
 Put here what makes a collection out of an archive. How bytes come over the net is `download`;
-images that nobody photographed are `demo_images`.
+rendered images come from `collection.py`.
 """
 
 import gzip

@@ -123,7 +123,7 @@ def _git(folder: Path, *arguments: str, stdin: str = "") -> str:
     result = subprocess.run(command, cwd=folder, input=stdin, capture_output=True, text=True, check=False)
     if result.returncode == 0:
         return result.stdout
-    said = " ".join(result.stderr.split()) or f"exit code {result.returncode}"
-    if any(sign in said for sign in _NO_SUCH):
-        raise InputError(f"git found no such repository or version: {said}. Check --ref. {WITHOUT_INTERNET}")
-    raise TransientError(f"git {arguments[0]} failed: {said}. Run the command again to continue. {WITHOUT_INTERNET}")
+    message = " ".join(result.stderr.split()) or f"exit code {result.returncode}"
+    if any(sign in message for sign in _NO_SUCH):
+        raise InputError(f"git found no such repository or version: {message}. Check --ref. {WITHOUT_INTERNET}")
+    raise TransientError(f"git {arguments[0]} failed: {message}. Run the command again to continue. {WITHOUT_INTERNET}")

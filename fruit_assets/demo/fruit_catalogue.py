@@ -1,6 +1,6 @@
 """The 131 varieties of the demo images: name, shape, colours.
 
-Put here what tells one variety from another. Names are the classes of the Fruits-360 edition of May 2020, whose
+Put here what distinguishes the varieties. Names are the classes of the Fruits-360 edition of May 2020, whose
 photographs these stand in for; shapes come from `fruit_forms`, the meaning of a skin from `fruit_skins`.
 """
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 CALIBRATION_IMAGES = 300
-# Fewer tell too little of the range of an activation.
+# Fewer show too little of an activation's range.
 _FEWEST = 16
 _SEED = 0
 # Bump when the same arguments give other renderings.

@@ -41,7 +41,7 @@ class LoadedEngine:
 
     Attributes:
         infer: uint8 pixels (n, size, size, 3) to float32 features (n, features).
-        arithmetic: what it really runs at, as the engine tells it.
+        arithmetic: what it really runs at, as the engine reports it.
         batch_sizes: images at once.
     """
 
@@ -167,12 +167,12 @@ def _arithmetic(compiled: Iterable[Any]) -> ExecutionProfile:
     """What the convolutions of compiled models run at: a hint is not a promise."""
     precisions, kernels = set(), set()
     for node in chain.from_iterable(model.get_runtime_model().get_ops() for model in compiled):
-        told = node.get_rt_info()
-        if told["layerType"].astype(str) == "Convolution":
-            precision = told["runtimePrecision"].astype(str)
+        info = node.get_rt_info()
+        if info["layerType"].astype(str) == "Convolution":
+            precision = info["runtimePrecision"].astype(str)
             precisions.add("int8" if precision in _INTEGERS else precision)
             # Such as brgconv_avx512_1x1_f32, jit_avx512_amx_I8, acl_f16.
-            found = _KERNELS.search(told["primitiveType"].astype(str))
+            found = _KERNELS.search(info["primitiveType"].astype(str))
             kernels.add(found[0] if found else "unknown")
     return ExecutionProfile("+".join(sorted(precisions)), "+".join(sorted(kernels)), processor_flags())
 

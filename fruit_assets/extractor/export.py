@@ -113,7 +113,7 @@ def _load_weights(network: Any, spec: ExtractorSpec) -> None:
     location = spec.weights.location
     folder, _, name = location.rpartition("/")
     with tempfile.TemporaryDirectory() as temporary:
-        # Keras tells its own format from the older one by the suffix.
+        # Keras chooses between its own format and the older one by the suffix.
         local = Path(temporary, name if name.endswith(".h5") else f"{name}.h5")
         local.write_bytes(open_store(folder or "/").get(name))
         try:

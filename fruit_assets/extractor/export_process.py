@@ -32,7 +32,7 @@ class ExportProcess:
         self._temporary = tempfile.TemporaryDirectory(prefix="export-")
         self.folder = Path(self._temporary.name)
         self._log = self.folder / "export.log"
-        # The way to this process's JVM, which is there while it is being connected to, is nobody else's business.
+        # The address and secret of this process's JVM, which the environment holds while it connects, stay here.
         # OpenVINO's tools send usage data home unless they believe that they run in a CI.
         environment = {**process_environment(without=["PYSPARK_GATEWAY"]), "CI": "true"}
         with self._log.open("wb") as log:
@@ -44,14 +44,14 @@ class ExportProcess:
                 env=environment,
             )
 
-    def finish(self, told: bytes = b"") -> None:
-        """Tell the process what it waits for on its input, and wait for its end.
+    def finish(self, message: bytes = b"") -> None:
+        """Write to the process's input what it waits for, and wait for its end.
 
         Raises:
             InputError: it failed; the message is its report, or the end of its log.
         """
         try:
-            self._process.communicate(told)
+            self._process.communicate(message)
         except BaseException:
             self.stop()
             raise

@@ -46,7 +46,7 @@ def parse_precision(arithmetic: str) -> str:
 
 @lru_cache(maxsize=1)
 def processor_flags() -> tuple[str, ...]:
-    """Those of `RELEVANT_CPU_FLAGS` that this processor has; empty where the system does not tell."""
+    """Those of `RELEVANT_CPU_FLAGS` that this processor has; empty where the system does not list them."""
     cpuinfo = Path("/proc/cpuinfo")
     has: set[str] = set()
     for line in cpuinfo.read_text().splitlines() if cpuinfo.is_file() else []:

@@ -111,18 +111,18 @@ def quantize(model: Path, pixels: "np.ndarray", target: Path) -> None:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Prepare what the first argument asks for (JSON); quantise the model in the second once told to."""
+    """Prepare what the first argument asks for (JSON); quantise the model in the second when a line arrives."""
     request, folder = json.loads(arguments[0]), Path(arguments[1])
     wanted = request["calibration"]
     calibration = Calibration(wanted["source"], wanted["identity"], tuple(wanted["paths"]))
-    return reporting(folder, partial(_quantized_when_told, calibration, request["input_size"], folder))
+    return reporting(folder, partial(_quantized_on_request, calibration, request["input_size"], folder))
 
 
-def _quantized_when_told(calibration: Calibration, input_size: int, folder: Path) -> None:
+def _quantized_on_request(calibration: Calibration, input_size: int, folder: Path) -> None:
     import nncf  # noqa: F401  seconds of imports and rendering, while the extractor is still being exported
 
     pixels = calibration_pixels(calibration, input_size)
-    if sys.stdin.readline():  # else nobody waits for it any more
+    if sys.stdin.readline():  # else the parent has ended
         quantize(folder / MODEL, pixels, folder / INT8_MODEL)
         (folder / "images").write_text(str(len(pixels)))
 

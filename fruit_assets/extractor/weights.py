@@ -21,7 +21,7 @@ _PATIENCE_SECONDS = 4.0
 
 @dataclass(frozen=True)
 class WeightsSource:
-    """Where the weights come from, resolved so far as to be told apart from any others.
+    """Where the weights come from, resolved so far that it differs from any other.
 
     Attributes:
         kind: `imagenet`, `random` or `file`.

@@ -95,7 +95,7 @@ def upload_bootstrap(
     Args:
         staging: `s3://bucket/prefix`.
         wheelhouses: architecture -> folder of wheels.
-        report: told files done and files in all.
+        report: called with files done and files in all.
         region: None takes the region from the AWS settings.
 
     Returns:
@@ -107,7 +107,7 @@ def upload_bootstrap(
     for architecture, folder in wheelhouses.items():
         files |= {f"wheels/{architecture}/{wheel.name}": wheel for wheel in folder.glob("*.whl")}
     present = _sizes(s3, bucket, prefix + "/")
-    # Names below the digest never change their content, so name and size tell a finished upload.
+    # Names below the digest never change their content, so name and size identify a finished upload.
     missing = {name: path for name, path in files.items() if present.get(name) != path.stat().st_size}
     done = 0
     with ThreadPoolExecutor(_UPLOADS_AT_ONCE) as pool:
@@ -140,7 +140,7 @@ def read_facts(staging: str, region: str | None = None) -> dict[str, str] | None
 
 
 def write_facts(staging: str, facts: Mapping[str, str], region: str | None = None) -> None:
-    """Publish the facts about the stack for whoever starts clusters."""
+    """Publish the facts about the stack for programs that start clusters."""
     bucket, key = parse_s3_uri(deployment_uri(staging))
     body = json.dumps(facts, indent=1, sort_keys=True).encode()
     call_with_retries(

@@ -1,6 +1,6 @@
 """Where the files of `bootstrap/` are: beside the package in a checkout, inside it in an installed wheel.
 
-Put here the place alone. What is in the files belongs to whoever reads them.
+Put here the place alone. What is in the files belongs to their readers.
 """
 
 from pathlib import Path

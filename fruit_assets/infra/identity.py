@@ -1,6 +1,6 @@
 """Who we are to AWS: account, region and principal.
 
-Put here the one call that tells. What the principal may do is checked in `emr_checks`.
+Put here the one call that asks AWS. What the principal may do is checked in `emr_checks`.
 """
 
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Taking away what `deploy` made: what is in the way, what EMR left behind, and, if told twice, the data.
+"""Taking away what `deploy` made: what is in the way, what EMR left behind, and, if asked for twice, the data.
 
 Put here the deletions that CloudFormation cannot do. Asking is the command's part.
 """

@@ -41,7 +41,7 @@ def build_wheelhouse(
         requirements: file with hashes; pip checks every wheel against it.
         architecture: `x86_64` or `aarch64`.
         cache: folder that keeps finished wheelhouses, by digest.
-        report: told in one sentence what happens.
+        report: called with one sentence for each stage.
 
     Returns:
         Folder of `.whl` files.
@@ -118,8 +118,8 @@ def _download(blocks: list[str], folder: Path, architecture: str, glibc: int) ->
     wanted.unlink()
     if done.returncode == 0:
         return
-    said = (done.stderr.strip() or done.stdout.strip()).splitlines()[-3:]
-    message = f"pip could not fetch the wheels for {architecture}: {' '.join(said)}"
+    output = (done.stderr.strip() or done.stdout.strip()).splitlines()[-3:]
+    message = f"pip could not fetch the wheels for {architecture}: {' '.join(output)}"
     if "No module named pip" in done.stderr:
         raise PermanentError(f"{sys.executable} has no pip: run `{sys.executable} -m ensurepip` and deploy again.")
     if "No matching distribution" in done.stderr or "DO NOT MATCH" in done.stderr:

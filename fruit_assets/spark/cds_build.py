@@ -32,7 +32,7 @@ _MAX_SECONDS = 60
 def make_archive(missing: ClassData) -> bool:
     """Start a Spark of its own that does a little of everything, and keep the classes it loaded.
 
-    Two processes make one archive, and readers see a whole one or none. Tells whether it is there.
+    Two processes make one archive, and readers see a whole one or none. Returns whether it is there.
     """
     with _alone(missing) as alone:
         if alone and not missing.is_made:
@@ -105,7 +105,7 @@ def _publish(part: Path, missing: ClassData) -> None:
 
 
 def _give_way() -> None:
-    """Leave the cores to whoever wants them: the next run must not be slower for it."""
+    """Give way to every other process: the next run must not be slower for it."""
     os.nice(_NICE)
     # Linux shares the cores between sessions first, and this process has one of its own.
     with suppress(OSError):

@@ -1,4 +1,4 @@
-"""Whether there is a Java that Spark can use, said in one line before Spark says it in fifty."""
+"""Whether there is a Java that Spark can use: one line instead of Spark's fifty."""
 
 import os
 import re

@@ -82,9 +82,9 @@ def local_conf(options: LocalSparkOptions) -> dict[str, str]:
     return conf | (options.conf or {})
 
 
-# For tasks, and for whoever makes frames of our tables, wherever they run; the EMR configurations say the same.
+# For tasks and for frames of our tables, wherever they run; the EMR configurations hold the same.
 PIPELINE_CONF = {
-    # A task that fails tells the frames of our code; and frames get the workers that tasks have, not others.
+    # A task that fails shows the frames of our code; and frames get the workers that tasks have, not others.
     "spark.executorEnv.SPARK_SIMPLIFIED_TRACEBACK": "1",
     "spark.sql.execution.arrow.maxRecordsPerBatch": "256",
     # A crash in native code is otherwise only "Python worker exited unexpectedly".

@@ -1,4 +1,4 @@
-"""What this machine says about Spark to every program: environment variables and `spark-defaults.conf`.
+"""What this machine configures for every program that uses Spark: environment variables and `spark-defaults.conf`.
 
 Put here which of it a local Spark follows, which it sets aside, and what cannot work. What we ask of Spark ourselves is
 in `session.py`.

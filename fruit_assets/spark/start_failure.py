@@ -41,8 +41,8 @@ def _cause(error: BaseException, conf: Mapping[str, str]) -> str:
     text = str(error)
     if "JAVA_GATEWAY_EXITED" not in text:
         return f"{_root_cause(text)}."
-    if told := _last_words(conf):
-        return f"The JVM ended: {told}."
+    if words := _last_words(conf):
+        return f"The JVM ended: {words}."
     return (
         "The JVM ended before it could be reached. Check the free memory against FRUIT_ASSETS_DRIVER_MEMORY "
         f"({conf['spark.driver.memory']}) and the messages of the JVM above."
@@ -58,7 +58,7 @@ def _root_cause(text: str) -> str:
 
 
 def _last_words(conf: Mapping[str, str]) -> str:
-    """Start the JVM again by Spark's own script, and keep what it says in the end."""
+    """Start the JVM again by Spark's own script, and keep the end of its output."""
     home = process_environment().get("SPARK_HOME") or installed_spark()
     settings = [word for name, value in conf.items() for word in ("--conf", f"{name}={value}")]
     with tempfile.TemporaryDirectory() as folder, suppress(OSError, subprocess.TimeoutExpired):

@@ -1,6 +1,6 @@
 """Tasks on Spark's workers: a function, called once for each of some parts.
 
-Put here how work gets to the workers and what they tell gets back, as Arrow streams. Spark's frames are not used for
+Put here how work gets to the workers and results get back, as Arrow streams. Spark's frames are not used for
 it: starting their side of the JVM costs every run half a second and more. What tasks read and write is in
 `spark/reading.py` and `spark/writing.py`.
 """
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 Part = TypeVar("Part")
 # From the record batches of one task to those that it yields.
 ArrowFunction = Callable[[Iterable[Any]], Iterable[Any]]
-# Of what Spark says of a task that failed: what Python said, and what it says of its own frames.
+# Spark's message on a failed task: Python's part, and Spark's own frames.
 _TRACEBACK = re.compile(r"Traceback \(most recent call last\):.*?(?=\n\s*\tat |\Z)", re.DOTALL)
 _JAVA_FRAME = re.compile(r"\t(at |\.\.\. \d+ more)")
 _REPEATED_FROM = "\nDriver stacktrace:"
@@ -30,7 +30,7 @@ _LONGEST = 4000
 
 
 class TaskError(FruitAssetsError):
-    """A task failed, as often as Spark tries, or Spark could not run it; the message holds what was said."""
+    """A task failed, as often as Spark tries, or Spark could not run it; the message holds the task's own error."""
 
 
 def run_tasks(

@@ -136,7 +136,7 @@ def _cost(outcome: FeaturizationResult, core_price: CorePrice) -> dict[str, Any]
     if not outcome.computed or not outcome.worker_seconds:
         return {}
     hours = sum(outcome.worker_seconds.values()) / outcome.computed * 1e6 / 3600
-    return {"usd_per_million_images": round(hours * core_price.usd_per_core_hour, 4), "priced_by": core_price.told}
+    return {"usd_per_million_images": round(hours * core_price.usd_per_core_hour, 4), "priced_by": core_price.basis}
 
 
 def _rejected_metadata(table: "pa.Table", sampled: int) -> dict[str, Any]:

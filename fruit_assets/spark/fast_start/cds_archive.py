@@ -34,7 +34,7 @@ class ClassData:
     Attributes:
         folder: of the archives.
         key: names the JVM, the jars and the options; an archive's name goes on with its size and time.
-        log: where the JVM says why it does not take the archive.
+        log: where the JVM writes why it refuses the archive.
         java_options: the JVM's other options.
     """
 
@@ -61,7 +61,7 @@ class ClassData:
         return self.archive is not None and self.launch.is_file()
 
     def options(self) -> str:
-        """The JVM's options, with the archive if there is an intact one; the JVM tells its log when it refuses it."""
+        """The JVM's options, with the archive if there is an intact one; the JVM logs when it refuses it."""
         archive = self.archive
         # A JVM that maps a damaged archive crashes.
         if archive is None or not self._is_intact(archive):
@@ -80,9 +80,9 @@ class ClassData:
     def settle(self) -> None:
         """Call when the JVM has started: an archive it refused goes, and a missing one is made when we have ended."""
         with suppress(OSError):
-            said = self.log.read_text(errors="replace").lower()
+            written = self.log.read_text(errors="replace").lower()
             self.log.unlink()
-            if any(word in said for word in _REFUSALS):
+            if any(word in written for word in _REFUSALS):
                 self.discard()
         if not self.is_made:
             atexit.register(_make_detached, self)
@@ -98,7 +98,7 @@ class ClassData:
 
 
 def archive_name(key: str, file: Path) -> str:
-    """The name of an archive tells what it is for, and which file was whole: a digest of 170 MB takes too long."""
+    """The name of an archive holds what it is for and the size of the whole file: a digest of 170 MB takes too long."""
     status = file.stat()
     # Whole seconds, which every way of copying a cache keeps.
     return f"{key}-{status.st_size}-{int(status.st_mtime)}.jsa"
@@ -151,7 +151,7 @@ def _make_detached(missing: ClassData) -> None:
 
 
 def _may_try(missing: ClassData) -> bool:
-    """Whether the folder can be written and nobody has tried lately."""
+    """Whether the folder can be written and no attempt was made lately."""
     try:
         missing.folder.mkdir(parents=True, exist_ok=True)
         if missing.lock.exists() and time.time() - missing.lock.stat().st_mtime < _PATIENCE_SECONDS:

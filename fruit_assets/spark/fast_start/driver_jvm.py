@@ -1,6 +1,6 @@
 """The JVM of a local session, started at once and directly.
 
-Put here how a JVM is started that nobody has started before: with the very command that Spark's scripts once
+Put here how a JVM is started that was not started before: with the very command that Spark's scripts once
 arrived at, which spares their own JVM and goes on while pyspark is still being imported. Where no such command is
 known, or the environment asks the scripts for something else, pyspark starts the JVM as ever.
 """
@@ -45,7 +45,7 @@ class DriverJvm:
 
     Attributes:
         process: the JVM.
-        folder: private folder, where it says how to reach it.
+        folder: private folder, where it writes its port and secret.
         java_options: that it was started with.
     """
 
@@ -75,13 +75,13 @@ class DriverJvm:
         return gateway
 
     def _address(self) -> tuple[int, str] | None:
-        told = _told_in(self.folder)
-        while not told.is_file():
+        connection = _connection_file(self.folder)
+        while not connection.is_file():
             if self.process.poll() is not None:
                 return None
             time.sleep(_LOOK_AGAIN_SECONDS)
         # The JVM renames the file into place when it is whole.
-        content = told.read_bytes()
+        content = connection.read_bytes()
         port, length = struct.unpack_from("!ii", content)
         return port, content[8 : 8 + length].decode("utf-8")
 
@@ -100,12 +100,12 @@ def start_driver_jvm(data: "ClassData", conf: Mapping[str, str]) -> DriverJvm | 
     for name, value in conf.items():
         command += ["--conf", f"{name}={java_options if name == 'spark.driver.extraJavaOptions' else value}"]
     folder = Path(tempfile.mkdtemp(prefix="fruit-assets-jvm-"))
-    # Should nobody come for the gateway.
+    # Should the process that wants the gateway end before.
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     variables = {
         **process_environment(),
         **template["environment"],
-        "_PYSPARK_DRIVER_CONN_INFO_PATH": str(_told_in(folder)),
+        "_PYSPARK_DRIVER_CONN_INFO_PATH": str(_connection_file(folder)),
     }
     try:
         process = subprocess.Popen(
@@ -158,7 +158,7 @@ def _filled(template: Sequence[str], memory: str, java_options: str) -> list[str
     return words
 
 
-def _told_in(folder: Path) -> Path:
+def _connection_file(folder: Path) -> Path:
     return folder / "address"
 
 

@@ -1,4 +1,4 @@
-"""Python's garbage collector, told not to look through what stays.
+"""Keep Python's garbage collector from traversing objects that stay.
 
 Put here what spares a process of ours collections that find nothing. Dagster and the definitions are some hundreds
 of thousands of objects that live as long as the process: looking through them again and again, and once more when
