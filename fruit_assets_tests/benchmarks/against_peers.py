@@ -44,7 +44,10 @@ def parser() -> argparse.ArgumentParser:
         "--precisions", nargs="+", choices=PRECISIONS, default=list(PRECISIONS), help="of ours (%(default)s)"
     )
     made.add_argument(
-        "--peer-precisions", nargs="+", choices=PRECISIONS, default=["f32"], help="of Ray Data and Daft (%(default)s)"
+        "--peer-precisions",
+        nargs="+",
+        choices=PRECISIONS,
+        help="of Ray Data and Daft, and so of their model (default: ours)",
     )
     made.add_argument(
         "--most",
@@ -70,6 +73,7 @@ def limit(text: str) -> tuple[str, int]:
 def main(arguments: Sequence[str] | None = None) -> int:
     made = parser()
     given = made.parse_args(arguments)
+    given.peer_precisions = given.peer_precisions or given.precisions
     if not given.peers_python.is_file():
         made.error(f"no {given.peers_python}: `make bench-peers` installs it, or name one with --peers-python")
     peers = _versions(given.peers_python)

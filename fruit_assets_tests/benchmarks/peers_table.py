@@ -23,7 +23,7 @@ from fruit_assets_tests.benchmarks.report import Ratio
 
 # Sizes from which the targets hold: below them start-up decides.
 FROM_IMAGES = 5000
-_TARGETS = {"f32": 1.0, "bf16": 1.0, "int8": 2.0}
+_TARGETS = dict.fromkeys(("f32", "bf16", "int8"), 1.0)
 _FRAMEWORKS = {RAY: "Ray Data", DAFT: "Daft", OURS: "ours"}
 _NOT_RUN, _FAILED = "not run", "failed"
 
@@ -64,8 +64,7 @@ def measured(outcomes: Sequence[Outcome]) -> list[Measured]:
 
 
 def ratios(outcomes: Outcomes) -> list[Ratio]:
-    """How many times faster ours is than the better of Ray Data and Daft: at its own precision where they were
-    measured at it, and at f32 otherwise."""
+    """How many times faster ours is than the better of Ray Data and Daft at the same precision."""
     found = []
     for size, by_contender in outcomes.items():
         seconds = {
@@ -74,7 +73,7 @@ def ratios(outcomes: Outcomes) -> list[Ratio]:
             if (runs := measured(all_of))
         }
         for precision, target in _TARGETS.items():
-            theirs = _better(seconds, precision) or _better(seconds, "f32")
+            theirs = _better(seconds, precision)
             ours = f"{OURS}-{precision}"
             if theirs is None or ours not in seconds:
                 continue
