@@ -12,7 +12,7 @@ from importlib import import_module
 from threading import Event, Lock, Thread
 from typing import TYPE_CHECKING, Any
 
-from fruit_assets.spark.session import LocalSparkOptions, SparkStartup
+from fruit_assets.spark.session import LocalSparkOptions, start_local_context
 
 if TYPE_CHECKING:
     from pyspark import SparkContext
@@ -59,11 +59,10 @@ class BackgroundSpark:
         try:
             with _starting:
                 try:
-                    startup = SparkStartup.begin(options)
                     import_module("pyspark")
                 finally:
                     self._pyspark_imported.set()
-                context = startup.await_context()
+                context = start_local_context(options)
         # Any error is raised again where the context is asked for.
         except BaseException as error:
             self._future.set_exception(error)

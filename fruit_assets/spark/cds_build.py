@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fruit_assets.spark.fast_start.cds_archive import ClassData, archive_name
-from fruit_assets.spark.fast_start.driver_jvm import record_launch_command
 from fruit_assets.spark.session import LocalSparkOptions, start_local_context
 
 if TYPE_CHECKING:
@@ -68,7 +67,6 @@ def _record(part: Path, missing: ClassData) -> None:
         context = start_local_context(LocalSparkOptions(Path(folder), "local[2]", driver_memory=_MEMORY, conf=conf))
         gateway = SparkContext._gateway
         assert gateway is not None  # noqa: S101  Spark is there
-        record_launch_command(gateway.proc.pid, recording, _MEMORY, missing.launch)
         _warm_up(context, Path(folder))
         context.stop()
         # The JVM ends when its standard input does, and writes the archive then.

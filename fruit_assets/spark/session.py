@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING
 from fruit_assets.errors import FruitAssetsError, PermanentError
 from fruit_assets.settings import FAST_START_MEASURES, process_environment, set_variables, unset_variables
 from fruit_assets.spark.fast_start.cds_archive import ClassData, class_data
-from fruit_assets.spark.fast_start.driver_jvm import DriverJvm, start_driver_jvm
 from fruit_assets.spark.java import require_java
 from fruit_assets.spark.machine_memory import MachineMemory
 from fruit_assets.spark.site import SiteConf, chooses_collector, installed_spark, unrelated_variables
@@ -105,38 +104,13 @@ def start_local_context(options: LocalSparkOptions) -> "SparkContext":
     Raises:
         PermanentError: no Java, or Spark does not start; the message carries the reason.
     """
-    return SparkStartup.begin(options).await_context()
-
-
-@dataclass(frozen=True)
-class SparkStartup:
-    """A Spark that is on its way: its JVM may be starting already, pyspark need not have been imported.
-
-    Attributes:
-        conf: all settings.
-        shared: the archive of classes, where there can be one.
-        jvm: the JVM, where it could be started directly.
-    """
-
-    conf: dict[str, str]
-    shared: ClassData | None
-    jvm: DriverJvm | None
-
-    @staticmethod
-    def begin(options: LocalSparkOptions) -> "SparkStartup":
-        if not _jvm_runs():
-            _set_variables()
-        shared = class_data_for(options)
-        conf = local_conf(options)
-        if not _jvm_runs():
-            conf = _worker_sockets() | conf
-        direct = shared is not None and "direct_jvm" in options.fast_start
-        jvm = start_driver_jvm(shared, conf) if shared is not None and direct else None
-        return SparkStartup(conf, shared, jvm)
-
-    def await_context(self) -> "SparkContext":
-        """The context, when it is there."""
-        return _create(self.conf, self.shared, self.jvm)
+    if not _jvm_runs():
+        _set_variables()
+    shared = class_data_for(options)
+    conf = local_conf(options)
+    if not _jvm_runs():
+        conf = _worker_sockets() | conf
+    return _create(conf, shared)
 
 
 def _set_variables() -> None:
@@ -149,35 +123,25 @@ def _set_variables() -> None:
     set_variables({"SPARK_LOCAL_IP": "127.0.0.1"}, override=False)
 
 
-def _create(conf: dict[str, str], shared: ClassData | None, jvm: DriverJvm | None) -> "SparkContext":
-    """The context; should it fail with an archive of classes or a JVM of ours, then once more without."""
+def _create(conf: dict[str, str], shared: ClassData | None) -> "SparkContext":
+    """The context; should it fail with an archive of classes, then once more without."""
     from pyspark import SparkConf, SparkContext
 
-    if jvm is not None:
-        options = jvm.java_options
-    else:
-        options = shared.options() if shared else conf["spark.driver.extraJavaOptions"]
+    options = shared.options() if shared else conf["spark.driver.extraJavaOptions"]
     conf = {**conf, "spark.driver.extraJavaOptions": options}
     try:
-        gateway = jvm.gateway() if jvm is not None else None
-        if gateway is None and jvm is not None and shared is not None:
-            shared.launch.unlink(missing_ok=True)
-        settings = SparkConf().setAll(list(conf.items()))
-        if gateway is None:
-            context = SparkContext.getOrCreate(settings)
-        else:
-            context = SparkContext(conf=settings, gateway=gateway)
+        context = SparkContext.getOrCreate(SparkConf().setAll(list(conf.items())))
     except FruitAssetsError:
         raise
     # py4j and the launcher raise several unrelated types here; all mean that there is no Spark.
     except Exception as error:
-        if shared is not None and (jvm is not None or options != shared.java_options):
+        if shared is not None and options != shared.java_options:
             shared.discard()
-            if jvm is not None:
-                # Pyspark would go on with a gateway to a JVM that is no more.
-                jvm.process.kill()
+            if (gateway := SparkContext._gateway) is not None:
+                # Pyspark would go on with a gateway to a JVM that has ended.
+                gateway.proc.kill()
                 SparkContext._gateway = SparkContext._jvm = None
-            return _create({**conf, "spark.driver.extraJavaOptions": shared.java_options}, shared, None)
+            return _create({**conf, "spark.driver.extraJavaOptions": shared.java_options}, shared)
         reason = why_spark_did_not_start(error, conf)
         raise PermanentError(f"Spark does not start on {conf['spark.master']}: {reason}") from error
     if shared is not None:

@@ -5,7 +5,6 @@ import subprocess
 import sys
 import time
 from threading import current_thread
-from types import SimpleNamespace
 
 import pytest
 
@@ -64,8 +63,7 @@ def imported(monkeypatch):
 
 
 def _starting(monkeypatch, spark, seconds):
-    startup = SimpleNamespace(await_context=lambda: time.sleep(seconds) or spark)
-    monkeypatch.setattr(background.SparkStartup, "begin", lambda options: startup)
+    monkeypatch.setattr(background, "start_local_context", lambda options: time.sleep(seconds) or spark)
 
 
 def test_whoever_waits_for_spark_imports_meanwhile_and_a_missing_module_is_no_matter(

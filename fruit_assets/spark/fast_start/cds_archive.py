@@ -48,17 +48,12 @@ class ClassData:
         return next(iter(sorted(self.folder.glob(f"{self.key}-*.jsa"))), None)
 
     @property
-    def launch(self) -> Path:
-        """The command that starts this JVM; see `driver_jvm.py`."""
-        return self.folder / f"{self.key}.launch.json"
-
-    @property
     def lock(self) -> Path:
         return self.folder / f"{self.key}.lock"
 
     @property
     def is_made(self) -> bool:
-        return self.archive is not None and self.launch.is_file()
+        return self.archive is not None
 
     def options(self) -> str:
         """The JVM's options, with the archive if there is an intact one; the JVM logs when it refuses it."""
@@ -74,7 +69,6 @@ class ClassData:
         with suppress(OSError):
             if (archive := self.archive) is not None:
                 archive.unlink()
-            self.launch.unlink(missing_ok=True)
             self.lock.unlink(missing_ok=True)
 
     def settle(self) -> None:

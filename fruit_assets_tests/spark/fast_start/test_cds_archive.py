@@ -25,21 +25,21 @@ _SESSION = """
 import json, os, sys
 from pathlib import Path
 from fruit_assets.spark.fast_start import cds_archive as class_data
-from fruit_assets.spark.fast_start import driver_jvm
 from fruit_assets.spark.session import LocalSparkOptions, start_local_context
 class_data._make_detached = lambda missing: print("WOULD MAKE", missing.key)
 if os.environ.get("KILL_JVM"):
-    gateway = driver_jvm.DriverJvm.gateway
-    def dying(jvm):
-        found = gateway(jvm)
-        jvm.process.kill()
-        return found
-    driver_jvm.DriverJvm.gateway = dying
+    from pyspark.core import context as pyspark_context
+    launch_gateway = pyspark_context.launch_gateway
+    def dying(*given):
+        gateway = launch_gateway(*given)
+        gateway.proc.kill()
+        pyspark_context.launch_gateway = launch_gateway
+        return gateway
+    pyspark_context.launch_gateway = dying
 context = start_local_context(LocalSparkOptions(Path(sys.argv[1]), "local[1]", driver_memory="512m"))
 options = context.getConf().get("spark.driver.extraJavaOptions")
-command = context._gateway.proc.args
 found = {"rows": context.parallelize(range(3)).count(), "archived": "SharedArchiveFile" in options}
-print(json.dumps({**found, "direct": "org.apache.spark.deploy.SparkSubmit" in command}), flush=True)
+print(json.dumps(found), flush=True)
 """
 
 
@@ -88,7 +88,7 @@ def _with_archive(cache: Path, folder: Path, content: bytes) -> Path:
 
 def test_a_session_takes_an_archive_that_fits_and_says_nothing_about_it(cache):
     answer, said = _session(cache)
-    assert answer == {"rows": 3, "archived": True, "direct": True}
+    assert answer == {"rows": 3, "archived": True}
     assert "WOULD MAKE" not in said
     assert "jsa" not in said
     assert _archive(cache).is_file()
@@ -103,53 +103,24 @@ def test_a_damaged_archive_is_dropped_before_a_jvm_can_crash_on_it(cache, tmp_pa
         "zeros in the middle": content[: 20 * 2**20] + bytes(10 * 2**20) + content[30 * 2**20 :],
     }[damage]
     answer, said = _session(_with_archive(cache, tmp_path, torn))
-    assert answer == {"rows": 3, "archived": False, "direct": False}
+    assert answer == {"rows": 3, "archived": False}
     assert "WOULD MAKE" in said
     assert list((tmp_path / "class-data").glob("*.jsa")) == []
 
 
-def test_a_jvm_that_dies_while_spark_starts_in_it_is_replaced_by_one_of_the_scripts(cache, tmp_path):
+def test_a_jvm_that_dies_while_spark_starts_in_it_is_replaced_by_one_without_the_archive(cache, tmp_path):
     shutil.copytree(cache / "class-data", tmp_path / "class-data")
     answer, _ = _session(tmp_path, KILL_JVM="1")
-    assert answer == {"rows": 3, "archived": False, "direct": False}
+    assert answer == {"rows": 3, "archived": False}
 
 
 @pytest.mark.parametrize("variable", ["SPARK_CONF_DIR", "HADOOP_CONF_DIR"])
-def test_the_scripts_start_the_jvm_where_the_environment_speaks_to_them(cache, tmp_path, variable):
+def test_another_configuration_folder_is_another_class_path_and_needs_another_archive(cache, tmp_path, variable):
     (tmp_path / "spark-defaults.conf").write_text("spark.app.name mine\n")
     answer, said = _session(cache, **{variable: str(tmp_path)})
-    assert answer == {"rows": 3, "archived": False, "direct": False}
+    assert answer == {"rows": 3, "archived": False}
     assert "WOULD MAKE" in said
     assert _archive(cache).is_file()
-
-
-@pytest.mark.parametrize(
-    "content", ["", "[]", '{"command": ["org.apache.spark.deploy.SparkSubmit"], "environment": {}}', "no such java"]
-)
-def test_a_command_that_starts_nothing_is_given_up_in_favour_of_the_scripts(cache, tmp_path, content):
-    [kept] = (cache / "class-data").glob("*.launch.json")
-    shutil.copytree(cache / "class-data", tmp_path / "class-data")
-    if content == "no such java":
-        template = json.loads(kept.read_text())
-        content = json.dumps({**template, "command": ["/bin/false", *template["command"][1:]]})
-    (tmp_path / "class-data" / kept.name).write_text(content)
-    answer, _ = _session(tmp_path)
-    assert answer == {"rows": 3, "archived": True, "direct": False}
-
-
-def test_the_command_is_kept_without_what_differs_between_sessions(cache):
-    [kept] = (cache / "class-data").glob("*.launch.json")
-    template = json.loads(kept.read_text())
-    assert "-Xmx@memory@" in template["command"]
-    assert not [word for word in template["command"] if "ArchiveClassesAtExit" in word or word == "--conf"]
-    assert template["environment"]["PYTHONHASHSEED"] == "0"
-    assert set(template["environment"]) <= {
-        "SPARK_HOME",
-        "SPARK_SCALA_VERSION",
-        "SPARK_ENV_LOADED",
-        "PYTHONHASHSEED",
-        "SPARK_CONNECT_MODE",
-    }
 
 
 def test_an_archive_of_other_jars_is_refused_in_silence_and_made_again(tmp_path):
@@ -164,7 +135,7 @@ def test_an_archive_of_other_jars_is_refused_in_silence_and_made_again(tmp_path)
     found.folder.mkdir()
     foreign.rename(found.folder / archive_name(found.key, foreign))
     answer, said = _session(tmp_path)
-    assert answer == {"rows": 3, "archived": True, "direct": False}
+    assert answer == {"rows": 3, "archived": True}
     assert "shared archive" not in said
     assert "WOULD MAKE" in said
     assert found.archive is None
@@ -174,7 +145,7 @@ def test_a_session_starts_where_the_cache_cannot_be_written(tmp_path):
     blocked = tmp_path / "file"
     blocked.write_text("")
     answer, _ = _session(blocked)
-    assert answer == {"rows": 3, "archived": False, "direct": False}
+    assert answer == {"rows": 3, "archived": False}
 
 
 def test_the_key_follows_the_jvm_the_jars_and_the_options(tmp_path):
