@@ -8,7 +8,7 @@ import math
 
 from fruit_assets.demo.fruit_shapes import Body, Form, Part, egg
 
-BROWN, GREEN, DRY = "#4a3620", "#4e7a2c", "#9a7b4f"
+BROWN, GREEN = "#4a3620", "#4e7a2c"
 
 
 def stem(at: float, length: float = 0.35, width: float = 0.045, colour: str = BROWN, droop: float = 0.15) -> Part:
@@ -125,7 +125,6 @@ ROUND = Form(egg(0.96, 0, -0.08, -0.12), dimple=0.3)
 SQUAT = Form(egg(0.8, 0, -0.1, -0.22), lobes=(9, 0.02), dimple=0.35)
 NECKED = Form(egg(1.0, -0.05, 0, 0.3), dimple=0.2)
 LEMON = Form(egg(1.22, 0, 0.26, 0.14))
-OVAL = Form(egg(1.2))
 LIME = Form(egg(1.1, 0, 0.16, 0.05))
 LONG_OVAL = Form(egg(1.55))
 DATE = Form(egg(1.75), rough=(0.05, 3.5), lobes=(7, 0.05))

@@ -98,10 +98,6 @@ class ExtractorDescription:
     def to_json(self) -> bytes:
         return json.dumps(asdict(self), indent=1).encode()
 
-    @property
-    def pretrained(self) -> bool:
-        return self.weights["kind"] != "random"
-
     def features_fingerprint(self, precision: str) -> str:
         """Names the features of this extractor at one precision: rows under the same name can be reused.
 

@@ -35,10 +35,6 @@ class WeightsSource:
     identity: str
     warning: str = ""
 
-    @property
-    def pretrained(self) -> bool:
-        return self.kind != "random"
-
 
 def resolve_weights(setting: str, input_size: int = 224, architecture: Architecture = DEFAULT) -> WeightsSource:
     """Make `FRUIT_ASSETS_WEIGHTS` definite, without TensorFlow.

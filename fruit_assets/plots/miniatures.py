@@ -57,11 +57,6 @@ def bars(values: ArrayLike, colour: str = COLOURS[0]) -> str:
     return _svg(_stroke(path, colour, max(1, int(step * 0.7))))
 
 
-def polyline(values: ArrayLike, colour: str = COLOURS[0]) -> str:
-    """A curve from left to right, from zero at the bottom to the largest value at the top."""
-    return _svg(_stroke(_curve(_finite(values), _HEIGHT - 4), colour, 2))
-
-
 def scree(explained_variance_ratio: ArrayLike, chosen_k: int) -> str:
     """The share of variance that the first components explain together, and a line where k was chosen."""
     ratios = _finite(explained_variance_ratio)

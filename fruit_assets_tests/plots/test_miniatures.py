@@ -46,7 +46,6 @@ def _plain(colour: str) -> bytes:
 def test_any_numbers_give_a_small_and_valid_drawing(values, k):
     for svg in (
         miniatures.bars(values),
-        miniatures.polyline(values),
         miniatures.scree(values, k),
         miniatures.stacked_bar(values),
     ):
@@ -73,7 +72,6 @@ def test_long_noisy_and_steep_curves_stay_within_the_limit():
     rng = np.random.default_rng(0)
     for length in (2, 55, 56, 57, 5000):
         _paths(miniatures.bars(rng.random(length)))
-        _paths(miniatures.polyline(rng.integers(0, 2, length)))
         _paths(miniatures.scree(rng.integers(0, 2, length), length))
 
 
@@ -83,7 +81,6 @@ def test_bars_are_as_high_as_their_values():
 
 
 def test_a_curve_follows_its_values_and_the_chosen_k_is_marked_on_it():
-    assert _paths(miniatures.polyline([0, 1, 0]))[0]["d"] == "M0,46l120-44l120,44"
     curve, mark = _paths(miniatures.scree(np.full(12, 1 / 12), 6))
     assert curve["d"].startswith("M0,46l20-4l20-3")
     assert mark["d"] == "M120,0V48"
