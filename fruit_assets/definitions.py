@@ -6,10 +6,12 @@ Put here what is part of the graph, and nothing of what any of it does.
 import warnings
 from typing import Any
 
+import click
 import dagster as dg
 
 from fruit_assets.assets.graph import ASSETS
 from fruit_assets.automation import automated, build_schedules, build_sensors
+from fruit_assets.errors import SettingsError
 from fruit_assets.jobs import fruit_features_job
 from fruit_assets.resources import resources_for
 from fruit_assets.settings import Settings, load_settings
@@ -42,7 +44,18 @@ def build_defs(settings: Settings | None = None, resources: dict[str, Any] | Non
     )
 
 
-_settings = load_settings()
+class WrongSettingsError(SettingsError, click.ClickException):
+    """Settings are wrong; `dagster` and `dg` say so in the words of the message, without a traceback."""
+
+
+def _load_settings() -> Settings:
+    try:
+        return load_settings()
+    except SettingsError as error:
+        raise WrongSettingsError(error.problems) from None
+
+
+_settings = _load_settings()
 defs = build_defs(_settings)
 if "freeze_gc" in _settings.fast_start:
     freeze_gc()

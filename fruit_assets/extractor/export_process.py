@@ -33,8 +33,9 @@ class ExportProcess:
         self.folder = Path(self._temporary.name)
         self._log = self.folder / "export.log"
         # The address and secret of this process's JVM, which the environment holds while it connects, stay here.
+        # Keras and TensorFlow warn of themselves, which PYTHONWARNINGS=error would make a failure.
         # OpenVINO's tools send usage data home unless they believe that they run in a CI.
-        environment = {**process_environment(without=["PYSPARK_GATEWAY"]), "CI": "true"}
+        environment = {**process_environment(without=["PYSPARK_GATEWAY", "PYTHONWARNINGS"]), "CI": "true"}
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", module, request, str(self.folder)],

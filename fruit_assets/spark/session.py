@@ -76,8 +76,8 @@ def local_conf(options: LocalSparkOptions) -> dict[str, str]:
         "spark.sql.warehouse.dir": str(options.cache / "spark-warehouse"),
         **PIPELINE_CONF,
     }
-    if "worker_daemon" in options.fast_start:
-        conf["spark.python.daemon.module"] = "fruit_assets.spark.fast_start.worker_daemon"
+    daemon = "fast_start.worker_daemon" if "worker_daemon" in options.fast_start else "idle_workers"
+    conf["spark.python.daemon.module"] = f"fruit_assets.spark.{daemon}"
     return conf | (options.conf or {})
 
 

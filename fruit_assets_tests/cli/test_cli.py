@@ -31,6 +31,15 @@ JOB = [
     "-j",
     "fruit_features_job",
 ]
+PROJECT = Path(__file__).parents[2]
+DG = [str(Path(sys.executable).parent / "dg"), "launch", "--job", "fruit_features_job"]
+# How they begin: of the command, of its use of pydantic, of two of its own properties.
+_WARNINGS_OF_DAGSTER = (
+    "Function `job_execute_command` is superseded",
+    "The `__fields__` attribute",
+    "Property `OpDefinition.version`",
+    "InitResourceContext.dagster_run",
+)
 _TABLES = ("sampled_images", "image_features", "rejected_images", "pca_components")
 _EVERYTHING = {"ops": {"sampled_images": {"config": {"fraction": 1.0}}}}
 
@@ -208,12 +217,47 @@ def test_wrong_settings_are_all_listed_before_anything_starts(environment, tmp_p
     code, text = _execute(tmp_path, environment, _EVERYTHING)
     assert code != 0
     assert "3 setting(s) need attention" in text
+    assert "Traceback" not in text
     for problem in (
         "FRUIT_ASSETS_DEPLOYMENT is 'cloud'",
         "FRUIT_ASSETS_RETENTION_DAYS is 'none'",
         "FRUIT_ASSETS_IMAGE is not a",
     ):
         assert problem in text
+
+
+@pytest.mark.parametrize(
+    ("line", "name", "value", "message"),
+    [
+        (JOB, "FRUIT_ASSETS_STORAGE", '"assets"', "begins and ends with quotation marks"),
+        (JOB, "AWS_ENDPOINT_URL", "minio:9000", "begin it with http:// or https://"),
+        (DG, "FRUIT_ASSETS_WEIGHTS", str(PROJECT), "this is a folder; name the weights file in it"),
+    ],
+    ids=["quotes", "no scheme", "folder"],
+)
+def test_a_wrong_setting_is_one_line_without_a_traceback(environment, line, name, value, message):
+    environment[name] = value
+    done = subprocess.run(line, env=environment, cwd=PROJECT, capture_output=True, text=True, check=False)
+    text = done.stdout + done.stderr
+    assert done.returncode == 1
+    assert "1 setting(s) need attention" in text
+    assert f"{name} " in text
+    assert message in text
+    assert "Traceback" not in text
+
+
+@pytest.mark.parametrize("command", ["dagster", "dg"])
+def test_both_commands_run_the_job_where_all_warnings_but_those_of_dagster_itself_are_errors(
+    environment, tmp_path, command
+):
+    """Dagster refuses to start under a plain `error`: it warns before it loads this project."""
+    if command == "dagster":
+        shutil.rmtree(tmp_path / "assets" / "feature_extractor")
+    environment["PYTHONWARNINGS"] = ",".join(["error", *(f"ignore:{start}" for start in _WARNINGS_OF_DAGSTER)])
+    line = _command(tmp_path, _EVERYTHING) if command == "dagster" else [*DG, *_command(tmp_path, _EVERYTHING)[-2:]]
+    done = subprocess.run(line, env=environment, cwd=PROJECT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert "RUN_SUCCESS" in done.stdout + done.stderr
 
 
 def test_wrong_run_config_is_listed_in_full_before_anything_starts(environment, tmp_path):

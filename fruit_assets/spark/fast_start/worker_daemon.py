@@ -41,11 +41,11 @@ def main() -> None:
     """Import, and serve forks until Spark is done."""
     prefer_installed_spark()
     import_runtime()
-    from pyspark.daemon import manager
+    from fruit_assets.spark.idle_workers import serve
 
     # What is there now is there for good: no worker need look through it, or have a copy of it for having looked.
     gc.freeze()
-    manager()  # type: ignore[no-untyped-call]
+    serve()
 
 
 if __name__ == "__main__":
