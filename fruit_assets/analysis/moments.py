@@ -1,32 +1,19 @@
-"""Moments of the features: count, mean and scatter matrix, in one pass over the rows.
+"""Moments of rows: count, mean and scatter matrix, which can be added up and taken away from each other.
 
-Put here what can be added up and the Spark job that does it. Every worker reduces its rows to a count, a
-mean and half a scatter matrix (6.6 MB), and these are combined in a tree: the driver's memory depends
-neither on the number of images nor on the number of partitions. What follows from them belongs in `pca.py`.
+Put here the arithmetic and how moments are stored. The pass over the features belongs in `moments_pass.py`, what
+follows from moments in `pca.py`.
 """
 
-import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import chain
 from typing import TYPE_CHECKING
-
-from fruit_assets.errors import InputError
-from fruit_assets.spark.arrow_streams import stream_of, table_of
-from fruit_assets.spark.reading import ScanOptions, map_batches
-from fruit_assets.spark.tasks import collect
 
 if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
-    from pyspark import RDD, SparkContext
 
-    from fruit_assets.storage.delta.version import Version
-
-# How many moments one task merges, and how many at most reach the driver (53 MB).
-_FAN_IN = 8
-# A scatter matrix costs the same for 10 rows as for 1,000, and every task sends one. 2,048 rows are 10 MB.
-_READING = ScanOptions(["features"], rows_per_task=32768, rows_per_batch=2048)
+# Of the variance of a feature, what must be left after rows were taken away: less would show their rounding.
+_LEAST_LEFT = 0.01
 
 
 @dataclass(frozen=True)
@@ -58,14 +45,43 @@ class Moments:
         scatter += other.scatter
         return Moments(total, mean, scatter)
 
-    def to_batch(self) -> "pa.RecordBatch":
-        """One row. Of the symmetric matrix it holds the upper triangle, half the bytes, row by row."""
+    def without(self, other: "Moments") -> "Moments | None":
+        """Moments of these rows but for `other`, which are some of them.
+
+        None where hardly any variance of a feature is left, so that rounding would show: such must be computed anew.
+        """
         import numpy as np
+
+        count = self.count - other.count
+        if count < 1:
+            return None
+        mean = self.mean + (self.mean - other.mean) * (other.count / count)
+        delta = other.mean - mean
+        scatter = np.outer(delta, delta * (-count * other.count / self.count))
+        scatter += self.scatter
+        scatter -= other.scatter
+        before, left = np.diag(self.scatter), np.diag(scatter)
+        varies = before > self.count * rounding_variance(self.mean)
+        return None if (left < _LEAST_LEFT * before)[varies].any() else Moments(count, mean, scatter)
+
+    def to_array(self) -> "np.ndarray":
+        """Count, width, mean, and of the symmetric matrix the upper triangle row by row, in one array."""
+        import numpy as np
+
+        triangle = [row[start:] for start, row in enumerate(self.scatter)]
+        return np.concatenate([[self.count, len(self.mean)], self.mean, *triangle])
+
+    @staticmethod
+    def of_array(array: "np.ndarray") -> "Moments":
+        """The moments that `to_array` gave, to the last bit."""
+        count, width = int(array[0]), int(array[1])
+        return Moments(count, array[2 : 2 + width], _symmetric(array[2 + width :], width))
+
+    def to_batch(self) -> "pa.RecordBatch":
+        """One row."""
         import pyarrow as pa
 
-        triangle = np.concatenate([row[start:] for start, row in enumerate(self.scatter)])
-        row = {"count": [self.count], "mean": [self.mean.tobytes()], "triangle": [triangle.tobytes()]}
-        return pa.RecordBatch.from_pydict(row)
+        return pa.RecordBatch.from_pydict({"moments": [self.to_array().tobytes()]})
 
     @staticmethod
     def of_rows(batch: "pa.RecordBatch | pa.Table") -> "Iterator[Moments]":
@@ -73,24 +89,16 @@ class Moments:
         import numpy as np
 
         for number in range(batch.num_rows):
-            count, mean, triangle = (batch.column(name)[number] for name in ("count", "mean", "triangle"))
-            means = np.frombuffer(mean.as_buffer(), np.float64)
-            yield Moments(count.as_py(), means, _symmetric(np.frombuffer(triangle.as_buffer(), np.float64), len(means)))
+            content = batch.column("moments")[number].as_buffer()
+            yield Moments.of_array(np.frombuffer(content, np.float64))
 
 
-def compute_moments(features: "Version", context: "SparkContext") -> Moments:
-    """Moments of a version with a column `features: array<float>`, in one pass with a tree reduction.
+def rounding_variance(mean: "np.ndarray") -> "np.ndarray":
+    """Variance below which a float32 feature of this mean is constant but for rounding."""
+    import numpy as np
 
-    Raises:
-        InputError: there are no rows.
-    """
-    partials = map_batches(features, context, _READING, _partial_moments)
-    while (tasks := partials.getNumPartitions()) > _FAN_IN:
-        partials = _merged_to(partials, math.ceil(tasks / _FAN_IN))
-    merged = _merge_all(Moments.of_rows(collect(partials)))
-    if merged is None:
-        raise InputError("There are no features to compute components of: every sampled image was rejected.")
-    return merged
+    floor: np.ndarray = (10 * np.finfo(np.float32).eps * np.abs(mean)) ** 2
+    return floor
 
 
 def feature_matrix(column: "pa.Array | pa.ChunkedArray") -> "np.ndarray":
@@ -103,30 +111,7 @@ def feature_matrix(column: "pa.Array | pa.ChunkedArray") -> "np.ndarray":
     return matrix
 
 
-def _partial_moments(batches: Iterable["pa.RecordBatch"]) -> Iterator["pa.RecordBatch"]:
-    matrices = (feature_matrix(batch.column("features")) for batch in batches)
-    moments = _merge_all(Moments.of(matrix) for matrix in matrices)
-    if moments is not None:
-        yield moments.to_batch()
-
-
-def _merged_to(partials: "RDD[bytes]", tasks: int) -> "RDD[bytes]":
-    """One level of the tree: the moments of all tasks, merged by fewer tasks."""
-
-    def numbered(task: int, streams: Iterable[bytes]) -> Iterator[tuple[int, bytes]]:
-        # By number rather than by hash or at random, so that every task gets as many as any other.
-        return ((task % tasks, stream) for stream in streams)
-
-    return partials.mapPartitionsWithIndex(numbered).partitionBy(tasks, int).values().mapPartitions(_merged_moments)
-
-
-def _merged_moments(streams: Iterable[bytes]) -> Iterator[bytes]:
-    moments = _merge_all(chain.from_iterable(Moments.of_rows(table_of([stream])) for stream in streams))
-    if moments is not None:
-        yield stream_of(moments.to_batch())
-
-
-def _merge_all(parts: Iterable[Moments]) -> Moments | None:
+def merge_all(parts: Iterable[Moments]) -> Moments | None:
     """The moments of all parts, one part in memory at a time; None of nothing."""
     merged: Moments | None = None
     for part in parts:

@@ -1,31 +1,22 @@
 """Principal components: from the moments of the features to a model, and from features to scores.
 
-Put here the mathematics on small matrices, and the projection. The pass over the rows belongs in `moments.py`.
+Put here the mathematics on small matrices. The projection of a table belongs in `projection.py`, when a model is fitted
+again in `refit.py`.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from fruit_assets.analysis.moments import Moments, feature_matrix
+from fruit_assets.analysis.moments import Moments, rounding_variance
 from fruit_assets.errors import InputError
-from fruit_assets.spark.reading import ScanOptions, map_batches
-from fruit_assets.spark.tasks import ArrowFunction, broadcast, collect
-from fruit_assets.spark.writing import RowWriter, WriteTarget, data_files_from, files_schema, stage_written
 from fruit_assets.storage.artifacts import array_bytes, array_from, read_array
-from fruit_assets.storage.delta.staged_commit import StagedCommit
-from fruit_assets.storage.staging import VersionWriter
 
 if TYPE_CHECKING:
     import numpy as np
-    import pyarrow as pa
-    from pyspark import SparkContext
 
     from fruit_assets.storage.delta.version import Version
 
-COMPONENTS_SCHEMA = "path string, label string, pca_features array<float>"
-_READING = ScanOptions(["path", "label", "features"], rows_per_task=8192, rows_per_batch=2048)
-_SCORES_PER_GROUP = 65536
 _ARRAYS = ("mean", "scale", "components", "explained_variance")
 
 
@@ -125,30 +116,12 @@ def fit(moments: Moments, n_components: int | None, variance: float | None, *, s
     return PcaModel(moments.mean, scale, np.ascontiguousarray(components), explained, rows)
 
 
-def project(features: "Version", context: "SparkContext", model: PcaModel, writing: VersionWriter) -> StagedCommit:
-    """Project the rows of a version `path, label, features, ...`; the workers stage `path, label, pca_features`.
-
-    The fact `measures` tells the `shortest` and `longest` row, and how many are `broken` (NaN or infinite).
-    """
-    target = WriteTarget.of(writing, _SCORES_PER_GROUP)
-    projector = _projector(broadcast(context, model.to_files()), target)
-    told = collect(map_batches(features, context, _READING, projector))
-    widths = [width for width in told["width"].to_pylist() if width is not None]
-    measures = {
-        "shortest": min(widths, default=None),
-        "longest": max(widths, default=None),
-        "broken": sum(told["broken"].to_pylist()),
-    }
-    return stage_written(writing, data_files_from(told), COMPONENTS_SCHEMA, {"measures": measures})
-
-
 def _scales(moments: Moments) -> "np.ndarray":
     import numpy as np
 
     variance = np.diag(moments.scatter) / moments.count
     # Below rounding of the mean a feature is constant; dividing by its noise would make it the loudest.
-    floor = (10 * np.finfo(np.float32).eps * np.abs(moments.mean)) ** 2
-    scales: np.ndarray = np.where(variance > floor, np.sqrt(variance), 1.0)
+    scales: np.ndarray = np.where(variance > rounding_variance(moments.mean), np.sqrt(variance), 1.0)
     return scales
 
 
@@ -172,27 +145,3 @@ def _with_fixed_signs(components: "np.ndarray") -> "np.ndarray":
     signs = np.sign(components[np.arange(len(components)), largest])
     fixed: np.ndarray = components * np.where(signs == 0, 1.0, signs)[:, None]
     return fixed
-
-
-def _projector(shared: Any, target: WriteTarget) -> ArrowFunction:
-    def project_rows(batches: Iterable["pa.RecordBatch"]) -> Iterator["pa.RecordBatch"]:
-        import numpy as np
-        import pyarrow as pa
-
-        model, writer, width, broken = PcaModel.from_files(shared.value), RowWriter(target), None, 0
-        for batch in batches:
-            scores = model.project(feature_matrix(batch.column("features"))).astype(np.float32)
-            width = scores.shape[1]
-            broken += int((~np.isfinite(scores).all(axis=1)).sum())
-            offsets = np.arange(0, scores.size + 1, width, dtype=np.int32)
-            column = pa.ListArray.from_arrays(pa.array(offsets), pa.array(scores.reshape(-1)))
-            writer.write(
-                pa.RecordBatch.from_arrays(
-                    [batch.column("path"), batch.column("label"), column], ["path", "label", "pca_features"]
-                )
-            )
-        told = {"files": [writer.close()], "width": [width], "broken": [broken]}
-        schema = files_schema(pa.field("width", pa.int64()), pa.field("broken", pa.int64()))
-        yield pa.RecordBatch.from_pydict(told, schema)
-
-    return project_rows

@@ -66,7 +66,10 @@ class SimilarImages:
         named, _, precision = str(current.facts.get("features_fingerprint", "")).rpartition("-")
         fingerprint, _, decoding = named.partition("~")
         extractor = extractors.find_latest(**{"int8" if precision == "int8" else "fingerprint": fingerprint})
-        model = models.find_latest(data_version=current.facts.get("pca_model"))
+        basis = current.facts.get("pca_model")
+        model = models.find_latest(basis_version=basis)
+        if model is None:  # releases that kept no basis did not name it
+            model = models.find_latest(data_version=basis, basis_version=None)
         if extractor is None or model is None:
             gone = "feature_extractor" if extractor is None else "pca_model"
             raise StorageError(f"The {gone} that made the published components is not kept any more. {_AGAIN}")

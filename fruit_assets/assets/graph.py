@@ -5,12 +5,13 @@ Put here one line per asset. What an asset is belongs in its own module.
 
 import dagster as dg
 
+from fruit_assets.assets.components.config import PcaConfig
+from fruit_assets.assets.components.pca_components import pca_components
+from fruit_assets.assets.components.pca_model import pca_model
 from fruit_assets.assets.feature_extractor import ExtractorConfig, feature_extractor
 from fruit_assets.assets.features.config import FeaturesConfig
 from fruit_assets.assets.features.image_features import image_features
 from fruit_assets.assets.fruit_recognition import fruit_recognition
-from fruit_assets.assets.pca_components import pca_components
-from fruit_assets.assets.pca_model import PcaConfig, pca_model
 from fruit_assets.assets.raw_images import raw_images
 from fruit_assets.assets.sampled_images import SamplingConfig, sampled_images
 

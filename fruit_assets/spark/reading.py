@@ -8,7 +8,7 @@ what is done with them; delta-spark is there for queries. What workers write is 
 
 import heapq
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING
@@ -86,6 +86,28 @@ def map_batches(
     pieces = list(_pieces(version, wanted))
     shares = _shares(pieces, int(context.defaultParallelism), reading)
     return run_tasks(context, shares, lambda share: function(_batches(store, share, reading)))
+
+
+def map_files(
+    version: Version,
+    context: "SparkContext",
+    reading: ScanOptions,
+    function: "Callable[[int, str, Iterable[pa.RecordBatch]], Iterable[pa.RecordBatch]]",
+) -> "RDD[bytes]":
+    """A lazy run of `function` for every file of a version: its number, its path, and the batches of its rows."""
+    store = version.store
+    numbers = {file.path: number for number, file in enumerate(version.files)}
+    files = [_Piece(file.path, None, file.rows) for file in version.files if file.rows]
+    shares = [
+        [(numbers[file.path], file) for file in share]
+        for share in _shares(files, int(context.defaultParallelism), reading)
+    ]
+
+    def of_share(share: list[tuple[int, _Piece]]) -> "Iterator[pa.RecordBatch]":
+        for number, file in share:
+            yield from function(number, file.path, _batches(store, [file], reading))
+
+    return run_tasks(context, shares, of_share)
 
 
 def sample_row_numbers(version: Version, count: int, run: int = 1) -> "np.ndarray":

@@ -46,12 +46,19 @@ class WriteTarget:
 
 
 class RowWriter:
-    """The rows of one task, in files of some 32 MB at most."""
+    """The rows of one task, in files of some 32 MB at most.
 
-    def __init__(self, target: WriteTarget) -> None:
+    Args:
+        target: where to.
+        order: files sort by it, so that two runs give the same rows in the same order; by default the task's number.
+        tag: a word that the names of the files end with.
+    """
+
+    def __init__(self, target: WriteTarget, order: int | None = None, tag: str = "") -> None:
         self._target = target
-        # Files sort by task, so that two runs give the same rows in the same order; no two attempts share a name.
-        self._name = f"{_task_number():06}-{uuid.uuid4().hex}"
+        # No two attempts share a name.
+        self._name = f"{_task_number() if order is None else order:06}-{uuid.uuid4().hex}"
+        self._end = f"-{tag}.parquet" if tag else ".parquet"
         self._pending: list[pa.RecordBatch] = []
         self._pending_rows = 0
         self._buffer = io.BytesIO()
@@ -100,7 +107,7 @@ class RowWriter:
 
     def _store_file(self) -> None:
         self._parquet.close()
-        path = f"{self._target.prefix}/part-{self._name}-{len(self._files):05}.parquet"
+        path = f"{self._target.prefix}/part-{self._name}-{len(self._files):05}{self._end}"
         self._target.store.put(path, self._buffer.getvalue())
         least, greatest = self._paths or (None, None)
         written = {"path": path, "bytes": self._buffer.tell(), "rows": self._rows_in_file}

@@ -13,9 +13,11 @@ from hypothesis import strategies as st
 from sklearn.decomposition import PCA
 from sklearn.preprocessing import StandardScaler
 
-from fruit_assets.analysis import moments as moments_module
-from fruit_assets.analysis.moments import Moments, compute_moments, feature_matrix
-from fruit_assets.analysis.pca import PcaModel, fit, project
+from fruit_assets.analysis import moments_pass
+from fruit_assets.analysis.moments import Moments, feature_matrix
+from fruit_assets.analysis.moments_pass import compute_moments
+from fruit_assets.analysis.pca import PcaModel, fit
+from fruit_assets.analysis.projection import plan_projection, project, stage
 from fruit_assets.errors import InputError
 from fruit_assets.storage import read_current
 from fruit_assets.storage.delta.columns import columns_of
@@ -98,7 +100,7 @@ def test_moments_do_not_depend_on_the_number_of_partitions(spark, tmp_path, monk
 def test_moments_are_the_same_when_a_large_cluster_combines_them_in_a_tree(spark, monkeypatch, tmp_path):
     # As many tasks as a cluster of 50 cores would have, merged by 17, 6 and 2.
     monkeypatch.setattr(type(spark.sparkContext), "defaultParallelism", 50)
-    monkeypatch.setattr(moments_module, "_FAN_IN", 3)
+    monkeypatch.setattr(moments_pass, "_FAN_IN", 3)
     rows = _rows(333, 24)
     whole, moments = Moments.of(rows), compute_moments(_version(tmp_path, rows, 60), spark.sparkContext)
     assert moments.count == 333
@@ -107,9 +109,9 @@ def test_moments_are_the_same_when_a_large_cluster_combines_them_in_a_tree(spark
 
 
 def test_no_task_of_the_tree_merges_more_than_its_share(spark, monkeypatch):
-    monkeypatch.setattr(moments_module, "_merged_moments", _counted)
+    monkeypatch.setattr(moments_pass, "_merged_moments", _counted)
     partials = spark.sparkContext.parallelize([b"moments"] * 50, 50)
-    counts = moments_module._merged_to(partials, 7).collect()
+    counts = moments_pass._merged_to(partials, 7).collect()
     assert sum(counts) == 50
     assert len(counts) == 7
     assert max(counts) <= 8
@@ -139,7 +141,8 @@ def test_projecting_in_spark_gives_every_row_its_scores(spark, tmp_path):
     rows = _rows(120, 32)
     model = fit(Moments.of(rows), 5, None, standardize=True)
     writing = VersionWriter(Table(LocalStore(tmp_path / "components")), "one")
-    staged = project(_version(tmp_path, rows, 7), spark.sparkContext, model, writing)
+    plan = plan_projection(_version(tmp_path, rows, 7), None)
+    staged = stage(plan, project(plan, spark.sparkContext, model, writing), writing)
     assert staged.version.facts["measures"] == {"shortest": 5, "longest": 5, "broken": 0}
     table = staged.version.read_table()
     assert table.schema.field("pca_features").type == pa.list_(pa.field("element", pa.float32()))

@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 
 from fruit_assets.assets.check_set import CheckSet
+from fruit_assets.assets.components.checks import orthonormal_components, variance_explained
 from fruit_assets.assets.features.checks import few_featureless, few_rejected
 from fruit_assets.assets.fruit_recognition import better_than_chance
 from fruit_assets.assets.graph import ASSETS
-from fruit_assets.assets.pca_model import orthonormal_components, variance_explained
 from fruit_assets.assets.sampled_images import class_coverage
 
 _CHECKS = CheckSet("image_features", blocking=dict.fromkeys(["rows_reconcile", "dimensions", "finite_values"], ""))

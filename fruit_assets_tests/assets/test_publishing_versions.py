@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from fruit_assets.assets import pca_model as pca_module
+from fruit_assets.assets.components import pca_model as pca_module
 from fruit_assets.assets.features import image_features as image_features_module
 from fruit_assets_tests.assets.conftest import Graph
 

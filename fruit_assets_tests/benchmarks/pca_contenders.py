@@ -28,7 +28,7 @@ SEPARATE_EXECUTOR = "local-cluster[1,2,2048]"
 
 def fit_ours(session: "SparkSession", folder: Path) -> list[float]:
     """Our moments and fit; the share of the variance along the leading components."""
-    from fruit_assets.analysis.moments import compute_moments
+    from fruit_assets.analysis.moments_pass import compute_moments
     from fruit_assets.analysis.pca import fit
 
     model = fit(compute_moments(opened_rows(folder), session.sparkContext), COMPONENTS, None, standardize=False)

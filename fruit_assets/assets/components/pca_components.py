@@ -1,7 +1,7 @@
 """`pca_components`: the result the company wants.
 
 Put here the asset with its checks and columns. It is a step after `pca_model`, so that a model that is not sound never
-projects a row. The mathematics belongs in `analysis/pca.py`.
+projects a row. The projection belongs in `analysis/projection.py`.
 """
 
 from collections.abc import Iterator
@@ -9,7 +9,9 @@ from typing import Any
 
 import dagster as dg
 
-from fruit_assets.analysis.pca import PcaModel, project
+from fruit_assets.analysis.pca import PcaModel
+from fruit_assets.analysis.projection import MEASURES, plan_projection, project, stage
+from fruit_assets.analysis.refit import FINGERPRINT, basis_version
 from fruit_assets.assets import asset_plots as pictures
 from fruit_assets.assets.check_set import CheckSet
 from fruit_assets.assets.publishing import PhaseTimer, combined_version, publish_results, translate_errors
@@ -70,29 +72,42 @@ def pca_components(
         phases = PhaseTimer()
         model = PcaModel.of(pca_model)
         writing = storage.writing(NAME, context)
-        version = combined_version(image_features.facts["data_version"], pca_model.facts["data_version"])
+        basis, fingerprint = basis_version(pca_model), image_features.facts[FINGERPRINT]
+        version = combined_version(image_features.facts["data_version"], basis)
         if (before := writing.table.find_latest(data_version=version)) is not None:
-            context.log.info("Neither the features nor the model have changed: the components are published again.")
-            staged = republish(before, writing)
+            context.log.info("Neither the features nor the basis have changed: the components are published again.")
+            staged, projected, kept = republish(before, writing), 0, before.row_count
         else:
-            with phases("projecting"), reported_progress(spark.context(), context.log.info, NAME):
-                staged = project(image_features, spark.context(), model, writing)
+            before = writing.table.find_latest(pca_model=basis, features_fingerprint=fingerprint)
+            plan = plan_projection(image_features, before)
+            projected, kept, written = plan.missing.row_count, plan.kept_rows, None
+            context.log.info(f"{projected} rows to project, {kept} stay.")
+            if projected:
+                with phases("projecting"), reported_progress(spark.context(), context.log.info, NAME):
+                    written = project(plan, spark.context(), model, writing)
+            staged = stage(plan, written, writing)
         staged = staged.with_facts(
             data_version=version,
             n_components=model.n_components,
             # A new image can be placed among these rows only by what made them.
-            pca_model=pca_model.facts["data_version"],
-            features_fingerprint=image_features.facts["features_fingerprint"],
+            pca_model=basis,
+            features_fingerprint=fingerprint,
         ).made_from(image_features, pca_model)
         with phases("pictures"):
             metadata = pictures.scatter(staged.version, _PLOTTED_POINTS)
-        measured, expected = staged.version.facts["measures"], image_features.row_count
+        measured, expected = staged.version.facts[MEASURES], image_features.row_count
         yield from publish_results(
             [
                 dg.MaterializeResult(
                     asset_key=NAME,
                     value=staged,
-                    metadata={**metadata, "n_components": model.n_components, **phases.metadata()},
+                    metadata={
+                        **metadata,
+                        "n_components": model.n_components,
+                        "rows_projected": projected,
+                        "rows_kept": kept,
+                        **phases.metadata(),
+                    },
                     data_version=dg.DataVersion(version),
                 )
             ],

@@ -1,0 +1,138 @@
+"""Components of all features: files of the version before that still hold, and the projection of the other rows.
+
+Put here the projection and what of it can stay. With an unchanged basis a row of components depends on its row of
+features alone, so each file of components holds the rows of one file of features, and names it.
+"""
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from fruit_assets.analysis.feature_changes import COVERS, changes_since, covered
+from fruit_assets.analysis.moments import feature_matrix
+from fruit_assets.analysis.pca import PcaModel
+from fruit_assets.spark.reading import ScanOptions, map_files
+from fruit_assets.spark.tasks import broadcast, collect
+from fruit_assets.spark.writing import RowWriter, WriteTarget, data_files_from, files_schema, stage_written
+from fruit_assets.storage.delta.staged_commit import StagedCommit
+from fruit_assets.storage.parquet_files import DataFile
+from fruit_assets.storage.staging import VersionWriter
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from pyspark import Broadcast, SparkContext
+
+    from fruit_assets.storage.delta.version import Version
+
+COMPONENTS_SCHEMA = "path string, label string, pca_features array<float>"
+# Fact: the shortest and longest row, and how many are broken (NaN or infinite).
+MEASURES = "measures"
+_READING = ScanOptions(["path", "label", "features"], rows_per_task=8192, rows_per_batch=2048)
+_SCORES_PER_GROUP = 65536
+_NOTHING: Mapping[str, Any] = {"shortest": None, "longest": None, "broken": 0}
+
+
+@dataclass(frozen=True)
+class ProjectionPlan:
+    """What of the components stays, and what is projected.
+
+    Attributes:
+        features: the version whose rows the components shall have.
+        kept: files of components that stay.
+        measures: of the version that these are from.
+        missing: the features, of their files those that no kept file covers.
+    """
+
+    features: "Version"
+    kept: Sequence[DataFile]
+    measures: Mapping[str, Any]
+    missing: "Version"
+
+    @property
+    def kept_rows(self) -> int:
+        return sum(file.rows for file in self.kept)
+
+
+def plan_projection(features: "Version", before: "Version | None") -> ProjectionPlan:
+    """Decide which rows to project.
+
+    Args:
+        features: the version of the features.
+        before: components of the same basis and of features of the same fingerprint, or None.
+    """
+    kept, known = _still_valid(features, before) if before is not None else ([], set())
+    missing = replace(features, files=tuple(file for file in features.files if file.path not in known))
+    measures = before.facts[MEASURES] if before is not None and kept else _NOTHING
+    plan = ProjectionPlan(features, kept, measures, missing)
+    # Another program may have changed the rows of either.
+    whole = plan.kept_rows + missing.row_count == features.row_count
+    return plan if whole else ProjectionPlan(features, [], _NOTHING, features)
+
+
+def project(plan: ProjectionPlan, context: "SparkContext", model: PcaModel, writing: VersionWriter) -> "pa.Table":
+    """Project the rows that are missing; the workers write `path, label, pca_features`. What `stage` needs of it."""
+    target = WriteTarget.of(writing, _SCORES_PER_GROUP)
+    shared = broadcast(context, model.to_files())
+
+    def project_file(number: int, path: str, batches: "Iterable[pa.RecordBatch]") -> "Iterator[pa.RecordBatch]":
+        yield _project_rows(shared, batches, RowWriter(target, number, _tag(path)))
+
+    return collect(map_files(plan.missing, context, _READING, project_file))
+
+
+def stage(plan: ProjectionPlan, told: "pa.Table | None", writing: VersionWriter) -> StagedCommit:
+    """Stage what stays and what `project` wrote; None when nothing was missing."""
+    files, measures = list(plan.kept), dict(plan.measures)
+    if told is not None:
+        files += data_files_from(told)
+        widths = [width for width in told["width"].to_pylist() if width is not None]
+        widths += [measures[name] for name in ("shortest", "longest") if measures[name] is not None]
+        measures["shortest"], measures["longest"] = min(widths, default=None), max(widths, default=None)
+        measures["broken"] += sum(told["broken"].to_pylist())
+    facts = {MEASURES: measures, COVERS: covered(plan.features)}
+    return stage_written(writing, files, COMPONENTS_SCHEMA, facts)
+
+
+def _still_valid(features: "Version", before: "Version") -> tuple[Sequence[DataFile], set[str]]:
+    """The files of components whose rows are all wanted, and the files of features that they cover."""
+    changes = changes_since(before, features)
+    if changes is not None and not changes.removed.files:
+        return before.files, {file.path for file in changes.before.files}
+    # Files that upkeep has merged name no file of features.
+    rows_of = {_tag(file.path): file.rows for file in features.files}
+    by_tag: dict[str, list[DataFile]] = {}
+    for file in before.files:
+        by_tag.setdefault(_tag_in(file.path), []).append(file)
+    complete = {tag for tag, files in by_tag.items() if sum(file.rows for file in files) == rows_of.get(tag)}
+    kept = [file for file in before.files if _tag_in(file.path) in complete]
+    return kept, {file.path for file in features.files if _tag(file.path) in complete}
+
+
+def _tag(path: str) -> str:
+    """What names a file of features in the names of files of components."""
+    return hashlib.sha256(path.encode()).hexdigest()[:32]
+
+
+def _tag_in(path: str) -> str:
+    return path.removesuffix(".parquet").rpartition("-")[2]
+
+
+def _project_rows(
+    shared: "Broadcast[dict[str, bytes]]", batches: "Iterable[pa.RecordBatch]", writer: RowWriter
+) -> "pa.RecordBatch":
+    import numpy as np
+    import pyarrow as pa
+
+    model, width, broken = PcaModel.from_files(shared.value), None, 0
+    for batch in batches:
+        scores = model.project(feature_matrix(batch.column("features"))).astype(np.float32)
+        width = scores.shape[1]
+        broken += int((~np.isfinite(scores).all(axis=1)).sum())
+        offsets = np.arange(0, scores.size + 1, width, dtype=np.int32)
+        column = pa.ListArray.from_arrays(pa.array(offsets), pa.array(scores.reshape(-1)))
+        columns = [batch.column("path"), batch.column("label"), column]
+        writer.write(pa.RecordBatch.from_arrays(columns, ["path", "label", "pca_features"]))
+    told = {"files": [writer.close()], "width": [width], "broken": [broken]}
+    schema = files_schema(pa.field("width", pa.int64()), pa.field("broken", pa.int64()))
+    return pa.RecordBatch.from_pydict(told, schema)

@@ -1,0 +1,1 @@
+"""`pca_model` and `pca_components`: the basis, and every featurised image in it."""
