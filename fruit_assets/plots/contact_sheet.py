@@ -7,13 +7,12 @@ and matrices are `plots`, which look the same; drawings of under 1,000 character
 import io
 from collections.abc import Mapping, Sequence
 from functools import cache
-from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
 from fruit_assets.images.pixels.colours import eight_bit_colours
 from fruit_assets.images.pixels.decoding_options import Traits
 from fruit_assets.images.pixels.opening import open_image, sample_format
+from fruit_assets.plots.fonts import bold_font, font_for
 from fruit_assets.plots.plot_style import BLUE, INK, PAPER, RED, WIDTH, one_line, shortened
 
 _MOST_BARS = 156  # three columns of 52
@@ -33,7 +32,6 @@ def contact_sheet(images: Sequence[bytes], captions: Sequence[str], columns: int
 
     side, gap = WIDTH // columns, 4
     rows = max(1, -(-len(images) // columns))
-    font = _font(10)
     sheet = Image.new("RGB", (WIDTH, rows * (side + 12) + gap), PAPER)
     draw = ImageDraw.Draw(sheet)
     for number, (image, caption) in enumerate(zip(images, captions, strict=True)):
@@ -43,15 +41,16 @@ def contact_sheet(images: Sequence[bytes], captions: Sequence[str], columns: int
             corners = (left, top, left + side - gap - 1, top + side - gap - 1)
             draw.rectangle(corners, fill="#f6dcdc", outline=RED, width=2)
             draw.line(corners, fill=RED, width=2)
-            draw.text((left + 5, top + side // 2 - 4), "unreadable", fill=RED, font=font)
+            draw.text((left + 5, top + side // 2 - 4), "unreadable", fill=RED, font=_font(10))
         else:
             sheet.paste(tile, (left, top))
         caption = one_line(caption)
+        font = _font(10, font_for(caption))
         while caption and draw.textlength(caption, font) > side - gap:
             caption = caption[:-2] + "…" if len(caption) > 2 else ""
         draw.text((left, top + side - gap), caption, fill=INK, font=font)
     if not images:
-        draw.text((WIDTH // 2 - 30, side // 2), "no images", fill=INK, font=font)
+        draw.text((WIDTH // 2 - 30, side // 2), "no images", fill=INK, font=_font(10))
     return _saved(sheet)
 
 
@@ -72,7 +71,7 @@ def class_histogram(counts: Mapping[str, int]) -> bytes:
     rows = max(1, -(-len(names) // columns))
     picture = Image.new("RGB", (WIDTH, _HEADING + max(rows, 4) * _BAR_ROW + _BAR_ROW), PAPER)
     draw = ImageDraw.Draw(picture)
-    draw.text((11, 21), title, fill=INK, font=_font(18, bold=True), anchor="lm")
+    draw.text((11, 21), title, fill=INK, font=_font(18, bold_font()), anchor="lm")
     for column in range(columns):
         shown = [(name, counts[name]) for name in names[column * rows : (column + 1) * rows]]
         left, right = WIDTH * column // columns, WIDTH * (column + 1) // columns
@@ -84,12 +83,13 @@ def _draw_bars(draw: Any, bars: Sequence[tuple[str, int]], largest: int, sides: 
     """Rows of name, bar and number, between a left and a right side; the longest bar is that of `largest`."""
     font = _font(10)
     names = [shortened(name, 26) for name, _ in bars]
-    start = sides[0] + max((draw.textlength(name, font) for name in names), default=0) + 6
+    fonts = [_font(10, font_for(name)) for name in names]
+    start = sides[0] + max(map(draw.textlength, names, fonts), default=0) + 6
     room = sides[1] - start - draw.textlength(f" {largest:,}", font)
     for row, (name, (_, count)) in enumerate(zip(names, bars, strict=True)):
         top, end = _HEADING + row * _BAR_ROW, start + room * count / max(largest, 1)
         middle = top + _BAR_ROW / 2
-        draw.text((start - 6, middle), name, fill=INK, font=font, anchor="rm")
+        draw.text((start - 6, middle), name, fill=INK, font=fonts[row], anchor="rm")
         if count:
             draw.rectangle((start, top + 2, max(start + 1, end), top + _BAR_ROW - 3), fill=BLUE)
         draw.text((end + 4, middle), f"{count:,}", fill=INK, font=font, anchor="lm")
@@ -102,14 +102,12 @@ def _saved(picture: Any) -> bytes:
 
 
 @cache
-def _font(size: int, *, bold: bool = False) -> Any:
-    """The font of the other pictures, which Matplotlib brings along; Pillow's own where it has moved."""
+def _font(size: int, path: str | None = None) -> Any:
+    """A font; without a path that of the other pictures. Pillow's own where Pillow cannot use the file."""
     from PIL import ImageFont
 
-    package = find_spec("matplotlib")
-    folder = Path(package.origin if package and package.origin else "").parent / "mpl-data" / "fonts" / "ttf"
     try:
-        return ImageFont.truetype(str(folder / f"DejaVuSans{'-Bold' if bold else ''}.ttf"), size)
+        return ImageFont.truetype(path or font_for(""), size)
     except OSError:
         return ImageFont.load_default(size)
 

@@ -7,13 +7,26 @@ characters `miniatures`.
 
 import io
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fruit_assets.plots.plot_style import ACCENT, BLUE, FAINT, GREEN, GREY, INK, PAPER, RED, WIDTH, shortened
+from fruit_assets.plots.fonts import family_of, fonts_for
+from fruit_assets.plots.plot_style import (
+    ACCENT,
+    BLUE,
+    FAINT,
+    GREEN,
+    GREY,
+    INK,
+    PAPER,
+    RED,
+    WIDTH,
+    one_line,
+    shortened,
+)  # fmt: skip
 
 _DPI = 100
 _FAMILIES = (
@@ -125,7 +138,7 @@ def scatter_by_class(points: ArrayLike, labels: Sequence[str]) -> bytes:
     panel.spines[["top", "right"]].set_visible(False)
     if len(plane):
         panel.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False, fontsize=9, markerscale=1.5)
-    return _png(figure)
+    return _png(figure, common)
 
 
 def confusion_matrix(matrix: ArrayLike, labels: Sequence[str]) -> bytes:
@@ -151,7 +164,7 @@ def confusion_matrix(matrix: ArrayLike, labels: Sequence[str]) -> bytes:
         panel.set_yticks(range(size), [_short(name, 16) for name in labels], fontsize=small)
     listing.axis("off")
     listing.text(0, 1, _confusions(counts, labels), va="top", fontsize=8.5, color=INK, linespacing=1.5)
-    return _png(figure)
+    return _png(figure, labels)
 
 
 def _confusions(counts: NDArray[np.float64], labels: Sequence[str]) -> str:
@@ -183,7 +196,7 @@ def _named_bars(values: Mapping[str, float], title: str, colour: str, unit: str)
     for row, value in enumerate(values.values()):
         text = f" {value:,.1f} {unit}" if unit else f" {value:,.0f}"
         panel.text(value, row, text, va="center", fontsize=10, color=INK)
-    return _png(figure)
+    return _png(figure, values)
 
 
 def _figure(
@@ -209,10 +222,20 @@ def _bare(panel: Any) -> None:
     panel.set_xticks([])
 
 
-def _png(figure: Any) -> bytes:
+def _png(figure: Any, labels: Iterable[str] = ()) -> bytes:
+    """The drawn figure, in fonts that have the letters of the labels in it."""
+    from matplotlib.text import Text
+
     buffer = io.BytesIO()
+    if len(paths := fonts_for(map(one_line, labels))) > 1:
+        families = [family_of(path) for path in paths]
+        for panel in figure.axes:
+            panel.tick_params(labelfontfamily=families)
+        # Titles hold no labels, and many a font has no bold letters.
+        for text in figure.findobj(lambda artist: isinstance(artist, Text) and artist.get_weight() != "bold"):
+            text.set_fontfamily(families)
     with warnings.catch_warnings():
-        # One for every letter that the font lacks; the labels stand in the tables too.
+        # One for every letter that no font has; `fonts.py` has named them.
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
         figure.savefig(buffer, format="png", dpi=_DPI)
     return buffer.getvalue()

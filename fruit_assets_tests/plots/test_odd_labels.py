@@ -3,15 +3,27 @@
 import warnings
 
 import numpy as np
-import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 
 from fruit_assets.assets import asset_plots
 from fruit_assets.plots import contact_sheet, figures
 
-_LABELS = ["Apple\r\nRed", "a\nb", "tab\tbed", "", "苹果", "🍎", "$x_{", "[bold]x[/]", "\u2028", "x" * 300]
+_LABELS = (
+    "Apple\r\nRed", "", "苹果", "🍎", "👩\u200d🌾", "❤\ufe0f", "$x_{", "\\$", "$\\frac{$", "[bold]x[/]", "\u2028", "\0",
+    "\udcff", "تفاح", "x" * 500, "%s", "{0}", "~^_{}", "<b>&amp;", "\ufeff", "e" + "\u0301" * 50,
+)  # fmt: skip
 
 
-@pytest.mark.parametrize("label", _LABELS)
+def _with_examples(test):
+    for label in _LABELS:
+        test = example(label=label)(test)
+    return test
+
+
+@settings(max_examples=40, deadline=None)
+@given(label=st.text(st.characters(), max_size=60))
+@_with_examples
 def test_every_picture_is_drawn_with_any_label_and_without_a_warning(label):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
