@@ -232,7 +232,7 @@ def _png(figure: Any, labels: Iterable[str] = ()) -> bytes:
         for panel in figure.axes:
             panel.tick_params(labelfontfamily=families)
         # Titles hold no labels, and many a font has no bold letters.
-        for text in figure.findobj(lambda artist: isinstance(artist, Text) and artist.get_weight() != "bold"):
+        for text in figure.findobj(lambda artist: isinstance(artist, Text) and artist.get_fontweight() != "bold"):
             text.set_fontfamily(families)
     with warnings.catch_warnings():
         # One for every letter that no font has; `fonts.py` has named them.
