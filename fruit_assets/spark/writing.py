@@ -1,19 +1,21 @@
 """Rows of a new version, written by Spark's workers themselves.
 
 Put here how what a Python function makes on a worker gets into a table's files. A task writes files of its own and
-names them in its result, so a commit adds exactly those of the attempts that succeeded; no commit adds what an attempt
-that failed leaves behind. Nothing is renamed, which on S3 would mean copying.
+names them in its result, so a commit adds exactly those of the attempts that succeeded. What an attempt that failed
+leaves behind is not lost when its target has a fingerprint: see `storage/recovery.py`. Nothing is renamed, which on S3
+would mean copying.
 """
 
 import io
 import uuid
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from fruit_assets.storage.delta.columns import columns_of
 from fruit_assets.storage.delta.staged_commit import StagedCommit
 from fruit_assets.storage.parquet_files import DataFile
+from fruit_assets.storage.recovery import marks
 from fruit_assets.storage.staging import VersionWriter
 from fruit_assets.storage.stores import Store
 
@@ -32,17 +34,20 @@ class WriteTarget:
         store: the table's folder.
         prefix: the attempt's folder in it.
         row_group_rows: rows of every row group but the last of a file.
+        fingerprint: of all that decides what a row with a given key holds; with it, a later run can take over files
+            that were completed and not committed. Empty where none shall.
     """
 
     store: Store
     prefix: str
     row_group_rows: int
+    fingerprint: str = ""
 
     @staticmethod
-    def of(writing: VersionWriter, row_group_rows: int) -> "WriteTarget":
+    def of(writing: VersionWriter, row_group_rows: int, fingerprint: str = "") -> "WriteTarget":
         """Where an attempt writes; raises StorageError when storage cannot be written."""
         writing.require_writable()
-        return WriteTarget(writing.table.store, writing.prefix, row_group_rows)
+        return WriteTarget(writing.table.store, writing.prefix, row_group_rows, fingerprint)
 
 
 class RowWriter:
@@ -52,10 +57,18 @@ class RowWriter:
         target: where to.
         order: files sort by it, so that two runs give the same rows in the same order; by default the task's number.
         tag: a word that the names of the files end with.
+        notes: what the task knows beside its rows, asked for with every file: JSON, for a run that recovers the file.
     """
 
-    def __init__(self, target: WriteTarget, order: int | None = None, tag: str = "") -> None:
+    def __init__(
+        self,
+        target: WriteTarget,
+        order: int | None = None,
+        tag: str = "",
+        notes: Callable[[], Mapping[str, Any]] = dict,
+    ) -> None:
         self._target = target
+        self._notes = notes
         # No two attempts share a name.
         self._name = f"{_task_number() if order is None else order:06}-{uuid.uuid4().hex}"
         self._end = f"-{tag}.parquet" if tag else ".parquet"
@@ -106,6 +119,7 @@ class RowWriter:
         self._pending, self._pending_rows = [], 0
 
     def _store_file(self) -> None:
+        self._parquet.add_key_value_metadata(marks(self._target.fingerprint, self._notes()))
         self._parquet.close()
         path = f"{self._target.prefix}/part-{self._name}-{len(self._files):05}{self._end}"
         self._target.store.put(path, self._buffer.getvalue())

@@ -57,6 +57,8 @@ def clean_up(table: Table, running_since: datetime | None = None) -> Upkeep:
     compacted = _compact(table)
     removed = _vacuum(table, retention, full=True)
     _remove_older(table.store, RUNS, retention)
+    # Of processes that were killed while they wrote; vacuum ignores hidden files.
+    _remove_older(table.store, DATA, retention, hidden=True)
     return Upkeep(removed, compacted, _checkpoint(table))
 
 
@@ -129,8 +131,8 @@ def _properties(version: Version) -> "CommitProperties":
     return CommitProperties(custom_metadata=metadata)
 
 
-def _remove_older(store: Store, prefix: str, age: timedelta) -> int:
+def _remove_older(store: Store, prefix: str, age: timedelta, *, hidden: bool = False) -> int:
     oldest = datetime.now(UTC) - age
-    old = [item.key for item in store.list(f"{prefix}/") if item.modified < oldest]
+    old = [item.key for item in store.list(f"{prefix}/") if item.modified < oldest and (not hidden or "/." in item.key)]
     store.delete(old)
     return len(old)

@@ -20,6 +20,7 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
 
 from fruit_assets.errors import NotPublishedError, StorageError
 from fruit_assets.storage.delta.actions import add_action, explained, files_of, remove_action
@@ -95,6 +96,15 @@ class Table:
         earlier = zip(range(_LOOK_BACK), read_commits(self.store, newest.number - 1), strict=False)
         fitting = (self.at(commit.number) for _, commit in earlier if commit.ours and fits(commit.facts))
         return next((version for version in fitting if version.is_intact()), None)
+
+    def listed_paths(self) -> set[str]:
+        """Paths of the files that the newest version lists, and of those that were removed within the retention."""
+        if (table := self.open()) is None:
+            return set()
+        with explained(self.store, "list the files of"):
+            # A dry run of the vacuum that goes by the log alone.
+            removed = table.vacuum(retention_hours=0, dry_run=True, enforce_retention_duration=False, full=False)
+        return {file.path for file in files_of(table, self.store)} | {unquote(path) for path in removed}
 
     def stage(
         self,

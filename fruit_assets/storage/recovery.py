@@ -1,0 +1,102 @@
+"""Files that earlier runs completed and no commit lists: work that a new run need not repeat.
+
+A worker marks its files with a fingerprint of all that decides their content. Files never change, so a file may be
+listed by any run, even while the run that wrote it goes on.
+
+Put here which files those are. Which of their rows a run needs is decided where increments are planned.
+"""
+
+import json
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from fruit_assets.storage.parquet_files import FILES_AT_A_TIME, DataFile
+from fruit_assets.storage.staging import DATA
+from fruit_assets.storage.stores import Store
+
+if TYPE_CHECKING:
+    import pyarrow.parquet as pq
+
+    from fruit_assets.storage.delta.table import Table
+    from fruit_assets.storage.s3.store import ListedObject
+
+# Keys of a Parquet file's own metadata.
+FINGERPRINT, NOTES = b"fruit_assets.fingerprint", b"fruit_assets.notes"
+# A file this close to the end of the retention could be removed before the run that takes it over commits.
+_LONGEST_RUN = timedelta(days=1)
+
+
+@dataclass(frozen=True)
+class RecoveredFile:
+    """A complete file that no version lists, and what its task noted of it."""
+
+    file: DataFile
+    notes: Mapping[str, Any]
+
+
+def marks(fingerprint: str, notes: Mapping[str, Any]) -> dict[bytes, bytes]:
+    """The metadata of a Parquet file that a later run may take over; none without a fingerprint."""
+    return {FINGERPRINT: fingerprint.encode(), NOTES: json.dumps(dict(notes)).encode()} if fingerprint else {}
+
+
+def find_recoverable(table: "Table", fingerprint: str) -> list[RecoveredFile]:
+    """The complete files below a table's folder with this fingerprint that no version within the retention lists.
+
+    They are sorted by path. The same row may be in several: a task that failed at its end leaves files, and is
+    tried again. `row_keys(table.store, [each.file for each in ...], columns, database)` reads their keys.
+
+    Args:
+        table: the asset's.
+        fingerprint: as given to `WriteTarget.of`.
+
+    Raises:
+        StorageError: storage cannot be listed or read.
+    """
+    oldest = datetime.now(UTC) - table.retention + min(_LONGEST_RUN, table.retention / 2)
+    written = [item for item in table.store.list(f"{DATA}/") if _is_complete(item.key) and item.modified > oldest]
+    if not written:
+        return []
+    listed = table.listed_paths()
+    unlisted = sorted((item for item in written if item.key not in listed), key=lambda item: item.key)
+    with ThreadPoolExecutor(FILES_AT_A_TIME) as pool:
+        found = pool.map(lambda item: _recovered(table.store, item, fingerprint), unlisted)
+        return [file for file in found if file is not None]
+
+
+def _is_complete(key: str) -> bool:
+    """A file that is still being written has a hidden name, on a disk; on S3 it is not there."""
+    name = key.rpartition("/")[2]
+    return name.endswith(".parquet") and not name.startswith(".")
+
+
+def _recovered(store: Store, item: "ListedObject", fingerprint: str) -> RecoveredFile | None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        with store.open(item.key) as source:
+            footer = pq.ParquetFile(source).metadata
+    except (pa.ArrowInvalid, FileNotFoundError):  # cut short, or removed meanwhile
+        return None
+    noted = footer.metadata or {}
+    if noted.get(FINGERPRINT) != fingerprint.encode():
+        return None
+    least, greatest = _path_extremes(footer)
+    file = DataFile(item.key, item.size, footer.num_rows, least, greatest)
+    return RecoveredFile(file, json.loads(noted.get(NOTES, b"{}")))
+
+
+def _path_extremes(footer: "pq.FileMetaData") -> tuple[dict[str, str], dict[str, str]]:
+    """The least and the greatest path of a file, from the statistics of its row groups."""
+    names = [footer.schema.column(number).path for number in range(footer.num_columns)]
+    if "path" not in names or not footer.num_row_groups:
+        return {}, {}
+    number = names.index("path")
+    columns = (footer.row_group(group).column(number) for group in range(footer.num_row_groups))
+    known = [column.statistics for column in columns]
+    if not all(each is not None and each.has_min_max for each in known):
+        return {}, {}
+    return {"path": min(each.min for each in known)}, {"path": max(each.max for each in known)}
