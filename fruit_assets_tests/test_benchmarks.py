@@ -21,6 +21,7 @@ from fruit_assets_tests.benchmarks.cold_process import ColdProcessFailed, enviro
 from fruit_assets_tests.benchmarks.feature_rows import write_feature_rows
 from fruit_assets_tests.benchmarks.image_set import Source, make_image_set
 from fruit_assets_tests.benchmarks.memory_watch import DRIVER, OTHER
+from fruit_assets_tests.benchmarks.new_images import link_image_set
 from fruit_assets_tests.benchmarks.pca_contenders import fit_ml, fit_ours
 from fruit_assets_tests.benchmarks.run_log import read_run_log
 
@@ -71,6 +72,14 @@ def test_an_image_set_holds_the_same_pictures_in_distinct_bytes(fruit, tmp_path)
 def test_a_small_image_set_is_spread_over_the_collection(fruit, tmp_path):
     made = make_image_set(Source(fruit, "random"), 2, tmp_path / "set")
     assert sorted(file.parent.name for file in made.rglob("*.jpg")) == ["Apple", "Pear"]
+
+
+def test_a_collection_of_hard_links_has_all_its_files_and_the_bytes_of_few(fruit, tmp_path):
+    made = link_image_set(Source(fruit, "random"), 50, tmp_path / "set", tmp_path / "originals")
+    files = list(made.rglob("*.jpg"))
+    assert len(files) == 50
+    assert len({file.stat().st_ino for file in files}) == len(list(fruit.rglob("*.jpg"))) < 50
+    assert {file.parent.name for file in files} == {"Apple", "Pear"}
 
 
 def test_memory_of_a_cold_process_and_of_its_children_is_seen(tmp_path):

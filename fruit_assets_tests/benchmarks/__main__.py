@@ -19,6 +19,7 @@ NAMES = (
     "against_limit",
     "against_notebook",
     "scale",
+    "new_images",
     "planning",
     "retrieval",
     "against_peers",

@@ -67,6 +67,7 @@ class WholeJob:
         input_size: of the extractor.
         driver_memory: value for FRUIT_ASSETS_DRIVER_MEMORY; None leaves the choice to the project.
         fast_start: value for FRUIT_ASSETS_FAST_START.
+        refit: of the components; None leaves it to the project.
     """
 
     images: Path
@@ -77,6 +78,7 @@ class WholeJob:
     input_size: int = 224
     driver_memory: str | None = None
     fast_start: str = "on"
+    refit: str | None = None
 
     def with_fast_start(self, value: str) -> "WholeJob":
         return replace(self, fast_start=value)
@@ -134,7 +136,10 @@ class WholeJob:
             "sampled_images": {"fraction": 1.0},
             "feature_extractor": {"input_size": self.input_size},
             "image_features": {"precision": self.precision},
-            "pca_model": {"n_components": min(_DEFAULT_COMPONENTS, self.count)},
+            "pca_model": {
+                "n_components": min(_DEFAULT_COMPONENTS, self.count),
+                **({"refit": self.refit} if self.refit else {}),
+            },
         }
         return {"ops": {name: {"config": values} for name, values in settings.items()}}
 
