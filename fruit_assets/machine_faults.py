@@ -11,6 +11,9 @@ _MACHINE = {
     errno.EAGAIN, errno.ENOLCK,
 }  # fmt: skip
 
+# More than decoding the largest image that is allowed takes.
+_MUCH_MEMORY = 2**31
+
 
 def machine_fault(error: BaseException | None) -> OSError | None:
     """The machine's error that this one is, or was raised because of; None when there is none."""
@@ -25,3 +28,15 @@ def named(error: OSError) -> str:
     """The error with the name that manuals have for it, as in `[ENOSPC] No space left on device: '/tmp/x'`."""
     place = f": {error.filename!r}" if error.filename is not None else ""
     return f"[{errno.errorcode[error.errno or 0]}] {error.strerror}{place}"
+
+
+def is_short_of_memory() -> bool:
+    """Whether a MemoryError is the machine's: a file that is damaged may ask for more than any machine has."""
+    import mmap
+
+    try:
+        # Nothing is written to it, so no memory is taken.
+        mmap.mmap(-1, _MUCH_MEMORY).close()
+    except OSError:
+        return True
+    return False

@@ -4,6 +4,8 @@ Put here starting one, waiting for it, and its report. What it exports belongs i
 `quantization.py`.
 """
 
+import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -15,6 +17,8 @@ from fruit_assets.settings import process_environment
 
 _REPORT = "error.txt"
 _SHOWN_OF_A_LOG = 2000
+# The model in two formats, of the largest network.
+_ROOM = 64 * 2**20
 
 
 class ExportProcess:
@@ -57,9 +61,22 @@ class ExportProcess:
             self.stop()
             raise
         if self._process.returncode != 0:
-            report = self.folder / _REPORT
-            log = self._log.read_text(errors="replace")[-_SHOWN_OF_A_LOG:]
-            raise InputError(report.read_text() if report.is_file() else f"Exporting the extractor failed:\n{log}")
+            raise InputError(self._why_failed())
+
+    def _why_failed(self) -> str:
+        report = self.folder / _REPORT
+        if report.is_file() and (reported := report.read_text()):
+            return reported
+        free = shutil.disk_usage(self.folder).free
+        if free < _ROOM:
+            return (
+                f"Exporting the extractor failed: {self.folder.parent} has {free / 1e6:.0f} MB left, and it needs "
+                f"{_ROOM / 1e6:.0f} MB. Free some, or name another folder in TMPDIR."
+            )
+        killed = f" (ended by signal {-self._process.returncode})" if self._process.returncode < 0 else ""
+        advice = ", as the kernel does where memory runs out" if self._process.returncode == -signal.SIGKILL else ""
+        log = self._log.read_text(errors="replace")[-_SHOWN_OF_A_LOG:]
+        return f"Exporting the extractor failed{killed}{advice}:\n{log}"
 
     def stop(self) -> None:
         """Give up; what it would have made is not wanted any more."""

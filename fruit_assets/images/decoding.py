@@ -14,7 +14,7 @@ from fruit_assets.images.pixels.deep_colours import deep_colours
 from fruit_assets.images.pixels.faults import UnreadableImage, reason_for, repaired
 from fruit_assets.images.pixels.opening import open_image, orientation_of, sample_format
 from fruit_assets.images.pixels.resizing import resize
-from fruit_assets.machine_faults import machine_fault
+from fruit_assets.machine_faults import is_short_of_memory, machine_fault
 
 if TYPE_CHECKING:
     import numpy as np
@@ -68,6 +68,7 @@ def decode(
 
     Raises:
         UnreadableImage: with a reason that names what is wrong with the file.
+        MemoryError, OSError: the machine cannot go on; this is not about the file.
     """
     if content is None:
         raise UnreadableImage("could not be read: vanished, not permitted, or larger than 256 MiB")
@@ -85,7 +86,12 @@ def decode(
     except UnreadableImage:
         raise
     except MemoryError as error:
-        raise UnreadableImage("too large for the memory of a worker") from error
+        if is_short_of_memory():
+            raise MemoryError(
+                f"A worker has too little memory to decode an image of {len(content):,} bytes: lower max_pixels of "
+                "image_features, or give the machine or its container more."
+            ) from error
+        raise UnreadableImage("damaged image: it asks for more memory than its pixels need") from error
     # PIL's plugins raise whatever their parsers run into; any of it means that this one file is broken.
     except Exception as error:
         if (fault := machine_fault(error)) is not None:

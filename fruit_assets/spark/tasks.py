@@ -11,7 +11,14 @@ from contextlib import contextmanager
 from tempfile import gettempdir
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from fruit_assets.errors import FruitAssetsError
+from fruit_assets.errors import (
+    FruitAssetsError,
+    InputError,
+    ObjectError,
+    PermanentError,
+    StorageError,
+    TransientError,
+)
 from fruit_assets.machine_faults import machine_fault, named
 from fruit_assets.spark.arrow_streams import stream_of, table_of
 
@@ -24,6 +31,12 @@ Part = TypeVar("Part")
 ArrowFunction = Callable[[Iterable[Any]], Iterable[Any]]
 # Spark's message on a failed task: Python's part, and Spark's own frames.
 _TRACEBACK = re.compile(r"Traceback \(most recent call last\):.*?(?=\n\s*\tat |\Z)", re.DOTALL)
+# Where it says what was raised, and of which class. The last of chained errors is what the task failed with.
+_RAISED = re.compile(r"^(?P<name>[\w.]+): ", re.MULTILINE)
+_FOR_PEOPLE = {
+    f"{kind.__module__}.{kind.__name__}": kind
+    for kind in (InputError, ObjectError, PermanentError, StorageError, TransientError)
+}
 _JAVA_FRAME = re.compile(r"\t(at |\.\.\. \d+ more)")
 _REPEATED_FROM = "\nDriver stacktrace:"
 _LONGEST = 4000
@@ -92,8 +105,18 @@ def collect(run: "RDD[bytes]") -> "pa.Table":
     except Exception as error:
         if (fault := machine_fault(error)) is not None:
             raise TaskError(f"Spark could not run the tasks: {named(fault)}.") from error
-        raise TaskError(_told_by(str(error))) from error
+        raise _failure(str(error)) from error
     return table_of(streams)
+
+
+def _failure(message: str) -> FruitAssetsError:
+    """What a task raised for people to act on, as if this process had raised it; any other failure as a TaskError."""
+    found = _TRACEBACK.search(message.partition(_REPEATED_FROM)[0])
+    text = found[0].rstrip() if found else ""
+    raised = list(_RAISED.finditer(text))
+    if raised and raised[-1]["name"] in _FOR_PEOPLE:
+        return _FOR_PEOPLE[raised[-1]["name"]](text[raised[-1].end() :])
+    return TaskError(_told_by(message))
 
 
 def _told_by(message: str) -> str:
