@@ -32,6 +32,7 @@ class PrivateCloud:
     Attributes:
         tunnels: the first lines of what was asked of the proxy.
         expired: session tokens that S3 refuses, to be filled by tests.
+        unreadable: starts of paths, as `/bucket/prefix`, below which GetObject is refused, to be filled by tests.
     """
 
     direct_url: str
@@ -40,6 +41,7 @@ class PrivateCloud:
     ca_bundle: Path
     tunnels: list[str]
     expired: set[str]
+    unreadable: set[str]
 
 
 class _Tunnel(socketserver.StreamRequestHandler):
@@ -75,10 +77,11 @@ def _serve(server: Any) -> None:
     threading.Thread(target=server.serve_forever, daemon=True).start()
 
 
+_ACCESS_DENIED = b"<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>"
 _EXPIRED_TOKEN = b"<Error><Code>ExpiredToken</Code><Message>The provided token has expired.</Message></Error>"
 
 
-def _moto_over_tls(authority: "trustme.CA", expired: set[str]) -> Any:
+def _moto_over_tls(authority: "trustme.CA", expired: set[str], unreadable: set[str]) -> Any:
     from moto.server import DomainDispatcherApplication, create_backend_app
     from werkzeug.serving import WSGIRequestHandler, make_server
 
@@ -93,6 +96,9 @@ def _moto_over_tls(authority: "trustme.CA", expired: set[str]) -> Any:
         if environ.get("HTTP_X_AMZ_SECURITY_TOKEN") in expired:
             start_response("400 Bad Request", [("Content-Type", "application/xml")])
             return [_EXPIRED_TOKEN]
+        if environ["REQUEST_METHOD"] == "GET" and environ["PATH_INFO"].startswith(tuple(unreadable)):
+            start_response("403 Forbidden", [("Content-Type", "application/xml")])
+            return [_ACCESS_DENIED]
         return moto(environ, start_response)
 
     return make_server("127.0.0.1", 0, application, threaded=True, ssl_context=context, request_handler=Quiet)
@@ -109,12 +115,14 @@ def private_cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrivateC
     trustme.CA().cert_pem.write_to_path(str(bundle))
     authority.cert_pem.write_to_path(str(bundle), append=True)
     expired: set[str] = set()
-    cloud = _moto_over_tls(authority, expired)
+    unreadable: set[str] = set()
+    cloud = _moto_over_tls(authority, expired, unreadable)
     proxy = _Proxy(cloud.server_port)
     for server in (cloud, proxy):
         _serve(server)
     direct, named = (f"https://{host}:{cloud.server_port}" for host in ("127.0.0.1", _NAME))
-    yield PrivateCloud(direct, named, f"http://127.0.0.1:{proxy.server_address[1]}", bundle, proxy.tunnels, expired)
+    proxy_url = f"http://127.0.0.1:{proxy.server_address[1]}"
+    yield PrivateCloud(direct, named, proxy_url, bundle, proxy.tunnels, expired, unreadable)
     for server in (proxy, cloud):
         server.shutdown()
         server.server_close()

@@ -43,6 +43,11 @@ class ImageCollection(dg.ConfigurableResource[Any]):
             groups = "; ".join(map(str, listing.unknown[:_NAMED]))
             files = sum(group.files for group in listing.unknown)
             log.warning(f"Ignored {files} file(s) that are no images by suffix or content: {groups}.")
+        if listing.unlabelled:
+            log.warning(
+                f"{listing.unlabelled} image(s) lie in no class folder of {listing.root} and take no part: "
+                "move them into one."
+            )
         return listing
 
     def _render_when_missing(self, log: dg.DagsterLogManager) -> None:

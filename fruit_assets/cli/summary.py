@@ -7,9 +7,9 @@ from typing import Any
 
 import click
 
+from fruit_assets.cli.lineage import Lineage
 from fruit_assets.settings import load_settings
 from fruit_assets.storage.artifacts import read_file
-from fruit_assets.storage.delta.table import Table
 from fruit_assets.storage.delta.version import Version
 from fruit_assets.storage.stores import open_store
 
@@ -18,40 +18,56 @@ from fruit_assets.storage.stores import open_store
 @click.option("--seconds", type=int, help="Wall seconds of the run that was just made, to be told with the rest.")
 def summary(seconds: int | None) -> None:
     """Say what is published: rows, place, speed, quality, and how to look at it."""
-    settings = load_settings()
-    storage = open_store(settings.storage)
-    names = ("sampled_images", "feature_extractor", "image_features", "rejected_images", "pca_model", "pca_components")
-    current = {name: Table(storage.below(name)).current() for name in (*names, "fruit_recognition")}
-    rows = {name: version.row_count for name, version in current.items()}
-    facts = {name: version.facts for name, version in current.items()}
+    lineage = Lineage.of(open_store(load_settings().storage))
+    versions, components = lineage.versions, lineage.versions["pca_components"]
     click.echo()
     click.echo(
-        f"What     {rows['pca_components']:,} images as {facts['pca_components']['n_components']} components each "
-        f"({rows['sampled_images']:,} sampled, {rows['rejected_images']:,} rejected)"
+        f"What     {components.row_count:,} images as {components.facts['n_components']} components each "
+        f"({_rows(versions, 'sampled_images')} sampled, {_rows(versions, 'rejected_images')} rejected)"
     )
-    click.echo(f"Where    {current['pca_components'].store.uri}")
-    click.echo(f"How fast {_speed(current['image_features'].figures, seconds)}")
-    click.echo(f"How good {_quality(current)}")
-    if warning := json.loads(read_file(current["feature_extractor"], "extractor.json"))["weights"]["warning"]:
+    click.echo(f"Where    {components.store.uri}")
+    if features := versions.get("image_features"):
+        click.echo(f"How fast {_speed(features.figures, seconds)}")
+    if quality := _quality(versions):
+        click.echo(f"How good {quality}")
+    if (extractor := versions.get("feature_extractor")) and (warning := _warning(extractor)):
         click.secho(f"Beware   {warning}", fg="yellow")
+    if lineage.newer:
+        click.secho(f"Newer    {_newer(lineage.newer)}", fg="yellow")
     click.echo(f"Look     make dev   (http://localhost:3000{_hint()})")
+
+
+def _rows(versions: Mapping[str, Version], name: str) -> str:
+    return f"{versions[name].row_count:,}" if name in versions else "an unknown number"
 
 
 def _speed(facts: Mapping[str, Any], seconds: int | None) -> str:
     computed, reused = facts.get("computed", 0), facts.get("reused", 0)
     rate = facts.get("images_per_second", 0)
-    told = f"{computed:,} images through the network at {rate:.0f} images/s, {reused:,} reused"
-    return told + (f"; {seconds} s for the whole run" if seconds is not None else "")
+    done = f"{computed:,} images through the network at {rate:.0f} images/s, {reused:,} reused"
+    return done + (f"; {seconds} s for the whole run" if seconds is not None else "")
 
 
-def _quality(current: dict[str, Version]) -> str:
-    report = json.loads(read_file(current["fruit_recognition"], "recognition.json"))
-    explained = current["pca_model"].facts["variance_explained"]
-    return (
-        f"{explained:.1%} of the variance explained; a baseline names {report['accuracy']:.1%} of "
-        f"{report['test_images']:,} unseen images right ({len(report['labels'])} classes, "
-        f"chance {report['chance']:.1%})"
-    )
+def _quality(versions: Mapping[str, Version]) -> str:
+    parts = []
+    if model := versions.get("pca_model"):
+        parts.append(f"{model.facts['variance_explained']:.1%} of the variance explained")
+    if recognition := versions.get("fruit_recognition"):
+        report = json.loads(read_file(recognition, "recognition.json"))
+        parts.append(
+            f"a baseline names {report['accuracy']:.1%} of {report['test_images']:,} unseen images right "
+            f"({len(report['labels'])} classes, chance {report['chance']:.1%})"
+        )
+    return "; ".join(parts)
+
+
+def _warning(extractor: Version) -> str:
+    return str(json.loads(read_file(extractor, "extractor.json"))["weights"]["warning"])
+
+
+def _newer(newer: Mapping[str, Version]) -> str:
+    named = ", ".join(f"{name} (version {version.number}, run {version.run_id[:8]})" for name, version in newer.items())
+    return f"{named}: the components above were made before. Materialise all to bring them up to date."
 
 
 def _hint() -> str:

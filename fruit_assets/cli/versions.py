@@ -7,6 +7,7 @@ from datetime import timedelta
 
 import click
 
+from fruit_assets.cli.console import escape, open_console
 from fruit_assets.errors import InputError
 from fruit_assets.settings import Settings, load_settings
 from fruit_assets.storage.delta.commit_log import CommitInfo
@@ -25,14 +26,12 @@ ASSET_NAMES = (
 @click.option("--limit", default=20, show_default=True, type=click.IntRange(1), help="Versions to show per asset.")
 def history(asset: str | None, limit: int) -> None:
     """List the versions of ASSET, or of all assets: when, by which run, what changed."""
-    from rich.console import Console
-
     settings = load_settings()
-    console = Console()
+    console = open_console()
     for name in [asset] if asset else ASSET_NAMES:
         table = asset_table(settings, name)
         commits = [commit for _, commit in zip(range(limit), table.history(), strict=False)]
-        console.print(_shown(table, commits) if commits else f"{name} has not been published yet.")
+        console.print(_shown(table, commits) if commits else escape(f"{name} has not been published yet."))
 
 
 @click.command("restore")
@@ -60,10 +59,13 @@ def asset_table(settings: Settings, asset: str) -> Table:
 def _shown(table: Table, commits: list[CommitInfo]) -> object:
     from rich.table import Table as Grid
 
-    grid = Grid("version", "time (UTC)", "what", "run", "data version", title=f"{table.name}  {table.store.uri}")
+    grid = Grid(
+        "version", "time (UTC)", "what", "run", "data version", title=escape(f"{table.name}  {table.store.uri}")
+    )
     for commit in commits:
         restored = commit.figures.get("restored_from")
         what = commit.operation.lower() if restored is None else f"restored version {restored}"
         version = str(commit.facts.get("data_version", commit.facts.get("fingerprint", "")))
-        grid.add_row(str(commit.number), f"{commit.time:%Y-%m-%d %H:%M:%S}", what, commit.run_id[:8], version[:12])
+        made = (f"{commit.time:%Y-%m-%d %H:%M:%S}", what, commit.run_id[:8], version[:12])
+        grid.add_row(str(commit.number), *map(escape, made))
     return grid

@@ -8,6 +8,7 @@ import hashlib
 import math
 import os
 import stat
+from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import chain
@@ -40,6 +41,7 @@ _READERS_PER_WORKER = 16  # small objects cost latency, not bandwidth
 _IMAGES_PER_CALL = 4
 _IMAGES_IN_FLIGHT = 64  # bounds a worker's memory when the images are large
 MOST_UNREAD = 0.5  # share of a sample, beyond which something is wrong with the collection rather than with images
+_LOOKED_INTO = 16  # unread images, for why
 LARGEST_IMAGE_BYTES = 256 * 2**20  # not a photograph of a fruit any more
 
 
@@ -145,21 +147,27 @@ def _raise_fault(error: OSError) -> None:
 
 
 def require_readable(keys: "pa.Table", root: str) -> None:
-    """Raise when nearly no image of a sample could be read; the message names why, with an example.
+    """Raise when most images of a sample could not be read; the message names the commonest cause, with an example.
 
     Args:
         keys: `path, sha256` of the sample; sha256 is null where nothing could be read.
         root: the collection's folder or `s3://` URI.
     """
+    import pyarrow as pa
     import pyarrow.compute as pc
 
     unread = keys["sha256"].null_count
     if unread <= MOST_UNREAD * keys.num_rows:
         return
-    example = keys.filter(pc.is_null(keys["sha256"]))["path"][0].as_py()
+    paths = keys.filter(pc.is_null(keys["sha256"]))["path"]
+    looked_into = paths.take(pa.array(range(0, unread, -(-unread // _LOOKED_INTO)))).to_pylist()
+    causes = [(_why_unread(root, path), path) for path in looked_into]
+    [(cause, count)] = Counter(cause for cause, _ in causes).most_common(1)
+    example = next(path for each, path in causes if each == cause)
     raise InputError(
-        f"{unread} of {keys.num_rows} images of {root} cannot be read, such as {example}: {_why_unread(root, example)}."
-        " Not published, the previous version stays. Correct the permissions or FRUIT_ASSETS_IMAGES."
+        f"{unread} of {keys.num_rows} images of {root} cannot be read. The commonest cause, {count} times among "
+        f"{len(causes)} that were looked into: {cause}, such as {example}. Nothing was published, the previous version "
+        "stays. Correct the permissions or FRUIT_ASSETS_IMAGES."
     )
 
 
@@ -174,7 +182,8 @@ def _why_unread(root: str, path: str) -> str:
     except OSError as error:
         return error.strerror or str(error)
     except ObjectError as error:
-        return str(error).rstrip(".")
+        # Without the address, which differs between images.
+        return str(error).rstrip(".").partition(f"{path}: ")[2] or str(error).rstrip(".")
     return "it is no regular file, or larger than 256 MiB"
 
 

@@ -1,6 +1,7 @@
 """Tests of the main job as people start it: `dagster job execute` in a process of its own."""
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -167,6 +168,40 @@ def test_the_job_runs_from_s3_to_s3_with_the_same_rows_as_between_folders(
     assert read_current(f"s3://{bucket}/assets/pca_components").num_rows == 9
     assert not (tmp_path / "cache" / "jars").exists()
     assert "mean.npy" in read_current(f"s3://{bucket}/assets/pca_model")["name"].to_pylist()
+
+
+@pytest.mark.parametrize("private_bucket", ["private CA"], indirect=True)
+def test_objects_that_may_not_be_read_replace_nothing_and_the_next_run_takes_over_what_was_there(
+    private_cloud, private_bucket, environment, published, collection, tmp_path
+):
+    copy_some(collection, tmp_path / "images", classes=3, per_class=5)
+    images = sorted(path for path in (tmp_path / "images").rglob("*") if path.is_file())
+    store = open_store(f"s3://{private_bucket}/fruits")
+    for path in images[:5]:
+        store.put(path.relative_to(tmp_path / "images").as_posix(), path.read_bytes())
+    store.put(f"/{images[5].name}", images[5].read_bytes())  # as a careless upload makes it: its label would be ''
+    for asset in _TABLES:
+        shutil.rmtree(tmp_path / "assets" / asset)
+    environment |= {"FRUIT_ASSETS_IMAGES": f"s3://{private_bucket}/fruits"}
+    code, text = _execute(tmp_path, environment)
+    assert code == 0, text[-3000:]
+    before = _state(tmp_path / "assets")
+    assert before["image_features"].num_rows == 5, "the image without a label does not take part"
+    assert "" not in before["sampled_images"]["label"].to_pylist()
+    assert f"1 image(s) lie in no class folder of s3://{private_bucket}/fruits and take no part" in text
+
+    for path in images[6:]:
+        store.put(path.relative_to(tmp_path / "images").as_posix(), path.read_bytes())
+    private_cloud.unreadable.add(f"/{private_bucket}/fruits")
+    code, text = _execute(tmp_path, environment)
+    assert code != 0
+    assert _state(tmp_path / "assets") == before
+    assert f"images of s3://{private_bucket}/fruits cannot be read. The commonest cause, " in text
+    assert re.search(r"times among \d+ that were looked into: access denied.*, such as .+/\S+\.jpg\.", text)
+    private_cloud.unreadable.clear()
+    code, text = _execute(tmp_path, environment)
+    assert code == 0, text[-3000:]
+    assert "9 images to infer at f32, 5 to take over" in text
 
 
 def test_a_job_killed_in_the_middle_of_writing_leaves_what_was_published(environment, tmp_path):
