@@ -18,7 +18,7 @@ from fruit_assets.errors import PermanentError
 from fruit_assets_tests.emr.conftest import start_cluster
 from fruit_assets_tests.emr_simulator import EmrSimulator
 
-SPEC = Path(__file__).parents[2] / "bootstrap" / "cluster.json"
+SPEC = Path(__file__).parents[3] / "bootstrap" / "cluster.json"
 FACTS = {
     "project": "orchard",
     "region": "us-east-1",
