@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 import click
 from rich.table import Table
+from rich.text import Text
 
 from fruit_assets.cli.console import escape, open_console
 from fruit_assets.emr.cost import Prices, load_prices
@@ -61,9 +62,9 @@ def status() -> None:
     table = Table("Cluster", "Name", "State", "Steps", "Machines", "USD an hour", title="EMR clusters")
     for facts in found:
         load = _load(EmrOnEc2(facts.cluster_id), load_prices(settings.prices))
-        table.add_row(facts.cluster_id, escape(facts.name), facts.state, *map(escape, load))
+        table.add_row(facts.cluster_id, Text(facts.name), facts.state, *map(Text, load))
         if facts.reason.strip():
-            table.add_row("", escape(facts.reason), "", "", "", "")
+            table.add_row("", Text(facts.reason), "", "", "", "")
     open_console().print(table)
 
 
@@ -106,12 +107,12 @@ def _wait(compute: EmrOnEc2) -> None:
     while state not in ("RUNNING", "WAITING"):
         facts = compute.describe()
         if not facts.is_alive:
-            console.print(f"{time.monotonic() - began:4.0f} s  {facts.state}; looking for its logs")
+            console.print(f"{time.monotonic() - began:4.0f} s  {escape(facts.state)}; looking for its logs")
             failure = compute.failure(_LOG_SECONDS)
             raise PermanentError(failure.message if failure else f"{compute.cluster_id} is {facts.state}.")
         if facts.state != state:
             state = facts.state
-            console.print(f"{time.monotonic() - began:4.0f} s  {state}")
+            console.print(f"{time.monotonic() - began:4.0f} s  {escape(state)}")
         elif state not in ("RUNNING", "WAITING"):
             time.sleep(_POLL_SECONDS)
 

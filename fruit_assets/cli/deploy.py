@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.syntax import Syntax
 from rich.table import Table
+from rich.text import Text
 
 from fruit_assets.cli.console import escape, open_console
 from fruit_assets.errors import PermanentError, SettingsError
@@ -101,7 +102,9 @@ def deploy(
         raise PermanentError(f"{TEMPLATE} is missing: run this from a clone of the project, installed with -e.")
     read_dotenv(env_file)  # it is written at the end: a file that cannot be read is named before anything is made
     caller = who_am_i()
-    console.print(f"Account [bold]{caller.account}[/], region [bold]{caller.region}[/], as {escape(caller.arn)}")
+    console.print(
+        f"Account [bold]{escape(caller.account)}[/], region [bold]{escape(caller.region)}[/], as {escape(caller.arn)}"
+    )
 
     stack = Stack(project, caller.region)
     given = {_PARAMETERS[name]: str(value) for name, value in options.items() if value is not None}
@@ -118,7 +121,7 @@ def deploy(
             lambda done, total: progress.update(task, completed=done, total=total),
             caller.region,
         )
-    console.print(f"Bootstrap files: {new} uploaded, {old} already in {bootstrap_uri(outputs['StagingUri'])}")
+    console.print(f"Bootstrap files: {new} uploaded, {old} already in {escape(bootstrap_uri(outputs['StagingUri']))}")
     deployment = deployment or _deployment_in_use(env_file)
     environments = _environments(outputs["StagingUri"], caller.region)
     if deployment == "emr-serverless":
@@ -134,7 +137,7 @@ def _change_stack(console: Console, stack: Stack, parameters: dict[str, str], ye
     with console.status("Asking CloudFormation what would change"):
         plan = stack.plan(parameters)
     if plan.change_set is None:
-        console.print(f"Stack [bold]{stack.name}[/]: nothing to change")
+        console.print(f"Stack [bold]{escape(stack.name)}[/]: nothing to change")
         return True
     _show(console, stack.name, plan)
     standing = standing_cost({**stack.parameters(), **parameters})
@@ -145,7 +148,7 @@ def _change_stack(console: Console, stack: Stack, parameters: dict[str, str], ye
         return False
     with console.status("Changing") as status:
         stack.apply(plan, lambda line: status.update(f"Changing: {line}"))
-    console.print(f"Stack [bold]{stack.name}[/]: {stack.status()}")
+    console.print(f"Stack [bold]{escape(stack.name)}[/]: {escape(str(stack.status()))}")
     return True
 
 
@@ -159,11 +162,13 @@ def standing_cost(parameters: Mapping[str, str]) -> int:
 
 
 def _show(console: Console, name: str, plan: Plan) -> None:
-    table = Table("", "Resource", "Kind", "", title=f"{'New stack' if plan.is_new else 'Stack'} {name}", box=None)
+    table = Table(
+        "", "Resource", "Kind", "", title=escape(f"{'New stack' if plan.is_new else 'Stack'} {name}"), box=None
+    )
     signs = {"Add": "[green]+[/]", "Modify": "[yellow]~[/]", "Remove": "[red]-[/]", "Import": "[cyan]>[/]"}
     for change in plan.changes:
         note = "[red]replaced: a new one takes its place[/]" if change.replaced else ""
-        table.add_row(signs.get(change.action, change.action), escape(change.resource), escape(change.kind), note)
+        table.add_row(signs.get(change.action, escape(change.action)), Text(change.resource), Text(change.kind), note)
     console.print(table)
     if plan.template_diff:
         console.print(Syntax(plan.template_diff, "diff", background_color="default"))
@@ -178,7 +183,7 @@ def _wheels(console: Console, architectures: tuple[str, ...], tensorflow: bool) 
         }
     for architecture, folder in found.items():
         size = sum(wheel.stat().st_size for wheel in folder.glob("*.whl")) / 1e6
-        console.print(f"Wheels for {architecture}: {size:.0f} MB")
+        console.print(f"Wheels for {escape(architecture)}: {size:.0f} MB")
     return found
 
 
@@ -202,7 +207,7 @@ def _upload_environments(console: Console, staging: str, wheels: Mapping[str, Pa
             packed = pack_environment(folder, architecture, status.update)
             status.update(f"{architecture}: uploading {packed.stat().st_size / 1e6:.0f} MB")
             uploaded[architecture] = upload_environment(staging, packed, architecture, region)
-        console.print(f"Environment for {architecture}: {uploaded[architecture]}", soft_wrap=True)
+        console.print(f"Environment for {escape(architecture)}: {escape(uploaded[architecture])}", soft_wrap=True)
     return uploaded
 
 
@@ -237,7 +242,7 @@ def _say_what_is_next(console: Console, outputs: dict[str, str], caller: Identit
     policies = [outputs["OrchestratorPolicyArn"]]
     policies += [outputs["ServerlessPolicyArn"]] if deployment == "emr-serverless" else []
     console.print("\nNext:")
-    console.print(f"  1. Images:   aws s3 sync <folder> {outputs['ImagesUri']}/", soft_wrap=True)
-    console.print(f"  2. Policy:   {' and '.join(policies)} to whoever runs Dagster", soft_wrap=True)
-    console.print(f"  3. Check:    AWS_DEFAULT_REGION={caller.region} fruit-assets doctor", soft_wrap=True)
+    console.print(f"  1. Images:   aws s3 sync <folder> {escape(outputs['ImagesUri'])}/", soft_wrap=True)
+    console.print(f"  2. Policy:   {escape(' and '.join(policies))} to whoever runs Dagster", soft_wrap=True)
+    console.print(f"  3. Check:    AWS_DEFAULT_REGION={escape(caller.region)} fruit-assets doctor", soft_wrap=True)
     console.print("  4. Run:      dagster job execute -m fruit_assets -j fruit_features_job", soft_wrap=True)

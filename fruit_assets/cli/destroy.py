@@ -40,7 +40,7 @@ def destroy(project: str, data: bool, bucket: str | None, env_file: Path, yes: b
     read_dotenv(env_file)  # it is written at the end: a file that cannot be read is named before anything is removed
     caller = who_am_i()
     stack = Stack(project, caller.region)
-    account = f"Account [bold]{caller.account}[/], region [bold]{caller.region}[/]"
+    account = f"Account [bold]{escape(caller.account)}[/], region [bold]{escape(caller.region)}[/]"
     console.print(f"{account}, stack [bold]{escape(project)}[/]")
     clusters = living_clusters(project, caller.region)
     if clusters:
@@ -61,14 +61,14 @@ def destroy(project: str, data: bool, bucket: str | None, env_file: Path, yes: b
         if not yes and not click.confirm(f"Remove stack {project} (network, roles, policies, alarm)?", default=False):
             raise click.Abort
         for application in delete_applications(project, caller.region):
-            console.print(f"Deleted application {application}")
+            console.print(f"Deleted application {escape(application)}")
         _remove_stack(console, stack, outputs, caller.region)
     if env_file.exists():
         update_dotenv(env_file, {"FRUIT_ASSETS_DEPLOYMENT": "local"})
     if content is not None and sure_of_data:
         _delete_data(console, name, outputs.get("KeyArn"), env_file, caller.region)
     elif content is not None:
-        console.print(f"Kept: s3://{name}, {_told(content)}. `fruit-assets destroy --data` removes it.")
+        console.print(f"Kept: s3://{escape(name)}, {_told(content)}. `fruit-assets destroy --data` removes it.")
 
 
 def _delete_data(console: Console, name: str, key_arn: str | None, env_file: Path, region: str) -> None:
@@ -76,10 +76,10 @@ def _delete_data(console: Console, name: str, key_arn: str | None, env_file: Pat
         deleted = delete_bucket(name, region, lambda done: shown.update(f"Deleting: {done}"))
     if key_arn:
         retire_key(key_arn, region)
-        console.print(f"{key_arn} will be deleted in 30 days")
+        console.print(f"{escape(key_arn)} will be deleted in 30 days")
     gone = [key for key, value in read_dotenv(env_file).items() if value.startswith(f"s3://{name}")]
     remove_from_dotenv(env_file, gone)
-    console.print(f"Deleted: s3://{name}, {deleted} versions")
+    console.print(f"Deleted: s3://{escape(name)}, {deleted} versions")
 
 
 def _told_twice(console: Console, name: str, content: BucketContent | None, said: str | None) -> bool:
@@ -90,7 +90,7 @@ def _told_twice(console: Console, name: str, content: BucketContent | None, said
     """
     if content is None:
         return False
-    console.print(f"[red]s3://{name} will be deleted with {_told(content)}. There is no way back.[/]")
+    console.print(f"[red]s3://{escape(name)} will be deleted with {_told(content)}. There is no way back.[/]")
     said = said if said is not None else click.prompt("Type the name of the bucket to delete it", default="")
     if said != name:
         raise PermanentError(f"{said!r} is not {name!r}: nothing was removed.")
@@ -108,4 +108,4 @@ def _remove_stack(console: Console, stack: Stack, outputs: dict[str, str], regio
             console.print(f"Removed what EMR left in the network: {escape(', '.join(groups))}")
     with console.status("Removing") as status:
         stack.delete(lambda line: status.update(f"Removing: {line}"))
-    console.print(f"Stack {stack.name}: removed")
+    console.print(f"Stack {escape(stack.name)}: removed")

@@ -12,8 +12,9 @@ from pathlib import Path
 import click
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
-from fruit_assets.cli.console import escape, open_console
+from fruit_assets.cli.console import open_console
 from fruit_assets.errors import SettingsError
 from fruit_assets.infra.bootstrap_files import deployment_uri, read_facts
 from fruit_assets.infra.checks import (
@@ -196,9 +197,9 @@ def _show(console: Console, sections: Mapping[str, list[Finding]]) -> None:
     for name, findings in sections.items():
         table.add_row("", f"[bold]{name}[/]", "")
         for finding in findings:
-            table.add_row(_MARKS[finding.status], f"  {escape(finding.subject)}", escape(finding.detail))
+            table.add_row(_MARKS[finding.status], Text(f"  {finding.subject}"), Text(finding.detail))
             if finding.remedy:
-                table.add_row("", "", f"[bold]-> {escape(finding.remedy)}[/]")
+                table.add_row("", "", Text(f"-> {finding.remedy}", style="bold"))
     console.print(table)
     counted = [finding.status for findings in sections.values() for finding in findings]
     console.print(f"\n{counted.count('problem')} to correct, {counted.count('warning')} to look at")

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from fruit_assets.cli.console import escape, open_console
+from fruit_assets.cli.console import open_console
 from fruit_assets.errors import InputError
 from fruit_assets.settings import load_settings
 
@@ -49,10 +49,11 @@ def _content(image: Path) -> bytes:
 
 def _show(neighbours: "list[Neighbour]") -> None:
     from rich.table import Table
+    from rich.text import Text
 
     table = Table("", "similarity", "label", "path")
     for rank, neighbour in enumerate(neighbours, start=1):
-        table.add_row(str(rank), f"{neighbour.similarity:.3f}", escape(neighbour.label), escape(neighbour.path))
+        table.add_row(str(rank), f"{neighbour.similarity:.3f}", Text(neighbour.label), Text(neighbour.path))
     open_console().print(table)
 
 

@@ -31,7 +31,8 @@ def history(asset: str | None, limit: int) -> None:
     for name in [asset] if asset else ASSET_NAMES:
         table = asset_table(settings, name)
         commits = [commit for _, commit in zip(range(limit), table.history(), strict=False)]
-        console.print(_shown(table, commits) if commits else escape(f"{name} has not been published yet."))
+        console.print(escape(f"{name}  {table.store.uri}"))
+        console.print(_shown(commits) if commits else f"{name} has not been published yet.")
 
 
 @click.command("restore")
@@ -56,16 +57,15 @@ def asset_table(settings: Settings, asset: str) -> Table:
     return Table(store.below(asset), timedelta(days=settings.retention_days))
 
 
-def _shown(table: Table, commits: list[CommitInfo]) -> object:
+def _shown(commits: list[CommitInfo]) -> object:
     from rich.table import Table as Grid
+    from rich.text import Text
 
-    grid = Grid(
-        "version", "time (UTC)", "what", "run", "data version", title=escape(f"{table.name}  {table.store.uri}")
-    )
+    grid = Grid("version", "time (UTC)", "what", "run", "data version")
     for commit in commits:
         restored = commit.figures.get("restored_from")
         what = commit.operation.lower() if restored is None else f"restored version {restored}"
         version = str(commit.facts.get("data_version", commit.facts.get("fingerprint", "")))
         made = (f"{commit.time:%Y-%m-%d %H:%M:%S}", what, commit.run_id[:8], version[:12])
-        grid.add_row(str(commit.number), *map(escape, made))
+        grid.add_row(str(commit.number), *map(Text, made))
     return grid

@@ -5,10 +5,16 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 from click.testing import CliRunner, Result
 
+from fruit_assets.analysis.similarity import Neighbour
 from fruit_assets.cli import COMMANDS, main
+from fruit_assets.cli.similar import _show
+from fruit_assets.storage.delta.table import Table
+from fruit_assets.storage.staging import VersionWriter, stage_table
+from fruit_assets.storage.stores import open_store
 
 _SCRIPT = str(Path(sys.executable).parent / "fruit-assets")
 
@@ -96,9 +102,35 @@ def test_every_command_explains_itself_beside_a_broken_dotenv_file(tmp_path: Pat
 
 
 def test_square_brackets_are_shown_and_no_line_is_wrapped_in_a_pipe(tmp_path: Path) -> None:
-    place = tmp_path / "[bold]data[/]" / ("long" * 30)
+    place = tmp_path / "[bold]data[/] :apple:" / ("long" * 30)
     (tmp_path / ".env").write_text(f"FRUIT_ASSETS_STORAGE='{place}'\nFRUIT_ASSETS_WEIGHTS='{tmp_path}/[/w].h5'\n")
     result = run("doctor")
     assert not isinstance(result.exception, Exception) or isinstance(result.exception, SystemExit)
     assert str(place) in result.output
     assert f"{tmp_path}/[/w].h5 is not a file" in result.output
+
+
+def test_labels_and_paths_of_neighbours_are_shown_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
+    odd = ["[/]", "[bold]x[/bold]", ":apple:", "\\[x]", "end\\", "[link=http://x]y[/link]", "x" * 150]
+    _show([Neighbour(f"{name}/1.jpg", name, 0.5) for name in odd])
+    lines = capsys.readouterr().out.splitlines()
+    for name in odd:
+        assert any(f" {name} " in line and f" {name}/1.jpg " in line for line in lines), name
+
+
+def test_history_shows_a_place_with_brackets_in_one_line_and_in_a_pipe_without_wrapping(tmp_path: Path) -> None:
+    place = tmp_path / "[bold]data[/] :apple:" / ("long" * 30)
+    table = Table(open_store(str(place / "image_features")))
+    table.commit(stage_table(pa.table({"path": ["a"]}), VersionWriter(table, "run")).with_facts(data_version="[/]"))
+    os.environ["FRUIT_ASSETS_STORAGE"] = str(place)
+    result = run("history", "image_features")
+    assert result.exit_code == 0, result.output
+    assert f"image_features  {place}/image_features" in result.output
+    assert "[/]" in result.output.splitlines()[-2]
+
+
+@pytest.mark.parametrize("command", ["doctor", "history", "--help", "doctor --format json"])
+def test_a_reader_that_goes_away_ends_a_command_without_a_traceback(tmp_path: Path, command: str) -> None:
+    line = f'"{_SCRIPT}" {command} | true'
+    done = subprocess.run(["bash", "-c", line], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.stderr == ""
