@@ -18,17 +18,21 @@ from fruit_assets.assets.publishing import PhaseTimer, publish_results, translat
 from fruit_assets.assets.raw_images import RAW_IMAGES, observation_of
 from fruit_assets.assets.resources import SPARK_POOL, ImageCollection
 from fruit_assets.assets.table_schema import LABEL, PATH, SHA256, table_metadata
-from fruit_assets.images.fetching import fetch_sample, read_few, require_readable
+from fruit_assets.images.fetching import read_few
 from fruit_assets.images.listing import class_counts, digest_of
-from fruit_assets.images.sampling import SamplePlan, choose, content_digest, require_enough
+from fruit_assets.images.sample_increment import SampleIncrement, figures_of, has_keys, increment_of, why_not_comparable
+from fruit_assets.images.sample_version import WrittenRows, stage_sample, write_rows
+from fruit_assets.images.sampling import SamplePlan, choose, require_enough
 from fruit_assets.spark.progress import reported_progress
 from fruit_assets.spark.resource import SparkResource
 from fruit_assets.storage.delta.staged_commit import StagedCommit
 from fruit_assets.storage.io_managers import AssetStorage
+from fruit_assets.storage.parquet_files import ROW_GROUP_ROWS
 from fruit_assets.storage.staging import VersionWriter, republish
 
 if TYPE_CHECKING:
     from fruit_assets.images.listing import ImageListing
+    from fruit_assets.storage.delta.version import Version
     from fruit_assets.storage.key_table import KeyTable
 
 NAME = "sampled_images"
@@ -42,6 +46,10 @@ SCHEMA = dg.TableSchema(
         PATH,
         LABEL,
         SHA256,
+        dg.TableColumn("size", "bigint", description="The file's bytes as listed, by which a changed file is known."),
+        dg.TableColumn(
+            "stamp", "string", description="Its ETag on S3, else its time of modification in ns; as listed."
+        ),
         dg.TableColumn("content", "binary", description="The file's bytes; null when it could not be read."),
     ]
 )
@@ -121,7 +129,7 @@ def class_coverage(
     group_name="images",
     kinds={"pyspark", "parquet"},
     owners=["team:image-features"],
-    code_version="1",
+    code_version="2",
     metadata=table_metadata(SCHEMA),
     pool=SPARK_POOL,
     check_specs=CHECKS.specs(),
@@ -153,17 +161,20 @@ def sampled_images(
             spark.prepare()  # there is nothing that could be published again
         choice = _choice(context, config, images, phases)
         before = writing.table.find_latest(root=choice.listing.root, listed=choice.digest, unread=0)
-        if before is None:
-            spark.prepare()
-        with phases("pictures"):
-            shown = _pictures(choice)
-        if before is None:
-            staged = _fetched(context, spark, choice, writing, phases)
-        else:
+        if before is not None and has_keys(before):
             context.log.info("No image of the sample has changed since the previous version: it is published again.")
-            staged = republish(before, writing)
+            with phases("pictures"):
+                shown = _pictures(choice)
+            staged, figures = republish(before, writing), figures_of(kept=choice.count, files=len(before.files))
+        else:
+            increment, built_on = _increment(context, spark, choice, writing, phases)
+            with phases("pictures"):
+                shown = _pictures(choice)
+            staged = _staged(context, spark, choice, increment, built_on, writing, phases)
+            figures = increment.figures()
         staged = staged.with_facts(**{RUN_CONFIG: config.model_dump(mode="json")})
-        metadata = {**shown, **choice.figures(), "read_again": before is None, **phases.metadata()}
+        figures = {**choice.figures(), **figures, "read_again": figures["images_fetched"] > 0}
+        metadata = {**shown, **figures, **phases.metadata()}
         version = dg.DataVersion(staged.version.facts["data_version"])
         yield from publish_results(
             [dg.MaterializeResult(asset_key=NAME, value=staged, metadata=metadata, data_version=version)],
@@ -218,19 +229,46 @@ def _choice(
     return _Choice(listing, chosen, counts, digest_of(chosen))
 
 
-def _fetched(
+def _increment(
     context: dg.AssetExecutionContext, spark: SparkResource, choice: _Choice, writing: VersionWriter, phases: PhaseTimer
+) -> "tuple[SampleIncrement, Version | None]":
+    """What to keep and what to fetch, and the version whose rows are kept, if there is one; announces work to Spark."""
+    before = writing.base
+    if before is not None and (reason := why_not_comparable(before, choice.listing.root)):
+        context.log.info(f"All images of the sample are fetched, because version {before.number} of it {reason}.")
+        before = None
+    if before is None or choice.count > before.row_count:
+        spark.prepare()  # some images are new for certain
+    with phases("planning"):
+        increment = increment_of(choice.chosen, writing.table.store, before.files if before else ())
+    if increment.written_count:
+        spark.prepare()
+    return increment, before
+
+
+def _staged(
+    context: dg.AssetExecutionContext,
+    spark: SparkResource,
+    choice: _Choice,
+    increment: SampleIncrement,
+    before: "Version | None",
+    writing: VersionWriter,
+    phases: PhaseTimer,
 ) -> StagedCommit:
-    """Fetch and stage the chosen images; the facts name their content."""
-    with phases("spark_start"):
-        workers = spark.context()
-    with phases("reading_and_writing"), reported_progress(workers, context.log.info, NAME):
-        staged = fetch_sample(workers, choice.listing.root, choice.chosen, writing)
-        keys = staged.version.read_table(["path", "label", "sha256"])
-    require_readable(keys, choice.listing.root)
-    unread = keys["sha256"].null_count
-    listed = {"root": choice.listing.root, "listed": choice.digest, "unread": unread}
-    return staged.with_facts(data_version=content_digest(keys), **listed)
+    """Write what does not stay, and stage the sample; the version before where its content is the same."""
+    root = choice.listing.root
+    written = WrittenRows(before.facts[ROW_GROUP_ROWS]) if before else WrittenRows(0)
+    if increment.written_count:
+        with phases("spark_start"):
+            workers = spark.context()
+        with phases("reading_and_writing"), reported_progress(workers, context.log.info, NAME):
+            written = write_rows(workers, root, increment, before, writing)
+    staged = stage_sample(root, increment, written, writing).with_facts(listed=choice.digest)
+    context.log.info(str(increment))
+    if before is not None and all(before.facts.get(name) == value for name, value in staged.version.facts.items()):
+        # Images that could not be read before still cannot.
+        return republish(before, writing)
+    return staged
 
 
 def _pictures(choice: _Choice) -> dict[str, Any]:

@@ -18,19 +18,19 @@ from fruit_assets.errors import InputError, ObjectError
 from fruit_assets.machine_faults import machine_fault
 from fruit_assets.spark.arrow_streams import stream_of
 from fruit_assets.spark.tasks import collect, run_tasks
-from fruit_assets.spark.writing import RowWriter, WriteTarget, data_files_from, files_schema, stage_written
-from fruit_assets.storage.delta.staged_commit import StagedCommit
+from fruit_assets.spark.writing import RowWriter, WriteTarget, data_files_from, files_schema
 from fruit_assets.storage.key_table import KeyTable
-from fruit_assets.storage.parquet_files import ROW_GROUP_ROWS, DataFile
+from fruit_assets.storage.parquet_files import DataFile
 from fruit_assets.storage.s3.location import parse_s3_uri
 from fruit_assets.storage.s3.store import S3Store
-from fruit_assets.storage.staging import VersionWriter
 
 if TYPE_CHECKING:
     import pyarrow as pa
     from pyspark import SparkContext
 
-SAMPLE_SCHEMA = "path string, label string, sha256 string, content binary"
+SAMPLE_SCHEMA = "path string, label string, sha256 string, size bigint, stamp string, content binary"
+SAMPLE_COLUMNS = [column.split()[0] for column in SAMPLE_SCHEMA.split(", ")]
+_LISTED = ("path", "label", "size", "stamp")
 # Rows of one Parquet row group: what a featurization task has at least.
 _IMAGES_PER_GROUP = 64
 _IMAGES_PER_FETCH_TASK = 8192
@@ -45,28 +45,27 @@ _LOOKED_INTO = 16  # unread images, for why
 LARGEST_IMAGE_BYTES = 256 * 2**20  # not a photograph of a fruit any more
 
 
-def fetch_sample(context: "SparkContext", root: str, chosen: KeyTable, writing: VersionWriter) -> StagedCommit:
-    """Fetch the bytes of the chosen images and stage them: `path, label, sha256, content`.
+def fetch_images(context: "SparkContext", root: str, chosen: KeyTable, target: WriteTarget) -> list[DataFile]:
+    """Fetch the bytes of images into files with the columns of `SAMPLE_SCHEMA`.
 
     The workers do it, many images at a time. An image that has vanished since the listing, or that may not be
-    read, is a row with null `content` and `sha256`: it is rejected later, by name.
+    read, is a row with null `content` and `sha256`: it is rejected later, by name. Such rows are in files of their own,
+    because they are tried again by every later run.
 
     Args:
         context: the Spark context.
         root: the collection's folder or `s3://` URI.
-        chosen: the rows to fetch, sorted by path.
-        writing: the asset's folder, run and attempt.
+        chosen: `path, label, size, stamp` of the images, sorted by path.
+        target: where and how to write.
     """
     parallelism = int(context.defaultParallelism)
-    count, average_bytes = chosen.values("count(*), avg(size)")
-    target = WriteTarget.of(writing, row_group_rows(count, average_bytes or 0.0, parallelism))
     files: list[DataFile] = []
-    for keys in chosen.chunks(["path", "label"], _IMAGES_PER_JOB):
+    for keys in chosen.chunks(_LISTED, _IMAGES_PER_JOB):
         # As many tasks as all cores can share evenly, each with neighbours: whoever looks at a few images wants
         # some of one label.
         tasks = parallelism * math.ceil(keys.num_rows / (_IMAGES_PER_FETCH_TASK * parallelism))
         files += data_files_from(collect(run_tasks(context, _portions(keys, tasks), _fetcher(root, target))))
-    return stage_written(writing, files, SAMPLE_SCHEMA, {ROW_GROUP_ROWS: target.row_group_rows})
+    return files
 
 
 def _portions(keys: "pa.Table", tasks: int) -> list[bytes]:
@@ -78,14 +77,20 @@ def _portions(keys: "pa.Table", tasks: int) -> list[bytes]:
 def row_group_rows(images: int, average_bytes: float, parallelism: int) -> int:
     """Rows of one row group of the sample, so that its tasks are even and well filled, and fit into memory."""
     wanted = min(_IMAGES_PER_GROUP, math.ceil(images / (4 * parallelism)))
-    return max(1, min(max(wanted, 16), math.floor(_ROW_GROUP_BYTES / max(1.0, average_bytes))))
+    return min(max(wanted, 16), rows_that_fit(average_bytes))
+
+
+def rows_that_fit(average_bytes: float) -> int:
+    """Images of this size that may be in one row group: a worker has it in memory."""
+    return max(1, math.floor(_ROW_GROUP_BYTES / max(1.0, average_bytes)))
 
 
 def _fetcher(root: str, target: WriteTarget) -> Callable[[bytes], Iterator["pa.RecordBatch"]]:
     def fetch(portion: bytes) -> Iterator["pa.RecordBatch"]:
         import pyarrow as pa
+        import pyarrow.compute as pc
 
-        writer = RowWriter(target)
+        writer, of_unread = RowWriter(target), RowWriter(target)
         read = _s3_reader(root) if root.startswith("s3://") else _file_reader(root)
 
         def read_some(paths: list[str]) -> list[tuple[bytes | None, str | None]]:
@@ -97,14 +102,14 @@ def _fetcher(root: str, target: WriteTarget) -> Callable[[bytes], Iterator["pa.R
                 paths = keys.column("path").to_pylist()
                 some = [paths[start : start + _IMAGES_PER_CALL] for start in range(0, len(paths), _IMAGES_PER_CALL)]
                 found = list(chain.from_iterable(pool.map(read_some, some)))
-                columns = [
-                    keys.column("path"),
-                    keys.column("label"),
-                    pa.array([digest for _, digest in found], pa.string()),
-                    pa.array([content for content, _ in found], pa.binary()),
-                ]
-                writer.write(pa.RecordBatch.from_arrays(columns, ["path", "label", "sha256", "content"]))
-        yield pa.RecordBatch.from_pydict({"files": [writer.close()]}, files_schema())
+                columns = {name: keys.column(name) for name in _LISTED}
+                columns["sha256"] = pa.array([digest for _, digest in found], pa.string())
+                columns["content"] = pa.array([content for content, _ in found], pa.binary())
+                rows = pa.RecordBatch.from_pydict(columns).select(SAMPLE_COLUMNS)
+                unread = rows["sha256"].is_null()
+                writer.write(rows.filter(pc.invert(unread)))
+                of_unread.write(rows.filter(unread))
+        yield pa.RecordBatch.from_pydict({"files": [writer.close() + of_unread.close()]}, files_schema())
 
     return fetch
 
@@ -146,26 +151,23 @@ def _raise_fault(error: OSError) -> None:
         raise error
 
 
-def require_readable(keys: "pa.Table", root: str) -> None:
+def require_readable(keys: KeyTable, root: str) -> None:
     """Raise when most images of a sample could not be read; the message names the commonest cause, with an example.
 
     Args:
         keys: `path, sha256` of the sample; sha256 is null where nothing could be read.
         root: the collection's folder or `s3://` URI.
     """
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    unread = keys["sha256"].null_count
-    if unread <= MOST_UNREAD * keys.num_rows:
+    rows, unread = keys.values("count(*), count(*) - count(sha256)")
+    if unread <= MOST_UNREAD * rows:
         return
-    paths = keys.filter(pc.is_null(keys["sha256"]))["path"]
-    looked_into = paths.take(pa.array(range(0, unread, -(-unread // _LOOKED_INTO)))).to_pylist()
+    paths = keys.select("select path from {table} where sha256 is null order by path")
+    looked_into = paths.every(-(-unread // _LOOKED_INTO)).to_table()["path"].to_pylist()
     causes = [(_why_unread(root, path), path) for path in looked_into]
     [(cause, count)] = Counter(cause for cause, _ in causes).most_common(1)
     example = next(path for each, path in causes if each == cause)
     raise InputError(
-        f"{unread} of {keys.num_rows} images of {root} cannot be read. The commonest cause, {count} times among "
+        f"{unread} of {rows} images of {root} cannot be read. The commonest cause, {count} times among "
         f"{len(causes)} that were looked into: {cause}, such as {example}. Nothing was published, the previous version "
         "stays. Correct the permissions or FRUIT_ASSETS_IMAGES."
     )

@@ -1,7 +1,7 @@
 """What a new sample takes over from the version before it, and what must be fetched, decided on keys alone.
 
-Put here the comparison of a choice with the rows that are there. Choosing belongs in `sampling.py`, fetching in
-`fetching.py`.
+Put here the comparison of a choice with the rows that are there. Choosing belongs in `sampling.py`, writing the new
+version in `sample_version.py`.
 """
 
 from collections.abc import Sequence
@@ -10,9 +10,13 @@ from typing import TYPE_CHECKING
 
 from fruit_assets.storage.key_table import KeyTable
 from fruit_assets.storage.parquet_files import DataFile
+from fruit_assets.storage.row_keys import row_keys
+from fruit_assets.storage.stores import Store
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+    from fruit_assets.storage.delta.version import Version
 
 KEYS = ("path", "label", "sha256", "size", "stamp")
 # Rows as they are chosen now, that were read. (A row without a digest could not be: it is tried again.)
@@ -35,16 +39,74 @@ class SampleIncrement:
         kept: keys of their rows.
         copied: keys and `row` of rows that stay, but whose file holds others that are gone.
         fetched: `path, label, size, stamp` of the images to fetch, in order of the choice.
+        removed: rows of the version before whose image is not in the new sample.
     """
 
     kept_files: Sequence[DataFile]
     kept: KeyTable
     copied: KeyTable
     fetched: KeyTable
+    removed: int
+
+    def __str__(self) -> str:
+        kept = f"kept {self.kept.num_rows:,} in {len(self.kept_files):,} file(s)"
+        copied = (
+            f"copied {copied:,} from files with removed or changed ones; " if (copied := self.copied.num_rows) else ""
+        )
+        return f"Fetched {self.fetched.num_rows:,} new or changed images; {kept}; {copied}removed {self.removed:,}."
+
+    @property
+    def written_count(self) -> int:
+        """Rows that workers must write."""
+        return self.fetched.num_rows + self.copied.num_rows
 
     def to_copy(self) -> "pa.Table":
         """The sorted numbers, in the version before, of the rows to copy."""
-        return self.copied.to_table().select(["row"])
+        return self.copied.select("select row from {table} order by row").to_table()
+
+    def figures(self) -> dict[str, int]:
+        """Numbers of images, and of files that stay, for people."""
+        fetched, copied = self.fetched.num_rows, self.copied.num_rows
+        return figures_of(self.kept.num_rows, len(self.kept_files), fetched, copied, self.removed)
+
+
+def figures_of(kept: int, files: int, fetched: int = 0, copied: int = 0, removed: int = 0) -> dict[str, int]:
+    """Numbers of images of a sample, as metadata: those kept in files that stay, fetched, copied and removed."""
+    return {
+        "images_fetched": fetched,
+        "images_kept": kept,
+        "images_copied": copied,
+        "images_removed": removed,
+        "files_kept": files,
+    }
+
+
+def has_keys(version: "Version") -> bool:
+    """Whether rows of a version can be compared with a listing: earlier releases wrote no size and stamp."""
+    return set(KEYS) <= {column.name for column in version.columns}
+
+
+def why_not_comparable(version: "Version", root: str) -> str:
+    """What stands in the way of keeping rows of a version of the sample, for a sentence; empty when nothing does."""
+    if not has_keys(version):
+        return "was made by an earlier release, without the columns size and stamp"
+    if version.facts.get("root") != root:
+        return f"was taken from {version.facts.get('root', 'an unknown place')}, not from {root}"
+    return "" if version.is_intact() else f"lacks files that have been removed from {version.store.uri}"
+
+
+def increment_of(chosen: KeyTable, store: Store, files: Sequence[DataFile]) -> SampleIncrement:
+    """Compare a choice with the rows that are in some files.
+
+    Args:
+        chosen: `path, label, size, stamp`, sorted by path.
+        store: of the table.
+        files: of the version before; without any, everything is fetched.
+
+    Raises:
+        StorageError: a file cannot be read.
+    """
+    return plan_sample(chosen, row_keys(store, files, KEYS, chosen.database), files)
 
 
 def plan_sample(chosen: KeyTable, held: KeyTable, files: Sequence[DataFile]) -> SampleIncrement:
@@ -61,4 +123,5 @@ def plan_sample(chosen: KeyTable, held: KeyTable, files: Sequence[DataFile]) -> 
     copied = same.select("select * from {table} anti join {complete} using (file) order by row", complete=complete)
     fetched = chosen.select("select * from {table} anti join {same} using (path) order by path", same=same)
     numbers = [number for (number,) in complete.rows("select file from {table} order by file")]
-    return SampleIncrement([files[number] for number in numbers], kept, copied, fetched)
+    (removed,) = held.select("select count(*) from {table} anti join {chosen} using (path)", chosen=chosen).values("*")
+    return SampleIncrement([files[number] for number in numbers], kept, copied, fetched, removed)

@@ -116,13 +116,15 @@ def _not_above(files: KeyTable, ranks: KeyTable, highest: "np.ndarray") -> "pa.R
     return pa.RecordBatchReader.from_batches(files.batches().schema, batches())
 
 
-def content_digest(keys: "pa.Table") -> str:
+def content_digest(keys: KeyTable) -> str:
     """A digest of `path, label, sha256` of a sample, whatever the order of its rows."""
     digest, before = hashlib.sha256(b"["), ""
-    for batch in keys.sort_by("path").to_batches(max_chunksize=_PATHS_AT_A_TIME):
-        rows = zip(*(batch.column(name).to_pylist() for name in ("path", "label", "sha256")), strict=True)
-        digest.update((before + ", ".join(map(repr, rows))).encode())
-        before = ", "
+    for batch in keys.batches(["path", "label", "sha256"], order_by="path"):
+        for start in range(0, batch.num_rows, _PATHS_AT_A_TIME):
+            columns = batch.slice(start, _PATHS_AT_A_TIME).columns
+            rows = zip(*(column.to_pylist() for column in columns), strict=True)
+            digest.update((before + ", ".join(map(repr, rows))).encode())
+            before = ", "
     digest.update(b"]")
     return digest.hexdigest()[:32]
 

@@ -36,12 +36,14 @@ class WriteTarget:
         row_group_rows: rows of every row group but the last of a file.
         fingerprint: of all that decides what a row with a given key holds; with it, a later run can take over files
             that were completed and not committed. Empty where none shall.
+        one_group_per_file: for row groups smaller than those of other files of the table.
     """
 
     store: Store
     prefix: str
     row_group_rows: int
     fingerprint: str = ""
+    one_group_per_file: bool = False
 
     @staticmethod
     def of(writing: VersionWriter, row_group_rows: int, fingerprint: str = "") -> "WriteTarget":
@@ -91,7 +93,7 @@ class RowWriter:
             batch = batch.slice(taken.num_rows)
             if self._pending_rows == size:
                 self._write_row_group()
-                if self._buffer.tell() >= _FILE_BYTES:
+                if self._target.one_group_per_file or self._buffer.tell() >= _FILE_BYTES:
                     self._store_file()
 
     def close(self) -> list[dict[str, Any]]:

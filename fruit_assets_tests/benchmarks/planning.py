@@ -140,8 +140,7 @@ def _plan(folder: Path, images: int, fraction: float) -> None:
     import fruit_assets.definitions  # noqa: F401
     from fruit_assets.features.increments import KEYS, plan_increment
     from fruit_assets.images.listing import class_counts, images_of
-    from fruit_assets.images.sample_increment import KEYS as SAMPLE_KEYS
-    from fruit_assets.images.sample_increment import plan_sample
+    from fruit_assets.images.sample_increment import increment_of
     from fruit_assets.images.sampling import SamplePlan, choose
     from fruit_assets.storage.row_keys import row_keys
     from fruit_assets.storage.stores import LocalStore
@@ -157,9 +156,7 @@ def _plan(folder: Path, images: int, fraction: float) -> None:
     class_counts(chosen)
     phases.done("choice")
     database = chosen.database
-    sample_files = _files(folder / "sample")
-    held = row_keys(LocalStore(folder / "sample"), sample_files, SAMPLE_KEYS, database)
-    increment = plan_sample(chosen, held, sample_files)
+    increment = increment_of(chosen, LocalStore(folder / "sample"), _files(folder / "sample"))
     phases.done("sample: rows to keep and to fetch")
     sample = _published(increment.kept, increment.copied, increment.fetched)
     feature_files = _files(folder / "features")

@@ -142,10 +142,11 @@ def test_identical_files_are_inferred_once_and_every_path_has_its_row(
         few.set_column(0, "path", pc.binary_join_element_wise(folder, few["path"], "/")) for folder in ("again", "more")
     ]
     twice = pa.concat_tables([few, *again])
-    broken = pa.table(
-        {"path": ["z/1.jpg", "z/2.jpg"], "label": ["z", "z"], "sha256": ["0", "0"], "content": [b"", b""]}
-    )
-    table = pa.concat_tables([twice, broken.cast(twice.schema)])
+    broken = [
+        {"path": path, "label": "z", "sha256": "0", "size": 0, "stamp": "", "content": b""}
+        for path in ("z/1.jpg", "z/2.jpg")
+    ]
+    table = pa.concat_tables([twice, pa.Table.from_pylist(broken, twice.schema)])
     writing = VersionWriter(Table(LocalStore(tmp_path / "doubled")), "one")
     writer = RowWriter(WriteTarget.of(writing, 9))
     for batch in table.to_batches():

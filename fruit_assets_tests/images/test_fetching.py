@@ -10,10 +10,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from fruit_assets.images import fetching
-from fruit_assets.images.fetching import fetch_sample, read_few, row_group_rows
+from fruit_assets.images.fetching import fetch_images, read_few, row_group_rows
 from fruit_assets.images.listing import list_images
-from fruit_assets.storage.delta.table import Table
-from fruit_assets.storage.staging import VersionWriter
+from fruit_assets.spark.writing import WriteTarget
+from fruit_assets.storage.parquet_files import DataFile, read_files
 from fruit_assets.storage.stores import LocalStore
 
 
@@ -32,10 +32,13 @@ def _fetched(spark, root: Path) -> pa.Table:
 
 
 def _fetched_of(spark, root: Path, listing) -> pa.Table:
-    folder = Table(LocalStore(root.parent / f"{root.name}-sample"))
-    return fetch_sample(
-        spark.sparkContext, listing.root, listing.files, VersionWriter(folder, "one")
-    ).version.read_table()
+    store, files = _files_of(spark, root, listing)
+    return read_files(store, files, None)
+
+
+def _files_of(spark, root: Path, listing) -> tuple[LocalStore, list[DataFile]]:
+    store = LocalStore(root.parent / f"{root.name}-sample")
+    return store, fetch_images(spark.sparkContext, listing.root, listing.files, WriteTarget(store, "data", 16))
 
 
 def _write(root: Path, *paths: str) -> None:
@@ -75,16 +78,15 @@ def test_a_sample_of_more_tasks_than_cores_keeps_neighbours_together(spark, tmp_
     paths = [f"{number:03}.jpg" for number in range(400)]
     _write(tmp_path, *(f"a/{path}" for path in paths))
     listing = list_images(str(tmp_path))
-    folder = Table(LocalStore(tmp_path.parent / f"{tmp_path.name}-sample"))
-    staged = fetch_sample(spark.sparkContext, listing.root, listing.files, VersionWriter(folder, "one"))
-    assert len(staged.version.files) == 8
+    store, files = _files_of(spark, tmp_path, listing)
+    assert len(files) == 8
     seen = []
-    for file in staged.version.files:
-        names = pq.read_table(folder.store.root / file.path, partitioning=None)["path"].to_pylist()
+    for file in files:
+        names = pq.read_table(store.root / file.path, partitioning=None)["path"].to_pylist()
         assert names == sorted(names)
         seen.append((names[0], names[-1]))
     assert all(before[1] < after[0] for before, after in itertools.pairwise(sorted(seen)))
-    assert staged.version.row_count == 400
+    assert sum(file.rows for file in files) == 400
 
 
 def test_many_small_images_are_fetched_in_many_batches_without_losing_one(spark, tmp_path):

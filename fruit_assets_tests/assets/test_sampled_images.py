@@ -1,0 +1,133 @@
+"""Tests of a sample that is brought up to date through the graph: what is fetched, kept and removed, and by whom."""
+
+from typing import Any
+
+import pytest
+
+from fruit_assets.spark.resource import SparkResource
+from fruit_assets.storage.delta.table import Table
+from fruit_assets.storage.staging import VersionWriter, stage_table
+from fruit_assets_tests.assets.conftest import Graph
+from fruit_assets_tests.conftest import materialised_metadata
+
+pytestmark = pytest.mark.long
+
+
+class NoSpark(SparkResource):
+    """Where no step may ask for Spark."""
+
+    def prepare(self) -> None:
+        raise AssertionError("Spark was asked for")
+
+    def context(self) -> Any:
+        raise AssertionError("Spark was asked for")
+
+
+def _sample(graph: Graph, **config: Any) -> dict[str, Any]:
+    result = graph.run("sampled_images", config={"sampled_images": {"fraction": 1.0, **config}})
+    return materialised_metadata(result, "sampled_images")
+
+
+def _counts(metadata: dict[str, Any]) -> dict[str, int]:
+    names = ("fetched", "kept", "copied", "removed")
+    return {name: metadata[f"images_{name}"] for name in names if metadata[f"images_{name}"]}
+
+
+def _paths(graph: Graph) -> set[str]:
+    return {file.path for file in graph.current("sampled_images").files}
+
+
+def test_a_run_of_the_graph_fetches_and_featurises_only_what_is_new(graph, capfd):
+    first = materialised_metadata(graph.run(), "sampled_images")
+    assert (_counts(first), first["read_again"]) == ({"fetched": 12}, True)
+    before, features = _paths(graph), {file.path for file in graph.current("image_features").files}
+    image = next(graph.images.rglob("*.jpg"))
+    image.with_name("new.jpg").write_bytes(image.read_bytes() + b"\0")
+    capfd.readouterr()
+    result = graph.run()
+    assert f"Fetched 1 new or changed images; kept 12 in {len(before)} file(s); removed 0." in capfd.readouterr().err
+    again = materialised_metadata(result, "sampled_images")
+    assert (_counts(again), again["read_again"]) == ({"fetched": 1, "kept": 12}, True)
+    assert before < _paths(graph)
+    of_features = materialised_metadata(result, "image_features")
+    assert (of_features["computed"], of_features["reused"]) == (1, 12)
+    assert features < {file.path for file in graph.current("image_features").files}
+    assert graph.table("pca_components").num_rows == 13
+
+
+def test_nothing_new_is_neither_fetched_nor_committed_and_needs_no_spark(graph):
+    _sample(graph)
+    version = graph.current("sampled_images")
+    graph.replaced["spark"] = NoSpark()
+    metadata = _sample(graph)
+    assert (_counts(metadata), metadata["read_again"]) == ({"kept": 12}, False)
+    assert graph.current("sampled_images") == version
+
+
+def test_a_file_of_removed_images_leaves_the_table_without_spark(graph):
+    _sample(graph)
+    version = graph.current("sampled_images")
+    victim = version.files[0]
+    for path in sorted(graph.images.rglob("*.jpg")):
+        if victim.least["path"] <= path.relative_to(graph.images).as_posix() <= victim.greatest["path"]:
+            path.unlink()
+    graph.replaced["spark"] = NoSpark()
+    metadata = _sample(graph)
+    assert _counts(metadata) == {"kept": 12 - victim.rows, "removed": victim.rows}
+    assert not metadata["read_again"]
+    assert _paths(graph) == {file.path for file in version.files} - {victim.path}
+
+
+def test_the_rows_beside_removed_and_changed_images_are_copied_and_not_fetched(graph):
+    _sample(graph)
+    removed, changed = sorted(graph.images.rglob("*.jpg"))[:2]
+    removed.unlink()
+    changed.write_bytes(changed.read_bytes() + b"\0")
+    counts = _counts(_sample(graph))
+    assert (counts["fetched"], counts["removed"]) == (1, 1)
+    assert counts.get("copied", 0) + counts.get("kept", 0) == 10
+    rows = graph.table("sampled_images").to_pylist()
+    assert {row["path"]: row["content"] for row in rows} == {
+        path.relative_to(graph.images).as_posix(): path.read_bytes() for path in graph.images.rglob("*.jpg")
+    }
+
+
+def test_a_new_stamp_of_the_same_bytes_leaves_the_features_nothing_to_do(graph):
+    graph.featurize()
+    version = graph.current("sampled_images").facts["data_version"]
+    image = next(graph.images.rglob("*.jpg"))
+    image.write_bytes(image.read_bytes())
+    metadata = graph.featurize()
+    assert (metadata["computed"], metadata["reused"]) == (0, 12)
+    assert graph.current("sampled_images").facts["data_version"] == version
+    assert image.stat().st_mtime_ns == int(
+        dict(zip(*graph.table("sampled_images").select(["path", "stamp"]).to_pydict().values(), strict=True))[
+            image.relative_to(graph.images).as_posix()
+        ]
+    )
+
+
+def test_a_larger_fraction_fetches_what_it_adds_and_another_seed_what_it_changes(graph):
+    _sample(graph, fraction=0.5)
+    chosen = set(graph.table("sampled_images")["path"].to_pylist())
+    assert _counts(_sample(graph, fraction=0.75)) == {"fetched": 3, "kept": 6}
+    before = set(graph.table("sampled_images")["path"].to_pylist())
+    assert chosen < before
+    metadata = _sample(graph, fraction=0.75, seed=1)
+    after = set(graph.table("sampled_images")["path"].to_pylist())
+    assert metadata["images_fetched"] == len(after - before)
+    assert metadata["images_removed"] == len(before - after)
+
+
+def test_a_sample_by_an_earlier_release_is_fetched_anew_and_the_log_says_why(graph, capfd):
+    _sample(graph)
+    version = graph.current("sampled_images")
+    facts = dict(version.facts)
+    table = Table(version.store)
+    earlier = stage_table(version.read_table(["path", "label", "sha256", "content"]), VersionWriter(table, "earlier"))
+    table.commit(earlier.with_facts(**facts))
+    metadata = _sample(graph)
+    assert _counts(metadata) == {"fetched": 12}
+    assert "was made by an earlier release, without the columns size and stamp" in capfd.readouterr().err
+    assert graph.current("sampled_images").facts == facts
+    assert {"size", "stamp"} < set(graph.table("sampled_images").column_names)
