@@ -1,0 +1,37 @@
+"""Files of unusual kinds in a collection: images among them take part, the others are named."""
+
+import io
+import shutil
+
+from PIL import Image
+
+_HEIC = b"\0\0\0\x18ftypheic\0\0\0\0heicmif1" + b"\0" * 64
+
+
+def test_images_are_found_by_content_and_a_class_without_any_is_named_in_log_metadata_and_check(graph, capfd):
+    some = sorted(path for path in graph.images.rglob("*") if path.is_file())
+    avif = io.BytesIO()
+    Image.open(some[0]).save(avif, "AVIF")
+    some[0].write_bytes(avif.getvalue())  # named .jpg all the same
+    label = some[1].parent
+    shutil.move(some[1], label / "without suffix")
+    shutil.move(some[2], label / "renamed.jfif")
+    (graph.images / "Medlar").mkdir()
+    for name in ("a.heic", "b.heic"):
+        (graph.images / "Medlar" / name).write_bytes(_HEIC)
+    (label / "c.heic").write_bytes(_HEIC)
+    result = graph.run("sampled_images", "feature_extractor", "image_features", "rejected_images")
+    paths = graph.table("image_features")["path"].to_pylist()
+    assert len(paths) == 12
+    assert {f"{label.name}/without suffix", f"{label.name}/renamed.jfif", f"{label.name}/{some[0].name}"} <= set(paths)
+    checks = {check.check_name: check for check in result.get_asset_check_evaluations()}
+    assert not checks["class_coverage"].passed
+    assert "1 more hold no file that can be read as an image: Medlar (2 files)" in checks["class_coverage"].description
+    [observed] = [
+        event.asset_observation_data.asset_observation for event in result.all_events if event.is_asset_observation
+    ]
+    table = observed.metadata["ignored_unusual_files"].value
+    assert "| `Medlar` | `.heic` | 2 |" in table
+    assert f"| `{label.name}` | `.heic` | 1 |" in table
+    warned = f"Ignored 3 file(s) that are no images by suffix or content: 2 .heic in Medlar; 1 .heic in {label.name}."
+    assert warned in capfd.readouterr().err
