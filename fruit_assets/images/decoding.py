@@ -12,6 +12,7 @@ from fruit_assets.images.pixels.colours import eight_bit_colours
 from fruit_assets.images.pixels.decoding_options import DecodingOptions, Traits
 from fruit_assets.images.pixels.deep_colours import deep_colours
 from fruit_assets.images.pixels.faults import UnreadableImage, reason_for, repaired
+from fruit_assets.images.pixels.large_frames import large_frame
 from fruit_assets.images.pixels.opening import open_image, orientation_of, sample_format
 from fruit_assets.images.pixels.resizing import resize
 from fruit_assets.machine_faults import is_short_of_memory, machine_fault
@@ -142,11 +143,13 @@ def _decoded(
         _draft(image)
         form = sample_format(image)
         deep = deep_colours(image, partial(open_image, content, options.max_pixels), form)
-        image.load()
+        frame = large_frame(image) if large else None
+        if frame is None:
+            image.load()
         # Not before: PIL would load the pixels of a PNG to find it.
         orientation = orientation_of(content, image)
         seen.rotated = orientation in _UPRIGHT
-        plain = eight_bit_colours(image, form, options.background, seen) if deep is None else deep
+        plain = eight_bit_colours(frame or image, form, options.background, seen) if deep is None else deep
     if seen.truncated:
         _require_most_rows(plain)
     if options.apply_exif_orientation and seen.rotated and not large:

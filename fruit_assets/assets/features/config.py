@@ -55,7 +55,7 @@ class FeaturesConfig(dg.Config):
     max_pixels: int = Field(
         default=MAX_PIXELS,
         ge=1,
-        description="Reject images with more pixels (WebP and AVIF: with half as many). While it decodes, a worker "
+        description="Reject images with more pixels (WebP and AVIF: with 60 % as many). While it decodes, a worker "
         "needs 3 to 6 bytes for each.",
     )
 

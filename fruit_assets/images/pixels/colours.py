@@ -24,7 +24,7 @@ def eight_bit_colours(image: "Image.Image", form: SampleFormat, background: str 
         seen.transparent = any(sum(alpha.histogram()[:255]) for alpha in alphas)
     if seen.transparent and background is not None:
         return _on_background(image, background)
-    if image.mode in ("L", "RGB", "RGBA"):
+    if image.mode in ("L", "RGB", "RGBA", "RGBX"):
         return image
     whole = Image.new("RGB", image.size)
     top = 0

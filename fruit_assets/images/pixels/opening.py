@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 # The largest sensors of telephones have 200 megapixels. While it decodes, a worker needs 3 to 6 bytes for each.
 MAX_PIXELS = 200_000_000
-# These need 16 and 9.
-_HALF_AS_MANY = ("WEBP", "AVIF")
+# These need 12 and 8 to 11, and are limited to a part of it: the 108 megapixels of telephones, and some more.
+_LIMITED, _LIMITED_TO = ("WEBP", "AVIF"), 0.6
 # Tags of TIFF and EXIF.
 _BITS, _PHOTOMETRIC, _ORIENTATION, _GREATEST, _SAMPLE_FORMAT = 258, 262, 274, 281, 339
 _WHITE_IS_ZERO, _SIGNED, _FLOATING = 0, 2, 3
@@ -38,7 +38,7 @@ def open_image(content: bytes, max_pixels: int = MAX_PIXELS) -> "Image.Image":
         raise UnreadableImage(reason_for_kind(kind))
     # Not `Image.open`, which has a limit for the whole process and hides what is wrong with a file.
     image: Image.Image = _plugins()[kind.name][0](io.BytesIO(content), "")
-    most = max_pixels // 2 if kind.name in _HALF_AS_MANY else max_pixels
+    most = int(max_pixels * _LIMITED_TO) if kind.name in _LIMITED else max_pixels
     if image.width * image.height > most:
         image.close()
         raise UnreadableImage(
