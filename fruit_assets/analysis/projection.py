@@ -1,22 +1,25 @@
 """Components of all features: files of the version before that still hold, and the projection of the other rows.
 
 Put here the projection and what of it can stay. With an unchanged basis a row of components depends on its row of
-features alone, so each file of components holds the rows of one file of features, and names it.
+features alone, so each file of components holds the rows of whole files of features, and names these in its footer.
 """
 
-import hashlib
+import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from fruit_assets.analysis.feature_changes import COVERS, changes_since, covered
 from fruit_assets.analysis.moments import feature_matrix
 from fruit_assets.analysis.pca import PcaModel
+from fruit_assets.analysis.refit import Basis
 from fruit_assets.spark.reading import ScanOptions, map_files
 from fruit_assets.spark.tasks import broadcast, collect
 from fruit_assets.spark.writing import RowWriter, WriteTarget, data_files_from, files_schema, stage_written
 from fruit_assets.storage.delta.staged_commit import StagedCommit
-from fruit_assets.storage.parquet_files import DataFile
+from fruit_assets.storage.parquet_files import FILES_AT_A_TIME, DataFile, explained_reading
+from fruit_assets.storage.recovery import NOTES
 from fruit_assets.storage.staging import VersionWriter
 
 if TYPE_CHECKING:
@@ -28,6 +31,8 @@ if TYPE_CHECKING:
 COMPONENTS_SCHEMA = "path string, label string, pca_features array<float>"
 # Fact: the shortest and longest row, and how many are broken (NaN or infinite).
 MEASURES = "measures"
+# Note in the footer of a file of components: the paths of the files of features.
+_SOURCES = "features"
 _READING = ScanOptions(["path", "label", "features"], rows_per_task=8192, rows_per_batch=2048)
 _SCORES_PER_GROUP = 65536
 _NOTHING: Mapping[str, Any] = {"shortest": None, "longest": None, "broken": 0}
@@ -70,15 +75,15 @@ def plan_projection(features: "Version", before: "Version | None") -> Projection
     return plan if whole else ProjectionPlan(features, [], _NOTHING, features)
 
 
-def project(plan: ProjectionPlan, context: "SparkContext", model: PcaModel, writing: VersionWriter) -> "pa.Table":
+def project(plan: ProjectionPlan, context: "SparkContext", basis: Basis, writing: VersionWriter) -> "pa.Table":
     """Project the rows that are missing; the workers write `path, label, pca_features`. What `stage` needs of it."""
-    target = WriteTarget.of(writing, _SCORES_PER_GROUP)
-    shared = broadcast(context, model.to_files())
+    target = WriteTarget.of(writing, _SCORES_PER_GROUP, basis.version)
+    shared = broadcast(context, basis.model.to_files())
 
-    def project_file(number: int, path: str, batches: "Iterable[pa.RecordBatch]") -> "Iterator[pa.RecordBatch]":
-        yield _project_rows(shared, batches, RowWriter(target, number, _tag(path)))
+    def project_files(paths: Sequence[str], batches: "Iterable[pa.RecordBatch]") -> "Iterator[pa.RecordBatch]":
+        yield _project_rows(shared, batches, RowWriter(target, lambda: {_SOURCES: paths}))
 
-    return collect(map_files(plan.missing, context, _READING, project_file))
+    return collect(map_files(plan.missing, context, _READING, project_files))
 
 
 def stage(plan: ProjectionPlan, told: "pa.Table | None", writing: VersionWriter) -> StagedCommit:
@@ -99,23 +104,31 @@ def _still_valid(features: "Version", before: "Version") -> tuple[Sequence[DataF
     changes = changes_since(before, features)
     if changes is not None and not changes.removed.files:
         return before.files, {file.path for file in changes.before.files}
-    # Files that upkeep has merged name no file of features.
-    rows_of = {_tag(file.path): file.rows for file in features.files}
-    by_tag: dict[str, list[DataFile]] = {}
-    for file in before.files:
-        by_tag.setdefault(_tag_in(file.path), []).append(file)
-    complete = {tag for tag, files in by_tag.items() if sum(file.rows for file in files) == rows_of.get(tag)}
-    kept = [file for file in before.files if _tag_in(file.path) in complete]
-    return kept, {file.path for file in features.files if _tag(file.path) in complete}
+    rows_of = {file.path: file.rows for file in features.files}
+    files_of: dict[tuple[str, ...], list[DataFile]] = {}
+    for file, sources in zip(before.files, _sources_of(before), strict=True):
+        files_of.setdefault(sources, []).append(file)
+    kept: list[DataFile] = []
+    known: set[str] = set()
+    for sources, files in files_of.items():
+        there = bool(sources) and rows_of.keys() >= set(sources)
+        if there and sum(file.rows for file in files) == sum(rows_of[path] for path in sources):
+            kept += files
+            known.update(sources)
+    return kept, known
 
 
-def _tag(path: str) -> str:
-    """What names a file of features in the names of files of components."""
-    return hashlib.sha256(path.encode()).hexdigest()[:32]
+def _sources_of(components: "Version") -> Iterable[tuple[str, ...]]:
+    """For each file the files of features that it holds the rows of; none of files that upkeep has merged."""
+    import pyarrow.parquet as pq
 
+    def read(file: DataFile) -> tuple[str, ...]:
+        with explained_reading(components.store, file.path), components.store.open(file.path) as source:
+            metadata = pq.read_metadata(source).metadata or {}
+        return tuple(json.loads(metadata.get(NOTES, b"{}")).get(_SOURCES, ()))
 
-def _tag_in(path: str) -> str:
-    return path.removesuffix(".parquet").rpartition("-")[2]
+    with ThreadPoolExecutor(FILES_AT_A_TIME) as pool:
+        return list(pool.map(read, components.files))
 
 
 def _project_rows(

@@ -92,22 +92,15 @@ def map_files(
     version: Version,
     context: "SparkContext",
     reading: ScanOptions,
-    function: "Callable[[int, str, Iterable[pa.RecordBatch]], Iterable[pa.RecordBatch]]",
+    function: "Callable[[Sequence[str], Iterable[pa.RecordBatch]], Iterable[pa.RecordBatch]]",
 ) -> "RDD[bytes]":
-    """A lazy run of `function` for every file of a version: its number, its path, and the batches of its rows."""
+    """As `map_batches`, of whole files: the function also gets the paths of those that hold the rows of its task."""
     store = version.store
-    numbers = {file.path: number for number, file in enumerate(version.files)}
     files = [_Piece(file.path, None, file.rows) for file in version.files if file.rows]
-    shares = [
-        [(numbers[file.path], file) for file in share]
-        for share in _shares(files, int(context.defaultParallelism), reading)
-    ]
-
-    def of_share(share: list[tuple[int, _Piece]]) -> "Iterator[pa.RecordBatch]":
-        for number, file in share:
-            yield from function(number, file.path, _batches(store, [file], reading))
-
-    return run_tasks(context, shares, of_share)
+    shares = _shares(files, int(context.defaultParallelism), reading)
+    return run_tasks(
+        context, shares, lambda share: function([file.path for file in share], _batches(store, share, reading))
+    )
 
 
 def sample_row_numbers(version: Version, count: int, run: int = 1) -> "np.ndarray":

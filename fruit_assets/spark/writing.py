@@ -57,23 +57,14 @@ class RowWriter:
 
     Args:
         target: where to.
-        order: files sort by it, so that two runs give the same rows in the same order; by default the task's number.
-        tag: a word that the names of the files end with.
         notes: what the task knows beside its rows, asked for with every file: JSON, for a run that recovers the file.
     """
 
-    def __init__(
-        self,
-        target: WriteTarget,
-        order: int | None = None,
-        tag: str = "",
-        notes: Callable[[], Mapping[str, Any]] = dict,
-    ) -> None:
+    def __init__(self, target: WriteTarget, notes: Callable[[], Mapping[str, Any]] = dict) -> None:
         self._target = target
         self._notes = notes
-        # No two attempts share a name.
-        self._name = f"{_task_number() if order is None else order:06}-{uuid.uuid4().hex}"
-        self._end = f"-{tag}.parquet" if tag else ".parquet"
+        # Files sort by task, so that two runs give the same rows in the same order; no two attempts share a name.
+        self._name = f"{_task_number():06}-{uuid.uuid4().hex}"
         self._pending: list[pa.RecordBatch] = []
         self._pending_rows = 0
         self._buffer = io.BytesIO()
@@ -123,7 +114,7 @@ class RowWriter:
     def _store_file(self) -> None:
         self._parquet.add_key_value_metadata(marks(self._target.fingerprint, self._notes()))
         self._parquet.close()
-        path = f"{self._target.prefix}/part-{self._name}-{len(self._files):05}{self._end}"
+        path = f"{self._target.prefix}/part-{self._name}-{len(self._files):05}.parquet"
         self._target.store.put(path, self._buffer.getvalue())
         least, greatest = self._paths or (None, None)
         written = {"path": path, "bytes": self._buffer.tell(), "rows": self._rows_in_file}

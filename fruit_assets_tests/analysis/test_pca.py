@@ -14,10 +14,12 @@ from sklearn.decomposition import PCA
 from sklearn.preprocessing import StandardScaler
 
 from fruit_assets.analysis import moments_pass
+from fruit_assets.analysis.drift import Spread
 from fruit_assets.analysis.moments import Moments, feature_matrix
 from fruit_assets.analysis.moments_pass import compute_moments
 from fruit_assets.analysis.pca import PcaModel, fit
 from fruit_assets.analysis.projection import plan_projection, project, stage
+from fruit_assets.analysis.refit import Basis
 from fruit_assets.errors import InputError
 from fruit_assets.storage import read_current
 from fruit_assets.storage.delta.columns import columns_of
@@ -142,7 +144,7 @@ def test_projecting_in_spark_gives_every_row_its_scores(spark, tmp_path):
     model = fit(Moments.of(rows), 5, None, standardize=True)
     writing = VersionWriter(Table(LocalStore(tmp_path / "components")), "one")
     plan = plan_projection(_version(tmp_path, rows, 7), None)
-    staged = stage(plan, project(plan, spark.sparkContext, model, writing), writing)
+    staged = stage(plan, project(plan, spark.sparkContext, Basis(model, "basis", Spread()), writing), writing)
     assert staged.version.facts["measures"] == {"shortest": 5, "longest": 5, "broken": 0}
     table = staged.version.read_table()
     assert table.schema.field("pca_features").type == pa.list_(pa.field("element", pa.float32()))

@@ -6,9 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from fruit_assets.analysis.drift import Spread
 from fruit_assets.analysis.moments import Moments, feature_matrix
 from fruit_assets.analysis.pca import PcaModel, fit
 from fruit_assets.analysis.projection import ProjectionPlan, plan_projection, project, stage
+from fruit_assets.analysis.refit import Basis
 from fruit_assets.storage import upkeep
 from fruit_assets.storage.delta.table import Table
 from fruit_assets.storage.delta.version import Version
@@ -35,7 +37,11 @@ def publish(spark, components, model) -> Callable[[ProjectionPlan], Version]:
 
     def publish(plan: ProjectionPlan) -> Version:
         writing = VersionWriter(components, "run")
-        told = project(plan, spark.sparkContext, model, writing) if plan.missing.row_count else None
+        told = (
+            project(plan, spark.sparkContext, Basis(model, "basis", Spread()), writing)
+            if plan.missing.row_count
+            else None
+        )
         return components.commit(stage(plan, told, writing))
 
     return publish
@@ -121,3 +127,16 @@ def test_broken_rows_are_counted(features, publish):
     rows[3, 3] = np.nan
     version = publish(plan_projection(features.change(rows), None))
     assert version.facts["measures"] == {"shortest": 4, "longest": 4, "broken": 1}
+
+
+def test_one_file_of_components_may_hold_several_files_of_features(features, publish, spark, model, monkeypatch):
+    monkeypatch.setattr(type(spark.sparkContext), "defaultParallelism", 1)
+    for seed in range(3):
+        version = features.change(random_rows(5, _WIDTH, seed))
+    before = publish(plan_projection(version, None))
+    assert [file.rows for file in before.files] == [15]
+    version = features.change(random_rows(4, _WIDTH, 3))
+    before = publish(plan_projection(version, before))
+    plan = plan_projection(features.change(removed=range(5, 10)), before)
+    assert (plan.kept_rows, plan.missing.row_count) == (4, 10)
+    _assert_complete(publish(plan), features, model)

@@ -12,6 +12,7 @@ from fruit_assets.analysis.refit import Refit, basis_to_keep
 from fruit_assets.analysis.similarity import SimilarImages
 from fruit_assets.assets.config_inheritance import INHERIT_CONFIG_TAG
 from fruit_assets.errors import InputError
+from fruit_assets.resources import resources_for
 from fruit_assets.spark.resource import SparkResource
 from fruit_assets.storage.artifacts import read_all
 from fruit_assets.storage.delta.table import Table
@@ -49,7 +50,9 @@ def _basis(graph: Graph) -> dict[str, bytes]:
     return {name: content for name, content in files.items() if name != "moments.npy"}
 
 
-def test_with_refit_when_needed_two_new_images_leave_the_basis_and_the_components_of_the_others(graph, collection):
+def test_with_refit_when_needed_two_new_images_leave_the_basis_and_the_components_of_the_others(
+    graph, collection, monkeypatch
+):
     graph.run(config=_KEPT)
     basis, before = _basis(graph), graph.current("pca_components")
     _add(graph, collection, 2)
@@ -70,6 +73,7 @@ def test_with_refit_when_needed_two_new_images_leave_the_basis_and_the_component
     assert np.allclose(feature_matrix(rows.sort_by("path")["pca_features"]), expected, rtol=1e-5, atol=1e-5)
     # And once more, with nothing new: no commit, and no Spark.
     numbers = {name: graph.current(name).number for name in ("pca_model", "pca_components", "fruit_recognition")}
+    monkeypatch.setattr(SparkResource, "context", _refuse)
     graph.run("pca_model", "pca_components", "fruit_recognition", config=_KEPT)
     assert {name: graph.current(name).number for name in numbers} == numbers
 
@@ -111,6 +115,19 @@ def test_by_default_the_basis_is_fitted_from_all_moments_and_a_check_warns_that_
     result = graph.run("pca_model", config={"pca_model": {"n_components": 5}})
     assert "seconds/moments" not in materialised_metadata(result, "pca_model")
     assert PcaModel.of(graph.current("pca_model")).n_components == 5
+
+
+def test_an_earlier_basis_that_is_restored_serves_again(graph, collection):
+    graph.run()
+    basis, first = _basis(graph), graph.current("pca_components")
+    _add(graph, collection, 2)
+    graph.run()
+    assert _basis(graph) != basis
+    resources_for(graph.settings)["storage"].table("pca_model").restore(0)
+    result = graph.run("pca_model", "pca_components", config=_KEPT)
+    assert _basis(graph) == basis
+    assert materialised_metadata(result, "pca_components")["rows_projected"] == 2
+    assert set(first.files) < set(graph.current("pca_components").files)
 
 
 def test_features_that_have_drifted_give_a_new_basis_unless_refit_is_never(graph, collection, monkeypatch):

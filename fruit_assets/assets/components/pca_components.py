@@ -9,9 +9,8 @@ from typing import Any
 
 import dagster as dg
 
-from fruit_assets.analysis.pca import PcaModel
 from fruit_assets.analysis.projection import MEASURES, plan_projection, project, stage
-from fruit_assets.analysis.refit import FINGERPRINT, basis_version
+from fruit_assets.analysis.refit import FINGERPRINT, Basis
 from fruit_assets.assets import asset_plots as pictures
 from fruit_assets.assets.check_set import CheckSet
 from fruit_assets.assets.publishing import PhaseTimer, combined_version, publish_results, translate_errors
@@ -70,27 +69,27 @@ def pca_components(
     """
     with translate_errors():
         phases = PhaseTimer()
-        model = PcaModel.of(pca_model)
+        basis = Basis.of(pca_model)
         writing = storage.writing(NAME, context)
-        basis, fingerprint = basis_version(pca_model), image_features.facts[FINGERPRINT]
-        version = combined_version(image_features.facts["data_version"], basis)
+        fingerprint = image_features.facts[FINGERPRINT]
+        version = combined_version(image_features.facts["data_version"], basis.version)
         if (before := writing.table.find_latest(data_version=version)) is not None:
             context.log.info("Neither the features nor the basis have changed: the components are published again.")
             staged, projected, kept = republish(before, writing), 0, before.row_count
         else:
-            before = writing.table.find_latest(pca_model=basis, features_fingerprint=fingerprint)
+            before = writing.table.find_latest(pca_model=basis.version, features_fingerprint=fingerprint)
             plan = plan_projection(image_features, before)
             projected, kept, written = plan.missing.row_count, plan.kept_rows, None
             context.log.info(f"{projected} rows to project, {kept} stay.")
             if projected:
                 with phases("projecting"), reported_progress(spark.context(), context.log.info, NAME):
-                    written = project(plan, spark.context(), model, writing)
+                    written = project(plan, spark.context(), basis, writing)
             staged = stage(plan, written, writing)
         staged = staged.with_facts(
             data_version=version,
-            n_components=model.n_components,
+            n_components=basis.model.n_components,
             # A new image can be placed among these rows only by what made them.
-            pca_model=basis,
+            pca_model=basis.version,
             features_fingerprint=fingerprint,
         ).made_from(image_features, pca_model)
         with phases("pictures"):
@@ -103,7 +102,7 @@ def pca_components(
                     value=staged,
                     metadata={
                         **metadata,
-                        "n_components": model.n_components,
+                        "n_components": basis.model.n_components,
                         "rows_projected": projected,
                         "rows_kept": kept,
                         **phases.metadata(),
@@ -113,7 +112,7 @@ def pca_components(
             ],
             [
                 CHECKS.rows_reconcile(expected, {"rows": staged.version.row_count}),
-                CHECKS.dimensions(model.n_components, measured["shortest"], measured["longest"]),
+                CHECKS.dimensions(basis.model.n_components, measured["shortest"], measured["longest"]),
                 CHECKS.finite_values(measured["broken"]),
             ],
         )
