@@ -18,12 +18,21 @@ from fruit_assets.storage.stores import LocalStore
 
 
 def test_row_groups_give_every_task_some_images_and_none_too_many():
-    assert row_group_rows(10_000, 6000, 2) == 64
+    assert row_group_rows(5_000, 6000, 2) == 64
     assert row_group_rows(100, 6000, 2) == 16
     assert row_group_rows(200, 6000, 2) == 25
     assert row_group_rows(2, 0, 2) > 0
     # Of large images few are in a worker's memory at a time.
     assert row_group_rows(1000, 20 * 2**20, 2) == 3
+
+
+def test_row_groups_of_many_small_images_are_large_so_that_their_keys_are_few_requests():
+    assert row_group_rows(1_000_000, 6000, 2) == 512
+    # Every core has tasks enough to end with the others.
+    assert row_group_rows(1_000_000, 6000, 128) == 122
+    # Photographs of a camera do not fill a worker's memory.
+    assert row_group_rows(1_000_000, 100_000, 2) * 100_000 < 9e6
+    assert row_group_rows(1_000_000, 3e6, 2) * 3e6 < 70e6
 
 
 def _fetched(spark, root: Path) -> pa.Table:
