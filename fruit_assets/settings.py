@@ -161,6 +161,17 @@ def _contradictions(settings: Settings) -> list[str]:
     ]
 
 
+def require_sound_aws_variables() -> None:
+    """Check the AWS_* variables of this process alone, for commands that need no other setting.
+
+    Raises:
+        SettingsError: lists those that no AWS library can use.
+    """
+    ours = {name: value for name, value in os.environ.items() if name.startswith("AWS_")}
+    if problems := SettingReader(ours, Path()).problems:
+        raise SettingsError(problems)
+
+
 def process_environment(without: Iterable[str] = ()) -> dict[str, str]:
     """A copy of the environment of this process, for its children, without variables whose names begin so."""
     return {name: value for name, value in os.environ.items() if not name.startswith(tuple(without))}

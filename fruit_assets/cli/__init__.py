@@ -58,6 +58,16 @@ class _LazyGroup(click.Group):
             if isinstance(error, BrokenPipeError):
                 raise
             raise click.ClickException(str(error)) from error
+        # What boto3 cannot begin with: no region, no such profile, no credentials.
+        except _aws_errors() as error:
+            raise click.ClickException(f"AWS cannot be asked: {error}") from error
+
+
+def _aws_errors() -> tuple[type[Exception], ...]:
+    """Evaluated when an error has come so far, so that commands without AWS do not import its library."""
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    return BotoCoreError, ClientError
 
 
 @click.group(cls=_LazyGroup)

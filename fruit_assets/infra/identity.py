@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from fruit_assets.emr.aws import call_with_retries, client
 from fruit_assets.errors import PermanentError
+from fruit_assets.settings import require_sound_aws_variables
 
 
 @dataclass(frozen=True)
@@ -30,11 +31,17 @@ def who_am_i() -> Identity:
     """Ask AWS for the account and principal of the credentials in use.
 
     Raises:
-        PermanentError: no region, no credentials, or credentials that AWS does not know.
+        PermanentError: variables that cannot be used, no region, no such profile, no credentials, or credentials that
+            AWS does not know.
     """
     import boto3
+    from botocore.exceptions import ProfileNotFound
 
-    region = boto3.session.Session().region_name
+    require_sound_aws_variables()
+    try:
+        region = boto3.session.Session().region_name
+    except ProfileNotFound as error:
+        raise PermanentError(f"{error}. Correct AWS_PROFILE, or add the profile: aws configure sso.") from error
     if not region:
         raise PermanentError("No AWS region is chosen: set AWS_DEFAULT_REGION, such as eu-west-1.")
     # A short patience: these commands are watched by a person.

@@ -64,6 +64,38 @@ def test_a_dotenv_file_that_is_not_utf_8_is_one_line(tmp_path: Path, command: st
     assert isinstance(result.exception, SystemExit)
 
 
+_EVERY_COMMAND = [
+    "summary", "similar x.jpg", "doctor", "deploy --yes", "destroy --yes", "history", "register", "cluster status",
+    "restore image_features --version 0",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("command", _EVERY_COMMAND)
+@pytest.mark.parametrize(
+    "line",
+    [
+        "AWS_ENDPOINT_URL=minio:9000",
+        "AWS_DEFAULT_REGION='\"eu-west-1\"'",
+        "AWS_PROFILE=nobody",
+        "FRUIT_ASSETS_WEIGHTS=.",
+        "",
+    ],
+    ids=["no scheme", "quotes", "no such profile", "a folder", "no region"],
+)
+def test_no_command_ends_with_a_traceback_whatever_is_wrong_with_the_settings(
+    tmp_path: Path, command: str, line: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import boto3
+
+    monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)
+    (tmp_path / "x.jpg").write_bytes(b"x")
+    (tmp_path / ".env").write_text(f"{line}\nAWS_EC2_METADATA_DISABLED=true\n")
+    result = run(*command.split())
+    assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
+    named = line.partition("=")[0] in ("AWS_ENDPOINT_URL", "AWS_DEFAULT_REGION")
+    assert not named or line.partition("=")[0] in result.output
+
+
 def test_summary_from_another_folder_says_where_it_looked(tmp_path: Path) -> None:
     result = run("summary")
     assert result.exit_code == 1
