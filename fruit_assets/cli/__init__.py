@@ -4,6 +4,8 @@ Put here names and one-line summaries only. What a command does lives in
 `fruit_assets/cli/`, so that `fruit-assets --help` imports nothing heavy.
 """
 
+import io
+import sys
 from contextlib import suppress
 from importlib import import_module
 
@@ -44,6 +46,9 @@ class _LazyGroup(click.Group):
             formatter.write_dl([(name, summary) for name, (_, _, summary) in COMMANDS.items()])
 
     def invoke(self, ctx: click.Context) -> object:
+        # A label in letters that this terminal has not is shown in codes; it fails no command.
+        if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
+            sys.stdout.reconfigure(errors="backslashreplace")
         try:
             # AWS_* of `.env` are for every command; one that needs settings names what is wrong with the file.
             with suppress(SettingsError):

@@ -166,3 +166,10 @@ def test_a_reader_that_goes_away_ends_a_command_without_a_traceback(tmp_path: Pa
     line = f'"{_SCRIPT}" {command} | true'
     done = subprocess.run(["bash", "-c", line], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.stderr == ""
+
+
+def test_letters_that_a_terminal_does_not_have_are_shown_in_codes(tmp_path: Path) -> None:
+    variables = {"PYTHONIOENCODING": "ascii", "FRUIT_ASSETS_STORAGE": str(tmp_path / "苹果")}
+    done = subprocess.run([_SCRIPT, "doctor"], env={**os.environ, **variables}, capture_output=True, check=False)
+    assert b"\\u82f9\\u679c" in done.stdout
+    assert b"Traceback" not in done.stderr
