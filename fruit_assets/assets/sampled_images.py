@@ -19,8 +19,9 @@ from fruit_assets.assets.raw_images import RAW_IMAGES, observation_of
 from fruit_assets.assets.resources import SPARK_POOL, ImageCollection
 from fruit_assets.assets.table_schema import LABEL, PATH, SHA256, table_metadata
 from fruit_assets.images.fetching import read_few
+from fruit_assets.images.known_rows import KnownRows, has_keys, known_rows, why_not_comparable
 from fruit_assets.images.listing import class_counts, digest_of
-from fruit_assets.images.sample_increment import SampleIncrement, figures_of, has_keys, increment_of, why_not_comparable
+from fruit_assets.images.sample_increment import SampleIncrement, figures_of, increment_of
 from fruit_assets.images.sample_version import WrittenRows, stage_sample, write_rows
 from fruit_assets.images.sampling import SamplePlan, choose, require_enough
 from fruit_assets.spark.progress import reported_progress
@@ -32,7 +33,6 @@ from fruit_assets.storage.staging import VersionWriter, republish
 
 if TYPE_CHECKING:
     from fruit_assets.images.listing import ImageListing
-    from fruit_assets.storage.delta.version import Version
     from fruit_assets.storage.key_table import KeyTable
 
 NAME = "sampled_images"
@@ -167,10 +167,11 @@ def sampled_images(
                 shown = _pictures(choice)
             staged, figures = republish(before, writing), figures_of(kept=choice.count, files=len(before.files))
         else:
-            increment, built_on = _increment(context, spark, choice, writing, phases)
+            known = _known_rows(context, writing, choice.listing.root)
+            increment = _increment(context, spark, choice, known, phases)
             with phases("pictures"):
                 shown = _pictures(choice)
-            staged = _staged(context, spark, choice, increment, built_on, writing, phases)
+            staged = _staged(context, spark, choice, increment, known, writing, phases)
             figures = increment.figures()
         staged = staged.with_facts(**{RUN_CONFIG: config.model_dump(mode="json")})
         figures = {**choice.figures(), **figures, "read_again": figures["images_fetched"] > 0}
@@ -229,21 +230,30 @@ def _choice(
     return _Choice(listing, chosen, counts, digest_of(chosen))
 
 
-def _increment(
-    context: dg.AssetExecutionContext, spark: SparkResource, choice: _Choice, writing: VersionWriter, phases: PhaseTimer
-) -> "tuple[SampleIncrement, Version | None]":
-    """What to keep and what to fetch, and the version whose rows are kept, if there is one; announces work to Spark."""
+def _known_rows(context: dg.AssetExecutionContext, writing: VersionWriter, root: str) -> KnownRows:
+    """The rows that need not be fetched where nothing has changed."""
     before = writing.base
-    if before is not None and (reason := why_not_comparable(before, choice.listing.root)):
-        context.log.info(f"All images of the sample are fetched, because version {before.number} of it {reason}.")
+    if before is not None and (reason := why_not_comparable(before, root)):
+        context.log.info(f"No row of version {before.number} of the sample is kept, because it {reason}.")
         before = None
-    if before is None or choice.count > before.row_count:
+    return known_rows(writing.table, root, before)
+
+
+def _increment(
+    context: dg.AssetExecutionContext, spark: SparkResource, choice: _Choice, known: KnownRows, phases: PhaseTimer
+) -> SampleIncrement:
+    """What to keep and what to fetch; announces work to Spark."""
+    if choice.count > known.version.row_count:
         spark.prepare()  # some images are new for certain
     with phases("planning"):
-        increment = increment_of(choice.chosen, writing.table.store, before.files if before else ())
+        increment = increment_of(choice.chosen, known.version.store, known.version.files, known.listed)
     if increment.written_count:
         spark.prepare()
-    return increment, before
+    if increment.recovered:
+        context.log.info(
+            f"Recovered {increment.recovered:,} images from complete files of runs that did not publish them."
+        )
+    return increment
 
 
 def _staged(
@@ -251,21 +261,22 @@ def _staged(
     spark: SparkResource,
     choice: _Choice,
     increment: SampleIncrement,
-    before: "Version | None",
+    known: KnownRows,
     writing: VersionWriter,
     phases: PhaseTimer,
 ) -> StagedCommit:
     """Write what does not stay, and stage the sample; the version before where its content is the same."""
-    root = choice.listing.root
-    written = WrittenRows(before.facts[ROW_GROUP_ROWS]) if before else WrittenRows(0)
+    root, before = choice.listing.root, writing.base
+    written = WrittenRows(known.version.facts[ROW_GROUP_ROWS])
     if increment.written_count:
         with phases("spark_start"):
             workers = spark.context()
         with phases("reading_and_writing"), reported_progress(workers, context.log.info, NAME):
-            written = write_rows(workers, root, increment, before, writing)
+            written = write_rows(workers, root, increment, known, writing)
     staged = stage_sample(root, increment, written, writing).with_facts(listed=choice.digest)
     context.log.info(str(increment))
-    if before is not None and all(before.facts.get(name) == value for name, value in staged.version.facts.items()):
+    facts = staged.version.facts.items()
+    if before is not None and known.listed and all(before.facts.get(name) == value for name, value in facts):
         # Images that could not be read before still cannot.
         return republish(before, writing)
     return staged

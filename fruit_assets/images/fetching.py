@@ -9,7 +9,7 @@ import math
 import os
 import stat
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from itertools import chain
 from typing import TYPE_CHECKING
@@ -48,7 +48,9 @@ _LOOKED_INTO = 16  # unread images, for why
 LARGEST_IMAGE_BYTES = 256 * 2**20  # not a photograph of a fruit any more
 
 
-def fetch_images(context: "SparkContext", root: str, chosen: KeyTable, target: WriteTarget) -> list[DataFile]:
+def fetch_images(
+    context: "SparkContext", root: str, chosen: KeyTable, target: WriteTarget, notes: Mapping[str, int] | None = None
+) -> list[DataFile]:
     """Fetch the bytes of images into files with the columns of `SAMPLE_SCHEMA`.
 
     The workers do it, many images at a time. An image that has vanished since the listing, or that may not be
@@ -60,6 +62,7 @@ def fetch_images(context: "SparkContext", root: str, chosen: KeyTable, target: W
         root: the collection's folder or `s3://` URI.
         chosen: `path, label, size, stamp` of the images, sorted by path.
         target: where and how to write.
+        notes: for a run that recovers files of this one.
     """
     parallelism = int(context.defaultParallelism)
     files: list[DataFile] = []
@@ -67,7 +70,9 @@ def fetch_images(context: "SparkContext", root: str, chosen: KeyTable, target: W
         # As many tasks as all cores can share evenly, each with neighbours: whoever looks at a few images wants
         # some of one label.
         tasks = parallelism * math.ceil(keys.num_rows / (_IMAGES_PER_FETCH_TASK * parallelism))
-        files += data_files_from(collect(run_tasks(context, _portions(keys, tasks), _fetcher(root, target))))
+        files += data_files_from(
+            collect(run_tasks(context, _portions(keys, tasks), _fetcher(root, target, notes or {})))
+        )
     return files
 
 
@@ -93,12 +98,12 @@ def rows_that_fit(average_bytes: float) -> int:
     return max(1, math.floor(_ROW_GROUP_BYTES / max(1.0, average_bytes)))
 
 
-def _fetcher(root: str, target: WriteTarget) -> Callable[[bytes], Iterator["pa.RecordBatch"]]:
+def _fetcher(root: str, target: WriteTarget, notes: Mapping[str, int]) -> Callable[[bytes], Iterator["pa.RecordBatch"]]:
     def fetch(portion: bytes) -> Iterator["pa.RecordBatch"]:
         import pyarrow as pa
         import pyarrow.compute as pc
 
-        writer, of_unread = RowWriter(target), RowWriter(target)
+        writer, of_unread = (RowWriter(target, notes=lambda: notes) for _ in range(2))
         read = _s3_reader(root) if root.startswith("s3://") else _file_reader(root)
 
         def read_some(paths: list[str]) -> list[tuple[bytes | None, str | None]]:

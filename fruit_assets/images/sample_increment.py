@@ -16,7 +16,6 @@ from fruit_assets.storage.stores import Store
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from fruit_assets.storage.delta.version import Version
 
 KEYS = ("path", "label", "sha256", "size", "stamp")
 # Rows as they are chosen now, that were read. (A row without a digest could not be: it is tried again.)
@@ -24,10 +23,13 @@ _SAME = """
 select h.* from {held} as h join {table} as c using (path, label, size, stamp)
 where h.sha256 is not null
 """
+# A task that was tried again may have left the same row in two files.
+_ONCE = " qualify row_number() over (partition by path order by row) = 1"
 _COMPLETE = """
 select file from {held} as h left join (select row, true as same from {table}) as s using (row)
 group by file having count(same) = count(*) order by file
 """
+_REMOVED = "select file from {table} anti join {chosen} using (path)"
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,7 @@ class SampleIncrement:
         copied: keys and `row` of rows that stay, but whose file holds others that are gone.
         fetched: `path, label, size, stamp` of the images to fetch, in order of the choice.
         removed: rows of the version before whose image is not in the new sample.
+        recovered: rows kept or copied from files that no version lists.
     """
 
     kept_files: Sequence[DataFile]
@@ -47,6 +50,7 @@ class SampleIncrement:
     copied: KeyTable
     fetched: KeyTable
     removed: int
+    recovered: int = 0
 
     def __str__(self) -> str:
         kept = f"kept {self.kept.num_rows:,} in {len(self.kept_files):,} file(s)"
@@ -67,61 +71,58 @@ class SampleIncrement:
     def figures(self) -> dict[str, int]:
         """Numbers of images, and of files that stay, for people."""
         fetched, copied = self.fetched.num_rows, self.copied.num_rows
-        return figures_of(self.kept.num_rows, len(self.kept_files), fetched, copied, self.removed)
+        return figures_of(self.kept.num_rows, len(self.kept_files), fetched, copied, self.removed, self.recovered)
 
 
-def figures_of(kept: int, files: int, fetched: int = 0, copied: int = 0, removed: int = 0) -> dict[str, int]:
-    """Numbers of images of a sample, as metadata: those kept in files that stay, fetched, copied and removed."""
+def figures_of(
+    kept: int, files: int, fetched: int = 0, copied: int = 0, removed: int = 0, recovered: int = 0
+) -> dict[str, int]:
+    """Numbers of images of a sample, as metadata; those kept or copied may be recovered ones."""
     return {
         "images_fetched": fetched,
         "images_kept": kept,
         "images_copied": copied,
         "images_removed": removed,
+        "images_recovered": recovered,
         "files_kept": files,
     }
 
 
-def has_keys(version: "Version") -> bool:
-    """Whether rows of a version can be compared with a listing: earlier releases wrote no size and stamp."""
-    return set(KEYS) <= {column.name for column in version.columns}
-
-
-def why_not_comparable(version: "Version", root: str) -> str:
-    """What stands in the way of keeping rows of a version of the sample, for a sentence; empty when nothing does."""
-    if not has_keys(version):
-        return "was made by an earlier release, without the columns size and stamp"
-    if version.facts.get("root") != root:
-        return f"was taken from {version.facts.get('root', 'an unknown place')}, not from {root}"
-    return "" if version.is_intact() else f"lacks files that have been removed from {version.store.uri}"
-
-
-def increment_of(chosen: KeyTable, store: Store, files: Sequence[DataFile]) -> SampleIncrement:
+def increment_of(
+    chosen: KeyTable, store: Store, files: Sequence[DataFile], listed: int | None = None
+) -> SampleIncrement:
     """Compare a choice with the rows that are in some files.
 
     Args:
         chosen: `path, label, size, stamp`, sorted by path.
         store: of the table.
-        files: of the version before; without any, everything is fetched.
+        files: of the version before, and others that no version lists; without any, everything is fetched.
+        listed: how many of them are of the version before; None for all.
 
     Raises:
         StorageError: a file cannot be read.
     """
-    return plan_sample(chosen, row_keys(store, files, KEYS, chosen.database), files)
+    return plan_sample(chosen, row_keys(store, files, KEYS, chosen.database), files, listed)
 
 
-def plan_sample(chosen: KeyTable, held: KeyTable, files: Sequence[DataFile]) -> SampleIncrement:
-    """Compare a choice with the rows of the version before.
+def plan_sample(
+    chosen: KeyTable, held: KeyTable, files: Sequence[DataFile], listed: int | None = None
+) -> SampleIncrement:
+    """Compare a choice with the rows that are there.
 
     Args:
         chosen: `path, label, size, stamp`, sorted by path.
-        held: `path, label, sha256, size, stamp, file, row` of the version before; in the same database.
-        files: of the version before.
+        held: `path, label, sha256, size, stamp, file, row` of what is there; in the same database.
+        files: that hold these: of the version before, and after them others.
+        listed: how many of them are of the version before; None for all.
     """
-    same = chosen.select(_SAME, held=held)
+    listed = len(files) if listed is None else listed
+    same = chosen.select(_SAME if listed == len(files) else _SAME + _ONCE, held=held)
     complete = same.select(_COMPLETE, held=held)
     kept = same.select("select * from {table} semi join {complete} using (file) order by row", complete=complete)
     copied = same.select("select * from {table} anti join {complete} using (file) order by row", complete=complete)
     fetched = chosen.select("select * from {table} anti join {same} using (path) order by path", same=same)
     numbers = [number for (number,) in complete.rows("select file from {table} order by file")]
-    (removed,) = held.select("select count(*) from {table} anti join {chosen} using (path)", chosen=chosen).values("*")
-    return SampleIncrement([files[number] for number in numbers], kept, copied, fetched, removed)
+    (removed,) = held.select(_REMOVED, chosen=chosen).values(f"count(*) filter (file < {listed})")
+    (recovered,) = same.values(f"count(*) filter (file >= {listed})")
+    return SampleIncrement([files[number] for number in numbers], kept, copied, fetched, removed, recovered)

@@ -4,7 +4,7 @@ Put here how the rows of an increment become a staged version. What is kept and 
 `sample_increment.py`; reading images belongs in `fetching.py`.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -16,6 +16,7 @@ from fruit_assets.images.fetching import (
     row_group_rows,
     rows_that_fit,
 )
+from fruit_assets.images.known_rows import KnownRows, fingerprint_of
 from fruit_assets.images.sample_increment import SampleIncrement
 from fruit_assets.images.sampling import content_digest
 from fruit_assets.spark.reading import ScanOptions, map_batches
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from pyspark import SparkContext
 
-    from fruit_assets.storage.delta.version import Version
 
 _COPYING = ScanOptions(SAMPLE_COLUMNS, rows_per_task=8192, rows_per_batch=64)
 _ALL_ROWS = """
@@ -55,7 +55,7 @@ class WrittenRows:
 
 
 def write_rows(
-    context: "SparkContext", root: str, increment: SampleIncrement, before: "Version | None", writing: VersionWriter
+    context: "SparkContext", root: str, increment: SampleIncrement, known: KnownRows, writing: VersionWriter
 ) -> WrittenRows:
     """Fetch and copy the rows of an increment that do not stay where they are.
 
@@ -63,25 +63,26 @@ def write_rows(
         context: the Spark context.
         root: the collection's folder or `s3://` URI.
         increment: from `increment_of`.
-        before: the version that it builds on, if there is one.
+        known: the rows that it builds on.
         writing: the asset's folder, run and attempt.
     """
     sizes = increment.fetched.select(
         "select size from {table} union all select size from {copied}", copied=increment.copied
     )
     count, average_bytes = sizes.values("count(*), coalesce(avg(size), 0)")
-    target = WriteTarget.of(writing, row_group_rows(count, average_bytes, int(context.defaultParallelism)))
-    of_version = target.row_group_rows
-    if before is not None and increment.kept_files:
+    of_version = row_group_rows(count, average_bytes, int(context.defaultParallelism))
+    if increment.kept_files:
         # All files of a version have equally large row groups, but for the last of each.
-        of_version = before.facts[ROW_GROUP_ROWS]
-        fitting = rows_that_fit(average_bytes)
-        target = replace(target, row_group_rows=min(of_version, fitting), one_group_per_file=fitting < of_version)
+        of_version = known.version.facts[ROW_GROUP_ROWS]
+    rows = min(of_version, rows_that_fit(average_bytes))
+    target = WriteTarget.of(writing, rows, fingerprint_of(root))
+    target = replace(target, one_group_per_file=rows < of_version)
+    notes = {ROW_GROUP_ROWS: of_version}
     copied = []
-    if before is not None and increment.copied.num_rows:
-        told = collect(map_batches(before, context, _COPYING, _copier(target), increment.to_copy()))
-        copied = data_files_from(told)
-    return WrittenRows(of_version, fetch_images(context, root, increment.fetched, target), copied)
+    if increment.copied.num_rows:
+        wanted = increment.to_copy()
+        copied = data_files_from(collect(map_batches(known.version, context, _COPYING, _copier(target, notes), wanted)))
+    return WrittenRows(of_version, fetch_images(context, root, increment.fetched, target, notes), copied)
 
 
 def stage_sample(root: str, increment: SampleIncrement, written: WrittenRows, writing: VersionWriter) -> StagedCommit:
@@ -105,13 +106,13 @@ def stage_sample(root: str, increment: SampleIncrement, written: WrittenRows, wr
     return stage_written(writing, files, SAMPLE_SCHEMA, {**facts, "data_version": content_digest(rows)})
 
 
-def _copier(target: WriteTarget) -> ArrowFunction:
+def _copier(target: WriteTarget, notes: Mapping[str, int]) -> ArrowFunction:
     """Writes rows as they are."""
 
     def copy_rows(batches: Iterable["pa.RecordBatch"]) -> Iterator["pa.RecordBatch"]:
         import pyarrow as pa
 
-        writer = RowWriter(target)
+        writer = RowWriter(target, notes=lambda: notes)
         for batch in batches:
             writer.write(batch.select(SAMPLE_COLUMNS))
         yield pa.RecordBatch.from_pydict({"files": [writer.close()]}, files_schema())

@@ -1,9 +1,16 @@
 """Tests of a sample that is brought up to date through the graph: what is fetched, kept and removed, and by whom."""
 
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from fruit_assets.resources import resources_for
 from fruit_assets.spark.resource import SparkResource
 from fruit_assets.storage.delta.table import Table
 from fruit_assets.storage.staging import VersionWriter, stage_table
@@ -131,3 +138,57 @@ def test_a_sample_by_an_earlier_release_is_fetched_anew_and_the_log_says_why(gra
     assert "was made by an earlier release, without the columns size and stamp" in capfd.readouterr().err
     assert graph.current("sampled_images").facts == facts
     assert {"size", "stamp"} < set(graph.table("sampled_images").column_names)
+
+
+# A run that fetches slowly, so that it can be killed in the middle: with a reader of this file's, which workers get by
+# value.
+_SLOW_RUN = """
+import json, pathlib, sys, time
+import dagster as dg
+from fruit_assets.assets.graph import ASSETS
+from fruit_assets.images import fetching
+from fruit_assets.resources import resources_for
+from fruit_assets.settings import load_settings
+
+def slowly(root):
+    def read(path):
+        time.sleep(0.2)
+        with open(f"{root}/{path}", "rb") as file:
+            return file.read()
+    return read
+
+fetching._file_reader = slowly
+fetching._IMAGES_PER_FETCH_TASK = 20
+settings = load_settings(json.loads(sys.argv[1]), pathlib.Path.cwd())
+config = {"ops": {"sampled_images": {"config": {"fraction": 1.0}}}}
+dg.materialize(ASSETS, selection=["sampled_images"], resources=resources_for(settings), run_config=config)
+"""
+
+
+def test_after_a_kill_only_what_no_complete_file_holds_is_fetched(graph, capfd, tmp_path):
+    image = next(graph.images.rglob("*.jpg")).read_bytes()
+    for number in range(388):
+        (graph.images / "many" / f"{number:03}.jpg").parent.mkdir(exist_ok=True)
+        (graph.images / "many" / f"{number:03}.jpg").write_bytes(image + b"\0" * number)
+    table = Path(graph.settings.storage) / "sampled_images"
+    places = {"FRUIT_ASSETS_IMAGES": graph.settings.images, "FRUIT_ASSETS_STORAGE": graph.settings.storage}
+    values = json.dumps({**places, "FRUIT_ASSETS_DRIVER_MEMORY": "1g"})
+    run = subprocess.Popen([sys.executable, "-c", _SLOW_RUN, values], cwd=tmp_path)
+    try:
+        while len(list(table.glob("data/*/*.parquet"))) < 3:
+            assert run.poll() is None
+            time.sleep(0.02)
+    finally:
+        run.kill()
+    assert run.wait() == -signal.SIGKILL
+    assert resources_for(graph.settings)["storage"].table("sampled_images").current_or_none() is None
+    metadata = _sample(graph)
+    recovered = metadata["images_recovered"]
+    assert 3 * 20 <= recovered < 400
+    assert metadata["images_fetched"] == 400 - recovered
+    assert f"Recovered {recovered} images from complete files of runs" in capfd.readouterr().err
+    rows = graph.table("sampled_images").to_pylist()
+    assert {row["path"]: row["content"] for row in rows} == {
+        path.relative_to(graph.images).as_posix(): path.read_bytes() for path in graph.images.rglob("*.jpg")
+    }
+    assert _counts(_sample(graph)) == {"kept": 400}

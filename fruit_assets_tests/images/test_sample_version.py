@@ -2,6 +2,7 @@
 
 import itertools
 import os
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -11,8 +12,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from fruit_assets.images import sample_version
+from fruit_assets.images.known_rows import known_rows, why_not_comparable
 from fruit_assets.images.listing import digest_of, list_images
-from fruit_assets.images.sample_increment import SampleIncrement, increment_of, why_not_comparable
+from fruit_assets.images.sample_increment import SampleIncrement, increment_of
 from fruit_assets.images.sample_version import WrittenRows, stage_sample, write_rows
 from fruit_assets.storage.delta.columns import columns_of
 from fruit_assets.storage.delta.table import Table
@@ -36,11 +38,11 @@ class Sample:
         """Bring the sample up to date."""
         writing = VersionWriter(self.table, f"run-{next(_runs)}")
         chosen = list_images(self._root).files
-        before = writing.base
-        increment = increment_of(chosen, self.table.store, before.files if before else ())
-        written = WrittenRows(before.facts[ROW_GROUP_ROWS] if before else 0)
+        known = known_rows(self.table, self._root, writing.base)
+        increment = increment_of(chosen, self.table.store, known.version.files, known.listed)
+        written = WrittenRows(known.version.facts[ROW_GROUP_ROWS])
         if increment.written_count:
-            written = write_rows(self._context, self._root, increment, before, writing)
+            written = write_rows(self._context, self._root, increment, known, writing)
         staged = stage_sample(self._root, increment, written, writing)
         return self.table.commit(staged.with_facts(listed=digest_of(chosen))), increment
 
@@ -194,6 +196,34 @@ def test_a_sample_of_another_collection_or_of_an_earlier_release_is_not_compared
     assert "earlier release, without the columns size and stamp" in why_not_comparable(earlier, str(root))
     (sample.table.store.root / version.files[0].path).unlink()
     assert "lacks files that have been removed" in why_not_comparable(version, str(root))
+
+
+def test_rows_of_files_that_no_commit_lists_are_recovered_once_and_only_where_they_are_the_same(
+    sample, root, monkeypatch
+):
+    with monkeypatch.context() as patch:
+        patch.setattr(Table, "commit", lambda _self, staged: staged.version)
+        sample.publish()
+    # As a task leaves that was tried again; then one image changed.
+    for file in list((sample.table.store.root / "data").rglob("*.parquet")):
+        shutil.copy(file, file.with_name(f"again-{file.name}"))
+    (root / "a/03.jpg").write_bytes(b"A03")
+    version, increment = sample.publish()
+    assert _fetched(increment) == ["a/03.jpg"]
+    assert (increment.recovered, increment.removed) == (39, 0)
+    assert version.row_count == 40
+    assert sample.contents() == _on_disk(root)
+    _, again = sample.publish()
+    assert (again.recovered, again.kept.num_rows, _fetched(again)) == (0, 40, [])
+
+
+def test_files_of_another_collection_are_not_recovered(spark, sample, root, tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(Table, "commit", lambda _self, staged: staged.version)
+        sample.publish()
+    root.rename(tmp_path / "moved")
+    _, increment = Sample(spark, str(tmp_path / "moved"), sample.table.store.uri).publish()
+    assert (increment.recovered, increment.fetched.num_rows) == (0, 40)
 
 
 @pytest.fixture
