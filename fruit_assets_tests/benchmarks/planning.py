@@ -1,7 +1,8 @@
 """Planning for millions of images: the driver's memory and seconds for a listing, a choice and both increments.
 
 Put here what the driver does before a task starts, on a made-up collection: no image is there, and no worker. What
-grows with the images is their keys, which are written as Parquet files of a version before and read from there.
+grows with the images is their keys, which are written as Parquet files of a version before and read from there, of the
+sample as a Delta table and by what `sampled_images` calls.
 """
 
 import argparse
@@ -87,14 +88,26 @@ def _prepare(folder: Path, images: int, fraction: float) -> None:
     chosen = choose(images_of(_ROOT, _listing(images)).files, SamplePlan(fraction))
     last = chosen.num_rows - _NEW_IMAGES
     for name, columns in (("sample", ["path", "label", "size", "stamp"]), ("features", ["path", "label"])):
-        _write_keys(folder / name, chosen.chunks(columns, _ROWS[name]), last)
+        _write_keys(folder / name / "data", chosen.chunks(columns, _ROWS[name]), last)
+    _publish_sample(folder / "sample")
+
+
+def _publish_sample(folder: Path) -> None:
+    from fruit_assets.images.fetching import SAMPLE_SCHEMA
+    from fruit_assets.storage.delta.columns import columns_of
+    from fruit_assets.storage.delta.table import Table
+    from fruit_assets.storage.parquet_files import ROW_GROUP_ROWS
+    from fruit_assets.storage.stores import LocalStore
+
+    table, facts = Table(LocalStore(folder)), {"root": _ROOT, "unread": 0, ROW_GROUP_ROWS: _ROWS["sample"]}
+    table.commit(table.stage(_files(folder), columns_of(SAMPLE_SCHEMA), "before", None, facts))
 
 
 def _write_keys(folder: Path, chunks: "Iterator[pa.Table]", rows: int) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    folder.mkdir()
+    folder.mkdir(parents=True)
     left = rows
     for number, chunk in zip(count(), chunks, strict=False):
         some = chunk.slice(0, left)
@@ -109,8 +122,8 @@ def _files(folder: Path) -> "list[DataFile]":
 
     from fruit_assets.storage.parquet_files import DataFile
 
-    paths = sorted(folder.glob("*.parquet"))
-    return [DataFile(path.name, path.stat().st_size, pq.read_metadata(path).num_rows) for path in paths]
+    paths = sorted(folder.glob("data/*.parquet"))
+    return [DataFile(f"data/{path.name}", path.stat().st_size, pq.read_metadata(path).num_rows) for path in paths]
 
 
 class _Phases:
@@ -139,9 +152,11 @@ def _plan(folder: Path, images: int, fraction: float) -> None:
 
     import fruit_assets.definitions  # noqa: F401
     from fruit_assets.features.increments import KEYS, plan_increment
+    from fruit_assets.images.known_rows import known_rows, why_not_comparable
     from fruit_assets.images.listing import class_counts, images_of
     from fruit_assets.images.sample_increment import increment_of
-    from fruit_assets.images.sampling import SamplePlan, choose
+    from fruit_assets.images.sampling import SamplePlan, choose, content_digest
+    from fruit_assets.storage.delta.table import Table
     from fruit_assets.storage.row_keys import row_keys
     from fruit_assets.storage.stores import LocalStore
 
@@ -156,9 +171,15 @@ def _plan(folder: Path, images: int, fraction: float) -> None:
     class_counts(chosen)
     phases.done("choice")
     database = chosen.database
-    increment = increment_of(chosen, LocalStore(folder / "sample"), _files(folder / "sample"))
+    table = Table(LocalStore(folder / "sample"))
+    before = table.current()
+    assert not why_not_comparable(before, _ROOT)
+    rows = known_rows(table, _ROOT, before)
+    increment = increment_of(chosen, rows.version.store, rows.version.files, rows.listed)
     phases.done("sample: rows to keep and to fetch")
     sample = _published(increment.kept, increment.copied, increment.fetched)
+    content_digest(sample)
+    phases.done("version of the sample's content")
     feature_files = _files(folder / "features")
     known = row_keys(LocalStore(folder / "features"), feature_files, KEYS, database)
     plan = plan_increment(sample, known, feature_files)
