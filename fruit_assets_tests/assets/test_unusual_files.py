@@ -5,7 +5,21 @@ import shutil
 
 from PIL import Image
 
+from fruit_assets.assets.features.checks import mostly_readable
+
 _HEIC = b"\0\0\0\x18ftypheic\0\0\0\0heicmif1" + b"\0" * 64
+
+
+def test_the_commonest_cause_is_counted_whatever_the_decoders_add_to_it():
+    reasons = [("Fig/1.jpg", "empty file (0 bytes)"), ("Fig/2.jpg", "empty file (0 bytes)")]
+    reasons += [(f"Kiwi/{number}.jpg", f"damaged JPEG image: bad marker at {number}") for number in range(3)]
+    found = mostly_readable(8, reasons, 0.5)
+    assert not found.passed
+    assert "5 of 8 images were rejected; 50% are allowed." in found.description
+    assert (
+        "The commonest cause, 3 times: damaged JPEG image, such as Kiwi/0.jpg (damaged JPEG image: bad marker at 0)."
+        in found.description
+    )
 
 
 def test_images_are_found_by_content_and_a_class_without_any_is_named_in_log_metadata_and_check(graph, capfd):

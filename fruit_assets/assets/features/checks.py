@@ -56,9 +56,10 @@ def mostly_readable(sampled: int, reasons: Sequence[tuple[str, str]], allowed: f
     text = f"{rejected} of {sampled} images were rejected; {allowed:.0%} are allowed."
     passed = rejected <= allowed * sampled
     if not passed:
-        cause, count = Counter(reason for _, reason in reasons).most_common(1)[0]
-        example = next(path for path, reason in reasons if reason == cause)
-        text += f" The commonest cause, {count} times: {cause}, such as {example}."
+        # What stands before the first colon is the cause, what follows may differ between images.
+        cause, count = Counter(reason.partition(":")[0] for _, reason in reasons).most_common(1)[0]
+        path, reason = next(each for each in reasons if each[1].partition(":")[0] == cause)
+        text += f" The commonest cause, {count} times: {cause}, such as {path} ({reason})."
         text += " Correct the collection, or raise max_rejected_share of image_features."
     return CHECKS.result("mostly_readable", passed, text, {"rejected": rejected, "allowed_share": allowed})
 
