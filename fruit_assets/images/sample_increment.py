@@ -18,18 +18,20 @@ if TYPE_CHECKING:
 
 
 KEYS = ("path", "label", "sha256", "size", "stamp")
-# Rows as they are chosen now, that were read. (A row without a digest could not be: it is tried again.)
-_SAME = """
-select h.* from {held} as h join {table} as c using (path, label, size, stamp)
-where h.sha256 is not null
-"""
+# Rows as they are chosen now, that were read: their numbers alone, found by a digest, since a join on the keys
+# themselves holds all of them. (A row without a sha256 could not be read: it is tried again.)
+_DIGEST = "md5_number(concat(path, chr(0), label, chr(0), size, chr(0), stamp))"
+_SAME = f"""
+select h.row, h.file, c.place
+from (select row, file, {_DIGEST} as digest from {{held}} where sha256 is not null and stamp is not null) as h
+join (select rowid as place, {_DIGEST} as digest from {{table}} where stamp is not null) as c using (digest)
+"""  # noqa: S608  SQL of our own
 # A task that was tried again may have left the same row in two files.
-_ONCE = " qualify row_number() over (partition by path order by row) = 1"
-_COMPLETE = """
-select file from {held} as h left join (select row, true as same from {table}) as s using (row)
-group by file having count(same) = count(*) order by file
-"""
-_REMOVED = "select file from {table} anti join {chosen} using (path)"
+_ONCE = " qualify row_number() over (partition by c.place order by h.row) = 1"
+_KEPT = "select h.* from {table} as h semi join {same} using (row) semi join {complete} using (file) order by row"
+_COPIED = "select h.* from {table} as h semi join {same} using (row) anti join {complete} using (file) order by row"
+_FETCHED = "select c.* from {table} as c anti join {same} as s on c.rowid = s.place order by path"
+_REMOVED = "select h.file from {table} as h anti join {same} using (row) anti join {chosen} using (path)"
 
 
 @dataclass(frozen=True)
@@ -116,13 +118,18 @@ def plan_sample(
         files: that hold these: of the version before, and after them others.
         listed: how many of them are of the version before; None for all.
     """
+    import pyarrow as pa
+
     listed = len(files) if listed is None else listed
     same = chosen.select(_SAME if listed == len(files) else _SAME + _ONCE, held=held)
-    complete = same.select(_COMPLETE, held=held)
-    kept = same.select("select * from {table} semi join {complete} using (file) order by row", complete=complete)
-    copied = same.select("select * from {table} anti join {complete} using (file) order by row", complete=complete)
-    fetched = chosen.select("select * from {table} anti join {same} using (path) order by path", same=same)
-    numbers = [number for (number,) in complete.rows("select file from {table} order by file")]
-    (removed,) = held.select(_REMOVED, chosen=chosen).values(f"count(*) filter (file < {listed})")
+    fetched = chosen.select(_FETCHED, same=same)
     (recovered,) = same.values(f"count(*) filter (file >= {listed})")
+    if same.num_rows == held.num_rows:  # the usual case, in which no key is copied
+        return SampleIncrement(files, held, held.select("select * from {table} where false"), fetched, 0, recovered)
+    counts = dict(same.rows("select file, count(*) from {table} group by file"))
+    numbers = [number for number, file in enumerate(files) if counts.get(number) == file.rows]
+    complete = KeyTable.of(pa.table({"file": pa.array(numbers, pa.int32())}), chosen.database)
+    kept = held.select(_KEPT, same=same, complete=complete)
+    copied = held.select(_COPIED, same=same, complete=complete)
+    (removed,) = held.select(_REMOVED, same=same, chosen=chosen).values(f"count(*) filter (file < {listed})")
     return SampleIncrement([files[number] for number in numbers], kept, copied, fetched, removed, recovered)

@@ -1,5 +1,7 @@
 """Tests of what a new sample keeps, copies and fetches; no Spark and no image is needed."""
 
+from collections import Counter
+
 import pyarrow as pa
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -34,7 +36,8 @@ def _plan(now: dict, before: dict, rows_per_file: int) -> SampleIncrement:
         for path, (size, stamp, read) in sorted(before.items())
     ]
     held = [{**row, "row": number, "file": number // rows_per_file} for number, row in enumerate(held)]
-    files = [DataFile(str(number), 1, 1) for number in sorted({row["file"] for row in held})]
+    rows = Counter(row["file"] for row in held)
+    files = [DataFile(str(number), 1, rows[number]) for number in sorted(rows)]
     return plan_sample(
         KeyTable.of(_table(chosen, _CHOSEN), database),
         KeyTable.of(_table(held, (*KEYS, "file", "row")), database),
