@@ -2,7 +2,7 @@
 
 Put here measurements only: run it by hand, it takes a few minutes and asserts nothing.
 
-    python -m fruit_assets_tests.benchmarks.upstream_launcher
+    python -m fruit_assets_tests.benchmarks.upstream_launcher [--launcher fruit_assets]
 """
 
 import json
@@ -138,7 +138,7 @@ def measure(tiny: TinyLocation, configure: Configure) -> dict[str, str]:
     step_id = tiny.wait_until_running()
     process.send_signal(signal.SIGTERM)
     sent = time.monotonic()
-    step, active = tiny.emr.clusters[tiny.cluster_id].steps[step_id], ("RUNNING", "CANCEL_PENDING")
+    step, active = tiny.emr.clusters[tiny.target.id].steps[step_id], ("RUNNING", "CANCEL_PENDING")
     while step.state in active and time.monotonic() - sent < GIVE_UP_SECONDS:
         time.sleep(0.1)
     reached = f"{time.monotonic() - sent:.1f} s" if step.state == "CANCELLED" else f"not in {GIVE_UP_SECONDS:.0f} s"
@@ -174,7 +174,7 @@ def upstream(tiny: TinyLocation, retries: int) -> None:
     shutil.copytree(HERE / "tiny_location", package / "tiny_location", dirs_exist_ok=True)
     shutil.copytree(Path(fruit_assets.__file__).parent, package / "fruit_assets", dirs_exist_ok=True)
     settings = {
-        "cluster_id": tiny.cluster_id,
+        "cluster_id": tiny.target.id,
         "region_name": tiny.emr.region,
         "staging_bucket": BUCKET,
         "staging_prefix": "upstream",
@@ -187,12 +187,16 @@ def upstream(tiny: TinyLocation, retries: int) -> None:
     tiny.monkeypatch.setenv("TINY_UPSTREAM", json.dumps(settings))
 
 
+LAUNCHERS: dict[str, Configure] = {"fruit_assets": ours, "dagster-aws": upstream}
+
+
 @click.command()
-def main() -> None:
-    """Measure both launchers and print the table."""
+@click.option("--launcher", type=click.Choice(list(LAUNCHERS)), multiple=True, default=list(LAUNCHERS))
+def main(launcher: tuple[str, ...]) -> None:
+    """Measure the launchers and print the table."""
     columns: dict[str, dict[str, str]] = {}
-    launchers: dict[str, Configure] = {"fruit_assets": ours, "dagster-aws": upstream}
-    for title, configure in launchers.items():
+    for title in launcher:
+        configure = LAUNCHERS[title]
         with ExitStack() as stack:
             work = Path(stack.enter_context(tempfile.TemporaryDirectory()))
             monkeypatch = stack.enter_context(pytest.MonkeyPatch.context())
@@ -206,7 +210,7 @@ def main() -> None:
             tiny = stack.enter_context(tiny_location_on(emr, staging, folder, monkeypatch))
             columns[title] = measure(tiny, configure)
     table = Table("", *columns, title="EMR step launchers")
-    for row in columns["fruit_assets"]:
+    for row in columns[launcher[0]]:
         table.add_row(row, *(figures[row] for figures in columns.values()))
     Console(width=110).print(table)
 
