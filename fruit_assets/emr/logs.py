@@ -7,7 +7,7 @@ import gzip
 import zlib
 
 from fruit_assets.emr.errors import ActionableError
-from fruit_assets.emr.staging import StagingStore
+from fruit_assets.emr.staging import StagingStore, bucket_and_key
 
 TAIL_LINES = 60
 _NOT_THERE = "(cannot be read: {})"
@@ -20,6 +20,13 @@ def log_tails(folder_uri: str, region: str | None) -> dict[str, str]:
     """
     folder = StagingStore(folder_uri, region)
     return {name.split("/")[-1].split(".")[0]: log_tail(folder, name) for name in folder.list_keys()}
+
+
+def log_links(folder_uri: str, region: str) -> dict[str, str]:
+    """Addresses of a folder of logs, by title."""
+    bucket, prefix = bucket_and_key(folder_uri)
+    console = f"https://{region}.console.aws.amazon.com/s3/buckets/{bucket}?region={region}&prefix={prefix}"
+    return {"logs": folder_uri, "logs in the console": console}
 
 
 def log_tail(folder: StagingStore, name: str) -> str:

@@ -29,6 +29,18 @@ class StoredObject:
     age: float
 
 
+def bucket_and_key(uri: str) -> tuple[str, str]:
+    """The bucket and the key or prefix of an `s3://` URI.
+
+    Raises:
+        PermanentError: it is no such URI.
+    """
+    bucket, _, key = uri.removeprefix("s3://").partition("/")
+    if not uri.startswith("s3://") or not bucket:
+        raise PermanentError(f"{uri!r} is not an S3 place: use s3://bucket/prefix.")
+    return bucket, key
+
+
 class StagingStore:
     """The objects under one `s3://bucket/prefix`. Names are relative to it. Thread-safe.
 
@@ -40,9 +52,7 @@ class StagingStore:
 
     def __init__(self, uri: str, region: str | None = None, encryption: Mapping[str, str] | None = None) -> None:
         self.uri = uri.rstrip("/")
-        self.bucket, _, prefix = self.uri.removeprefix("s3://").partition("/")
-        if not uri.startswith("s3://") or not self.bucket:
-            raise PermanentError(f"{uri!r} is not an S3 place: use s3://bucket/prefix.")
+        self.bucket, prefix = bucket_and_key(self.uri)
         self._prefix = f"{prefix}/" if prefix else ""
         self._region = region
         self._encryption = dict(encryption or {})

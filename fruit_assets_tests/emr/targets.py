@@ -5,6 +5,8 @@ test does with them is in `conftest.py`.
 """
 
 import uuid
+from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -22,6 +24,15 @@ _FINAL = ("COMPLETED", "CANCELLED", "FAILED", "INTERRUPTED")
 _WORDS = {"SUCCESS": "COMPLETED", "CANCELLING": "CANCEL_PENDING"} | dict.fromkeys(
     ("SUBMITTED", "SCHEDULED", "QUEUED"), "PENDING"
 )
+
+
+@dataclass(frozen=True)
+class Submitted:
+    """What the last step was submitted with."""
+
+    spark_conf: dict[str, str]
+    py_files: str
+    role: str | None
 
 
 class Target(Protocol):
@@ -55,6 +66,12 @@ class Target(Protocol):
     @property
     def cancel_requests(self) -> list[str]:
         """`polite` or `force`, in order."""
+
+    @property
+    def submitted(self) -> Submitted: ...
+
+    def install(self, folder: Path) -> None:
+        """Make the packages in a folder part of every node's Python."""
 
     def logs_of(self, step_id: str) -> str:
         """The folder of a step's logs."""
@@ -107,6 +124,19 @@ class ClusterTarget:
         words = {"SEND_INTERRUPT": "polite", "TERMINATE_PROCESS": "force"}
         return [words[call.params["StepCancellationOption"]] for call in calls]
 
+    @property
+    def submitted(self) -> Submitted:
+        calls = [call for call in self._emr.calls(self.submits) if call.params["JobFlowId"] == self.id]
+        (step,) = calls[-1].params["Steps"]
+        words = list(step["HadoopJarStep"]["Args"])
+        after = {name: [value for word, value in pairwise(words) if word == name] for name in ("--conf", "--py-files")}
+        conf = dict(setting.split("=", 1) for setting in after["--conf"])
+        return Submitted(conf, "".join(after["--py-files"]), calls[-1].params.get("ExecutionRoleArn"))
+
+    def install(self, folder: Path) -> None:
+        (packages,) = self._emr.node_root(self.id).glob("python/lib/*/site-packages")
+        (packages / "project.pth").write_text(f"{folder}\n")
+
     def logs_of(self, step_id: str) -> str:
         return f"s3://{self._bucket}/logs/{self.id}/steps/{step_id}/"
 
@@ -143,7 +173,8 @@ class ApplicationTarget:
     def __init__(self, emr: EmrSimulator, bucket: str = BUCKET) -> None:
         self._emr = emr
         self._bucket = bucket
-        emr.client("s3").put_object(Bucket=bucket, Key="environment.tar.gz", Body=light_environment())
+        self._environment = "environment.tar.gz"
+        emr.client("s3").put_object(Bucket=bucket, Key=self._environment, Body=light_environment())
         serverless = emr.client("emr-serverless")
         answer = serverless.create_application(
             name="given", releaseLabel="emr-spark-8.1.0", type="SPARK", clientToken=uuid.uuid4().hex
@@ -154,7 +185,7 @@ class ApplicationTarget:
 
     @property
     def launcher(self) -> dict[str, Any]:
-        variables = application_variables(self._bucket)
+        variables = application_variables(self._bucket, self._environment)
         return {
             "application_id": self.id,
             "application_spec": str(APPLICATION_SPEC),
@@ -179,6 +210,19 @@ class ApplicationTarget:
     def cancel_requests(self) -> list[str]:
         calls = [call for call in self._emr.calls(self.cancels) if call.params["applicationId"] == self.id]
         return ["polite" if "shutdownGracePeriodInSeconds" in call.params else "force" for call in calls]
+
+    @property
+    def submitted(self) -> Submitted:
+        request = list(self._emr.serverless.applications[self.id].job_runs.values())[-1].request
+        (defaults,) = request["configurationOverrides"]["applicationConfiguration"]
+        words = request["jobDriver"]["sparkSubmit"].get("sparkSubmitParameters", "").split()
+        return Submitted(defaults["properties"], "".join(words[1:]), request["executionRoleArn"])
+
+    def install(self, folder: Path) -> None:
+        self._emr.client("s3").put_object(
+            Bucket=self._bucket, Key=f"{self.id}.tar.gz", Body=light_environment(str(folder))
+        )
+        self._environment = f"{self.id}.tar.gz"
 
     def logs_of(self, step_id: str) -> str:
         return f"s3://{self._bucket}/logs/applications/{self.id}/jobs/{step_id}/"
@@ -221,12 +265,12 @@ def is_final(state: str) -> bool:
     return state in _FINAL
 
 
-def application_variables(bucket: str = BUCKET) -> dict[str, str]:
+def application_variables(bucket: str = BUCKET, environment: str = "environment.tar.gz") -> dict[str, str]:
     """What a deployment would fill into `bootstrap/application.json`."""
     return {
         "project": "orchard",
         "job_role_arn": ROLE,
-        "environment_x86_64": f"s3://{bucket}/environment.tar.gz",
+        "environment_x86_64": f"s3://{bucket}/{environment}",
         "log_uri": f"s3://{bucket}/logs/",
     }
 

@@ -81,9 +81,9 @@ class Faults:
         """The bootstrap action of the next cluster exits 1 on the primary node, having written this."""
         self._add(_Order("bootstrap", lambda _: True, 1, text=stderr_text))
 
-    def exceed_capacity(self, times: int = 1) -> None:
-        """The next job runs find no room below the application's maximum capacity."""
-        self._add(_Order("capacity", lambda _: True, times))
+    def exceed_capacity(self, of: Literal["application", "account"] = "application", times: int = 1) -> None:
+        """The next job runs find no room below the application's maximum capacity, or the account's vCPU quota."""
+        self._add(_Order("capacity", lambda _: True, times, text=of))
 
     def refuse_role(self) -> None:
         """The next job run's execution role cannot be assumed."""

@@ -205,6 +205,10 @@ class EmrSimulator:
         log = self._node(cluster).logs(step_id) / name
         return log.read_text(errors="replace") if log.exists() else ""
 
+    def node_root(self, cluster_id: str) -> Path:
+        """What stands in for `/` of a cluster's primary node."""
+        return self._work_dir / cluster_id
+
     def _operation(self, name: str) -> Operation | None:
         if name in _MOTOS:
             return None
@@ -227,7 +231,7 @@ class EmrSimulator:
             if configuration.get("Classification") == "spark-defaults"
             for key, value in configuration.get("Properties", {}).items()
         }
-        root = self._work_dir / cluster.id
+        root = self.node_root(cluster.id)
         yarn_conf = self._yarn.conf if self._yarn is not None else None
         return Node(root, self.endpoint_url, cluster.region, self._master, yarn_conf, defaults)
 

@@ -16,7 +16,7 @@ from fruit_assets.emr.ec2.answers import ClusterFacts, advice_on, cluster_facts,
 from fruit_assets.emr.ec2.instance_hours import RunningInstance, cost_between
 from fruit_assets.emr.ec2.logs import bootstrap_errors
 from fruit_assets.emr.errors import PermanentError, TransientError
-from fruit_assets.emr.logs import log_tails
+from fruit_assets.emr.logs import log_links, log_tails
 
 # EMR counts every string of HadoopJarStep together (AddJobFlowSteps).
 MAX_STEP_CHARACTERS = 10_240
@@ -153,10 +153,7 @@ class EmrOnEc2:
             # The Spark history server, which lists running applications too; reachable from the cluster's network.
             links["spark ui"] = f"http://{self._described.primary_dns}:18080/?showIncomplete=true"
         if self._log_uri:
-            logs = f"{self._log_uri}/{self.cluster_id}/steps/{step_id}/"
-            bucket, _, prefix = logs.removeprefix("s3://").partition("/")
-            links["logs"] = logs
-            links["logs in the console"] = f"{console}/s3/buckets/{bucket}?region={region}&prefix={prefix}"
+            links |= log_links(f"{self._log_uri}/{self.cluster_id}/steps/{step_id}/", region)
         return links
 
     def instances(self) -> list[RunningInstance]:

@@ -4,6 +4,7 @@ Put here calls that name an application and its job runs. What is sent and what 
 `job_runs.py`, how an application is found or created `applications.py`.
 """
 
+import re
 import shlex
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -15,7 +16,7 @@ from fruit_assets.emr.aws import AwsRefusedError, call_with_retries, client, int
 from fruit_assets.emr.compute import ComputeFailure, StepStatus, Submission
 from fruit_assets.emr.cost import Cost, Prices
 from fruit_assets.emr.errors import PermanentError
-from fruit_assets.emr.logs import log_tails
+from fruit_assets.emr.logs import log_links, log_tails
 from fruit_assets.emr.serverless.billed_hours import await_hours, cost_of_hours
 from fruit_assets.emr.serverless.job_runs import JobSettings, start_request, status_of
 
@@ -24,7 +25,7 @@ _ACTIVE = ["SUBMITTED", "PENDING", "QUEUED", "SCHEDULED", "RUNNING"]
 MIN_GRACE, MAX_GRACE = 15, 1800
 CHANGING_SECONDS = 180.0  # how long a submission waits for an application that is being created or is stopping
 _CHANGING = ("CREATING", "STOPPING")
-_NO_ROLE = "Could not assume runtime role"
+_NO_ROLE = re.compile(r"Could not assume (execution|runtime) role")
 
 
 class EmrServerless:
@@ -144,13 +145,8 @@ class EmrServerless:
         return log_tails(f"{folder}/SPARK_DRIVER", self._region) if folder else {}
 
     def links(self, step_id: str) -> dict[str, str]:
-        region = self.emr_serverless.meta.region_name
-        links: dict[str, str] = {}
         folder = self._settings.log_folder(self.application_id, step_id)
-        if folder:
-            bucket, _, prefix = f"{folder}/".removeprefix("s3://").partition("/")
-            console = f"https://{region}.console.aws.amazon.com/s3/buckets/{bucket}?region={region}&prefix={prefix}"
-            links |= {"logs": f"{folder}/", "logs in the console": console}
+        links = log_links(f"{folder}/", self.emr_serverless.meta.region_name) if folder else {}
         # The address itself carries a token, which must not get into the event log, and ends after an hour.
         return links | {"spark ui": self._command("get-dashboard-for-job-run", step_id)}
 
@@ -187,5 +183,5 @@ class EmrServerless:
 
     def _note_refused_role(self, statuses: Iterable[StepStatus]) -> None:
         """A role that cannot be assumed fails every job run alike, and a retry cannot help."""
-        refused = [status.reason for status in statuses if status.phase == "failed" and _NO_ROLE in status.reason]
+        refused = [status.reason for status in statuses if status.phase == "failed" and _NO_ROLE.search(status.reason)]
         self._refused_role = refused[0] if refused else ""

@@ -13,6 +13,11 @@ from fruit_assets.emr.compute import Phase, StepStatus, Submission
 from fruit_assets.emr.errors import PermanentError
 
 MAX_PROPERTIES = 100  # of one classification, in StartJobRun
+# What EMR Serverless says when there is no room for a job run, and what helps.
+_NO_ROOM = {
+    "maximum vCPU": "Wait until other job runs have ended, or ask for more of the account's quota L-D05C8A75.",
+    "maximumCapacity": "Wait until other job runs have ended, or raise maximumCapacity in the application spec.",
+}
 _PHASES: dict[str, Phase] = {
     "SUBMITTED": "waiting",
     "PENDING": "waiting",
@@ -102,7 +107,12 @@ def status_of(row: Mapping[str, Any], application_id: str, settings: JobSettings
         step_id=identity,
         state=row["state"],
         phase=_PHASES.get(row["state"], "unknown"),
-        reason=row.get("stateDetails", "") or "",
+        reason=_with_advice(row.get("stateDetails", "") or ""),
         log_file=f"{folder}/SPARK_DRIVER/stderr.gz" if folder and row["state"] == "FAILED" else "",
         started=started.isoformat() if started else "",
     )
+
+
+def _with_advice(details: str) -> str:
+    advice = next((advice for words, advice in _NO_ROOM.items() if words in details), "")
+    return f"{details} {advice}".strip()

@@ -1,7 +1,8 @@
 """What one step is submitted with: Spark settings, role and code, from the launcher and from op tags."""
 
+import io
 import json
-from typing import Any
+import zipfile
 
 import pytest
 
@@ -14,34 +15,20 @@ ROLE = "arn:aws:iam::123456789012:role/orchard-steps"
 pytestmark = pytest.mark.long
 
 
-@pytest.fixture
-def tiny(cluster_tiny: TinyLocation) -> TinyLocation:
-    """On a cluster: the requests looked at are those of EMR on EC2."""
-    return cluster_tiny
-
-
-def submitted(tiny: TinyLocation) -> dict[str, Any]:
-    """The last AddJobFlowSteps request of the cluster."""
-    calls = [call for call in tiny.emr.calls("AddJobFlowSteps") if call.params["JobFlowId"] == tiny.target.id]
-    return dict(calls[-1].params)
-
-
-def words(tiny: TinyLocation) -> list[str]:
-    return list(submitted(tiny)["Steps"][0]["HadoopJarStep"]["Args"])
-
-
 def test_spark_settings_of_the_launcher_and_of_an_asset_are_merged_and_spelled_for_spark(tiny: TinyLocation) -> None:
     tags = {"emr/spark_conf": {"spark.sql.shuffle.partitions": 64, "spark.dynamicAllocation.enabled": False}}
     tiny.monkeypatch.setenv("TINY_OP_TAGS", json.dumps(tags))
     outcome = tiny.run(spark_conf={"spark.executor.cores": 2, "spark.sql.shuffle.partitions": 200})
     assert outcome.success, outcome.failure_text
-    assert {
-        "spark.executor.cores=2",
-        "spark.sql.shuffle.partitions=64",
-        "spark.dynamicAllocation.enabled=false",
-    } <= set(words(tiny))
+    conf = tiny.target.submitted.spark_conf
+    names = ["spark.executor.cores", "spark.sql.shuffle.partitions", "spark.dynamicAllocation.enabled"]
+    assert [conf[name] for name in names] == ["2", "64", "false"]
     (engine, *_) = outcome.events("ENGINE_EVENT")
-    assert engine.event_specific_data.metadata["emr/spark_ui"].value.startswith("http://ip-10-0-0-4.ec2.internal:18080")
+    spark_ui = {
+        "cluster": "http://ip-10-0-0-4.ec2.internal:18080",
+        "application": "aws emr-serverless get-dashboard-for-job-run",
+    }
+    assert engine.event_specific_data.metadata["emr/spark_ui"].value.startswith(spark_ui[tiny.target.kind])
 
 
 def test_spark_settings_that_are_no_object_are_refused_before_anything_is_submitted(tiny: TinyLocation) -> None:
@@ -53,24 +40,39 @@ def test_spark_settings_that_are_no_object_are_refused_before_anything_is_submit
 def test_a_step_asks_for_its_role_and_emrs_refusal_is_shown(tiny: TinyLocation) -> None:
     tiny.monkeypatch.setenv("TINY_OP_TAGS", json.dumps({"emr/execution_role_arn": ROLE}))
     outcome = tiny.run(execution_role_arn="arn:aws:iam::123456789012:role/other")
-    assert submitted(tiny)["ExecutionRoleArn"] == ROLE
+    assert tiny.target.submitted.role == ROLE
     # The cluster of these tests has no security configuration, so EMR refuses runtime roles on it.
-    assert "Runtime roles are not supported on this cluster" in outcome.failure.error.to_string()
+    refused = tiny.target.kind == "cluster"
+    assert outcome.success is not refused
+    if refused:
+        assert "Runtime roles are not supported on this cluster" in outcome.failure.error.to_string()
 
 
 def test_code_is_taken_from_where_it_lies_already(tiny: TinyLocation) -> None:
     uri, _ = ship(build_package(["fruit_assets.emr", "tiny_location"]), tiny.staging.subprefix("releases/7"))
     assert tiny.run(code=uri).success
-    assert words(tiny)[words(tiny).index("--py-files") + 1] == uri
+    assert tiny.target.submitted.py_files == uri
     assert not [name for name in tiny.staging.list_keys("code/") if name.endswith(".zip")]
 
 
 def test_code_that_nodes_have_is_not_shipped_and_a_node_without_it_says_so(tiny: TinyLocation) -> None:
     outcome = tiny.run(code="installed")
-    assert "--py-files" not in words(tiny)
+    assert tiny.target.submitted.py_files == ""
     assert not [name for name in tiny.staging.list_keys("code/") if name.endswith(".zip")]
     assert "The code did not start" in outcome.failure_text
     assert "No module named 'fruit_assets'" in outcome.failure_text
+
+
+def test_code_that_nodes_have_runs_from_there_and_nothing_is_shipped(tiny: TinyLocation) -> None:
+    installed = tiny.folder / "installed"
+    for package in ("fruit_assets.emr", "tiny_location"):
+        zipfile.ZipFile(io.BytesIO(build_package([package]).content)).extractall(installed)
+    tiny.target.install(installed)
+    outcome = tiny.run(code="installed", **tiny.target.launcher)
+    assert outcome.success, outcome.failure_text
+    assert outcome.materialization["file"] == str(installed / "tiny_location/__init__.py")
+    assert tiny.target.submitted.py_files == ""
+    assert not [name for name in tiny.staging.list_keys("code/") if name.endswith(".zip")]
 
 
 def test_an_incomplete_package_is_refused_before_a_cluster_is_looked_for(tiny: TinyLocation) -> None:
@@ -78,7 +80,7 @@ def test_an_incomplete_package_is_refused_before_a_cluster_is_looked_for(tiny: T
     (tiny.folder / "grove/__init__.py").write_text("import tiny_location\nimport furrow\n")
     (tiny.folder / "furrow.py").write_text("")
     tiny.monkeypatch.syspath_prepend(str(tiny.folder))
-    outcome = tiny.run(packages=["tiny_location", "grove"], cluster_id="j-NOT-LOOKED-FOR")
+    outcome = tiny.run(packages=["tiny_location", "grove"], **{f"{tiny.target.kind}_id": "NOT-LOOKED-FOR"})
     assert "grove/__init__.py imports furrow" in outcome.failure.error.to_string()
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
@@ -49,18 +49,28 @@ def test_a_run_creates_the_application_it_needs_and_another_when_that_one_is_del
     assert run.request["configurationOverrides"]["applicationConfiguration"][0]["properties"]["spark.task.cpus"] == "1"
 
 
-def test_an_application_without_room_is_worth_a_retry(tiny: TinyLocation) -> None:
-    tiny.emr.faults.exceed_capacity()
+@pytest.mark.parametrize(
+    ("of", "words", "advice"),
+    [
+        ("application", "ApplicationMaxCapacityExceededException", "raise maximumCapacity"),
+        ("account", "service limit on the maximum vCPU", "quota L-D05C8A75"),
+    ],
+)
+def test_a_job_run_without_room_is_worth_a_retry_and_says_what_helps(
+    tiny: TinyLocation, of: Literal["application", "account"], words: str, advice: str
+) -> None:
+    tiny.emr.faults.exceed_capacity(of)
     outcome = tiny.run(retries=1)
     assert outcome.success
     assert tiny.states == ["FAILED", "COMPLETED"]
-    assert "ApplicationMaxCapacityExceededException" in outcome.messages
+    assert words in outcome.messages
+    assert advice in outcome.messages
 
 
 def test_a_role_that_cannot_be_assumed_is_told_and_not_retried(tiny: TinyLocation) -> None:
     tiny.emr.faults.refuse_role()
     outcome = tiny.run(retries=2)
-    assert f"Could not assume runtime role {ROLE}" in outcome.failure.error.to_string()
+    assert f"Could not assume execution role {ROLE}" in outcome.failure.error.to_string()
     assert "Create the role first" in outcome.failure.error.to_string()
     assert len(tiny.step_ids) == 1
 

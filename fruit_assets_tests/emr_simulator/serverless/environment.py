@@ -12,14 +12,14 @@ from pathlib import Path
 
 
 @functools.cache
-def light_environment() -> bytes:
-    """A `tar.gz` with this interpreter's packages, and without this checkout."""
+def light_environment(*folders: str) -> bytes:
+    """A `tar.gz` with this interpreter's packages and those in further folders, and without this checkout."""
     base = Path(sys.executable).resolve()
     version = f"python{sys.version_info.major}.{sys.version_info.minor}"
     files = {
         "pyvenv.cfg": f"home = {base.parent}\ninclude-system-site-packages = false\n",
         # Python does not read .pth files in folders that a .pth file names: the editable install stays out.
-        f"lib/{version}/site-packages/packages.pth": "\n".join(site.getsitepackages()) + "\n",
+        f"lib/{version}/site-packages/packages.pth": "\n".join([*site.getsitepackages(), *folders]) + "\n",
     }
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w:gz") as archive:

@@ -24,11 +24,15 @@ from fruit_assets_tests.emr_simulator.serverless.image import DriverNode, unpack
 from fruit_assets_tests.emr_simulator.steps import now
 from fruit_assets_tests.emr_simulator.world import World
 
-_REFUSED_ROLE = "Could not assume runtime role {} because it does not exist or isn't set up with the required trust."
+_REFUSED_ROLE = (
+    "Could not assume execution role {} because it does not exist or is not set up with the required trust "
+    "relationship."
+)
 _NO_CAPACITY = (
     "ApplicationMaxCapacityExceededException: Worker could not be allocated as the application has exceeded "
     "maximumCapacity settings."
 )
+_NO_QUOTA = "Job failed as account has reached the service limit on the maximum vCPU it can use concurrently."
 _DEFAULT_EXECUTORS = 3
 
 
@@ -140,8 +144,9 @@ class JobRunExecution:
         return application.active.index(self.run) >= application.most_runs_at_once
 
     def _failure_to_start(self) -> str | None:
-        if self._world.faults.take("capacity") is not None:
-            return _NO_CAPACITY
+        order = self._world.faults.take("capacity")
+        if order is not None:
+            return _NO_QUOTA if order.text == "account" else _NO_CAPACITY
         role = self.run.request["executionRoleArn"]
         if self._world.faults.take("role") is not None or (self._world.check_roles and not self._has_role(role)):
             return _REFUSED_ROLE.format(role)

@@ -26,7 +26,11 @@ def application(emr_simulator: EmrSimulator) -> str:
     emr_simulator.create_bucket("code")
     emr_simulator.create_bucket("logs")
     put(emr_simulator, "environment.tar.gz", light_environment())
-    return create(emr_simulator)
+    created = create(emr_simulator)
+    # Until it has been created it takes no job runs.
+    client = emr_simulator.client("emr-serverless")
+    emr_simulator.wait_for(lambda: client.get_application(applicationId=created)["application"]["state"] != "CREATING")
+    return created
 
 
 def create(simulator: EmrSimulator, **request: Any) -> str:
@@ -200,4 +204,4 @@ def test_faults_of_a_job_run_are_told_as_emr_serverless_does(emr_simulator: EmrS
         assert ended(emr_simulator, job_run) == "FAILED"
         told.append(emr_simulator.serverless.job_run(job_run).details)
     assert "ApplicationMaxCapacityExceededException" in told[0]
-    assert f"Could not assume runtime role {ROLE}" in told[1]
+    assert f"Could not assume execution role {ROLE}" in told[1]
