@@ -1,18 +1,19 @@
 """Features of a sample: what can be reused, what must be computed, and the jobs that do it.
 
 Put here the Spark side of the network. What a worker does with its images belongs in `inference_worker.py`, what it
-tells of them in `task_stats.py`, what need not be computed at all in `incremental.py`.
+tells of them in `task_stats.py`, what need not be computed at all in `increments.py`.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from typing import TYPE_CHECKING
 
 from fruit_assets.extractor.specification import ExtractorFiles
-from fruit_assets.features.incremental import COPIES, IncrementalPlan
+from fruit_assets.features.increments import COPIES, KEYS
 from fruit_assets.features.inference_worker import FeaturizationOptions, featurize_batch, worker_engine
-from fruit_assets.features.task_stats import FeaturizationFigures, TaskReport, figures_of, widths_of
-from fruit_assets.spark.reading import ScanOptions, map_batches
+from fruit_assets.features.known_features import Increment
+from fruit_assets.features.task_stats import FeaturizationFigures, TaskReport, figures_of, notes_of, widths_of
+from fruit_assets.spark.reading import ROW, ScanOptions, map_batches
 from fruit_assets.spark.tasks import ArrowFunction, collect
 from fruit_assets.spark.writing import RowWriter, WriteTarget, data_files_from, files_schema, stage_written
 from fruit_assets.storage.delta.staged_commit import StagedCommit
@@ -26,18 +27,18 @@ if TYPE_CHECKING:
 
 FEATURES_SCHEMA = "path string, label string, sha256 string, features array<float>"
 _BATCH_ROWS = 64
-# Seconds of inference, not minutes.
-_IMAGES_PER_TASK = 1024
-_READING = ScanOptions(["path", "label", "sha256", "content"], _IMAGES_PER_TASK, _BATCH_ROWS, tapered=True)
+# What is lost when a run is killed: see `_reading`.
+_IMAGES_PER_TASK, _BYTES_PER_TASK = 512, 256 * 2**20
 _FEATURES_PER_GROUP = 8192  # 40 MB
 _COPIED_ROWS = 2048
+# Keys of one Spark job are in the driver's memory, some 200 bytes each.
+_COPIED_PER_JOB = 2**19
 _COPYING = ScanOptions(["features"], rows_per_task=32768, rows_per_batch=2048)
 
 
 def featurize(
     context: "SparkContext",
-    sample: "Version",
-    plan: IncrementalPlan,
+    increment: Increment,
     extractor: ExtractorFiles,
     options: FeaturizationOptions,
     writing: VersionWriter,
@@ -48,20 +49,20 @@ def featurize(
 
     Args:
         context: the Spark context.
-        sample: the published sample, `path, label, sha256, content`.
-        plan: which of its rows to compute, from `reuse.plan_reuse`.
+        increment: the published sample, `path, label, sha256, content`, and which of its rows to compute.
         extractor: the published extractor.
         options: batch size, engine, precision.
         writing: the asset's folder, run and attempt.
     """
-    target = WriteTarget.of(writing, _FEATURES_PER_GROUP)
-    told = _computed(context, sample, plan, _featurizer(extractor, options, target))
+    plan, known = increment.plan, increment.known
+    target = WriteTarget.of(writing, _FEATURES_PER_GROUP, file_fingerprint(extractor, options))
+    told = _computed(context, increment, _featurizer(extractor, options, target))
     files, widths = data_files_from(told), set(chain.from_iterable(told["widths"].to_pylist()))
-    if plan.previous is not None and plan.kept_files:
-        files += plan.kept_files
-        widths.update(filter(None, plan.previous.facts["measures"].values()))
-    if plan.previous is not None and (reused := plan.reused()).num_rows:
-        copied = collect(map_batches(plan.previous, context, _COPYING, _copier(target), reused))
+    files += plan.kept_files
+    widths |= known.widths(plan.sources)
+    copier = _copier(target, sorted(known.arithmetics(plan.sources)))
+    for rows in plan.copied.chunks([*KEYS, ROW], _COPIED_PER_JOB):
+        copied = collect(map_batches(known.as_version(), context, _COPYING, copier, rows))
         files += data_files_from(copied)
         widths.update(chain.from_iterable(copied["widths"].to_pylist()))
     facts = {"measures": {"shortest": min(widths, default=None), "longest": max(widths, default=None)}}
@@ -75,25 +76,36 @@ def fingerprint_of(extractor: ExtractorFiles, options: FeaturizationOptions) -> 
     return f"{network}~{decoding}-{precision}" if decoding else f"{network}-{precision}"
 
 
-def _computed(
-    context: "SparkContext", sample: "Version", plan: IncrementalPlan, featurizer: ArrowFunction
-) -> "pa.Table":
+def file_fingerprint(extractor: ExtractorFiles, options: FeaturizationOptions) -> str:
+    """What a file of features must be marked with for a later run to take it over, with the rejections it notes."""
+    return f"{fingerprint_of(extractor, options)}, at most {options.decoding.max_pixels} pixels, {FEATURES_SCHEMA}"
+
+
+def _computed(context: "SparkContext", increment: Increment, featurizer: ArrowFunction) -> "pa.Table":
     """What the tasks tell of the images that they computed."""
     import pyarrow as pa
 
+    plan, sample = increment.plan, increment.sample
     if not plan.compute_count:
         return pa.Table.from_batches([TaskReport().batch([])])
     wanted = None if plan.computes_everything else plan.to_compute()
-    return collect(map_batches(sample, context, _READING, featurizer, wanted))
+    return collect(map_batches(sample, context, _reading(sample), featurizer, wanted))
 
 
-def _copier(target: WriteTarget) -> ArrowFunction:
+def _reading(sample: "Version") -> ScanOptions:
+    """Tasks of half a minute at most: a core computes 20 small images a second and more, and decodes 10 MB."""
+    images = min(_IMAGES_PER_TASK, max(1, _BYTES_PER_TASK * sample.row_count // max(1, sample.bytes)))
+    return ScanOptions(["path", "label", "sha256", "content"], images, _BATCH_ROWS, tapered=True)
+
+
+def _copier(target: WriteTarget, arithmetics: Sequence[str]) -> ArrowFunction:
     """Writes the features of rows that are taken over, under their names in this sample."""
 
     def copy_rows(batches: Iterable["pa.RecordBatch"]) -> Iterator["pa.RecordBatch"]:
         import pyarrow as pa
 
-        writer, widths = RowWriter(target), set()
+        widths: set[int] = set()
+        writer = RowWriter(target, notes=lambda: notes_of(widths, arithmetics))
         for batch in batches:
             widths.update(widths_of(batch["features"]))
             writer.write(batch.select(["path", "label", "sha256", "features"]))
@@ -105,7 +117,8 @@ def _copier(target: WriteTarget) -> ArrowFunction:
 
 def _featurizer(extractor: ExtractorFiles, options: FeaturizationOptions, target: WriteTarget) -> ArrowFunction:
     def featurize_rows(batches: Iterable["pa.RecordBatch"]) -> Iterator["pa.RecordBatch"]:
-        engine, writer, report = None, RowWriter(target), TaskReport()
+        engine, report = None, TaskReport()
+        writer = RowWriter(target, notes=report.notes)
         for batch in batches:
             # Not before the first row: of an empty sample there is none.
             engine = engine or worker_engine(extractor, options)

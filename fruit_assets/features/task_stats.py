@@ -3,16 +3,20 @@
 Put here counting and adding up. What is counted happens in `inference_worker.py`.
 """
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
-from fruit_assets.features.incremental import IncrementalPlan
+from fruit_assets.features.increments import REJECTED, IncrementalPlan
+from fruit_assets.features.known_features import ARITHMETICS
 from fruit_assets.images.pixels.decoding_options import TRAITS
 from fruit_assets.spark.writing import files_schema
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+    from fruit_assets.storage.key_table import KeyTable
 
 
 @dataclass(frozen=True)
@@ -22,7 +26,7 @@ class FeaturizationFigures:
     Attributes:
         computed: images that went through the network.
         broken: how many of these have a feature that is NaN or infinite.
-        rejected: `path, label, sha256, reason` of every image that could not be read.
+        rejected: `path, label, sha256, reason` of every image of the sample that could not be read, by path.
         decode_seconds: summed over workers.
         inference_seconds: summed over workers.
         arithmetics: what the tasks really ran at, as text; one, unless processors differ.
@@ -32,7 +36,7 @@ class FeaturizationFigures:
 
     computed: int
     broken: int
-    rejected: "pa.Table"
+    rejected: "KeyTable"
     decode_seconds: float
     inference_seconds: float
     arithmetics: tuple[str, ...]
@@ -59,7 +63,7 @@ class TaskReport:
         for name in ("decode_us", "inference_us", *TRAITS):
             self._sums[name] += pc.sum(done[name]).as_py() or 0
         if done["reason"].null_count < done.num_rows:
-            reasons = done.select(["path", "label", "sha256", "reason"])
+            reasons = done.select(list(REJECTED))
             self._rejected += reasons.filter(done["reason"].is_valid()).to_pylist()
         self._widths.update(widths_of(done["features"]))
         self._arithmetics.update(done["arithmetic"].unique().to_pylist())
@@ -84,6 +88,34 @@ class TaskReport:
         }
         return pa.RecordBatch.from_pydict(told, schema)
 
+    def notes(self) -> dict[str, Any]:
+        """The same as far as a run needs it that recovers a file of the task: JSON types only."""
+        return notes_of(
+            self._widths,
+            self._arithmetics,
+            self._sums["broken"] - len(self._rejected),
+            [[row[name] for name in REJECTED] for row in self._rejected],
+        )
+
+
+def notes_of(
+    widths: Iterable[int], arithmetics: Iterable[str], broken: int = 0, rejected: Sequence[Sequence[str | None]] = ()
+) -> dict[str, Any]:
+    """What is noted in a file of features.
+
+    Args:
+        widths: how many features the rows have.
+        arithmetics: what they were computed with.
+        broken: rows with a feature that is not finite.
+        rejected: `path, label, sha256, reason` of the images that could not be read meanwhile.
+    """
+    return {
+        "widths": sorted(widths),
+        ARITHMETICS: sorted(arithmetics),
+        "broken": broken,
+        "rejected": [list(row) for row in rejected],
+    }
+
 
 def widths_of(features: "pa.Array") -> list[int]:
     """How many features the rows have; one number, unless something is wrong."""
@@ -96,14 +128,17 @@ def widths_of(features: "pa.Array") -> list[int]:
 def _rejected_schema() -> "pa.Schema":
     import pyarrow as pa
 
-    return pa.schema([(name, pa.string()) for name in ("path", "label", "sha256", "reason")])
+    return pa.schema([(name, pa.string()) for name in REJECTED])
 
 
 def figures_of(told: "pa.Table", plan: IncrementalPlan) -> FeaturizationFigures:
     """The figures of a run, of the reports of all its tasks."""
     import pyarrow as pa
+    import pyarrow.compute as pc
 
-    rejected = pa.Table.from_pylist(list(chain.from_iterable(told["rejected"].to_pylist())), _rejected_schema())
+    schema = _rejected_schema()
+    found = pc.list_flatten(told["rejected"])
+    rejected = pa.table([pc.struct_field(found, name) for name in REJECTED], schema)
     sums = {name: sum(told[name].to_pylist()) for name in ("inputs", "broken", "decode_us", "inference_us", *TRAITS)}
     return FeaturizationFigures(
         computed=sums["inputs"] - rejected.num_rows,

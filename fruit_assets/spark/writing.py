@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 # A file is held in memory until it is whole.
 _FILE_BYTES = 32 * 2**20
+_ROWS_PER_GROUP = 65536
 
 
 @dataclass(frozen=True)
@@ -143,6 +144,14 @@ def stage_written(
         facts: of the version.
     """
     return writing.stage(files, columns_of(schema), facts)
+
+
+def stage_rows(writing: VersionWriter, batches: "Iterable[pa.RecordBatch]", schema: str) -> StagedCommit:
+    """Write rows from this process, however many, and stage them as all that the table shall hold."""
+    writer = RowWriter(WriteTarget.of(writing, _ROWS_PER_GROUP))
+    for batch in batches:
+        writer.write(batch)
+    return stage_written(writing, [_data_file(**file) for file in writer.close()], schema)
 
 
 def data_files_from(collected: "pa.Table") -> list[DataFile]:

@@ -3,9 +3,12 @@
 import io
 import shutil
 
+import pyarrow as pa
 from PIL import Image
 
 from fruit_assets.assets.features.checks import mostly_readable
+from fruit_assets.assets.features.report import RejectedRows
+from fruit_assets.storage.key_table import KeyDatabase, KeyTable
 
 _HEIC = b"\0\0\0\x18ftypheic\0\0\0\0heicmif1" + b"\0" * 64
 
@@ -13,7 +16,9 @@ _HEIC = b"\0\0\0\x18ftypheic\0\0\0\0heicmif1" + b"\0" * 64
 def test_the_commonest_cause_is_counted_whatever_the_decoders_add_to_it():
     reasons = [("Fig/1.jpg", "empty file (0 bytes)"), ("Fig/2.jpg", "empty file (0 bytes)")]
     reasons += [(f"Kiwi/{number}.jpg", f"damaged JPEG image: bad marker at {number}") for number in range(3)]
-    found = mostly_readable(8, reasons, 0.5)
+    paths, texts = zip(*reasons, strict=True)
+    rejected = RejectedRows(KeyTable.of(pa.table({"path": paths, "reason": texts}), KeyDatabase()))
+    found = mostly_readable(8, rejected.count, rejected.commonest, 0.5)
     assert not found.passed
     assert "5 of 8 images were rejected; 50% are allowed." in found.description
     assert (

@@ -16,7 +16,7 @@ from fruit_assets.extractor.engines import load_engine
 from fruit_assets.extractor.specification import ExtractorFiles
 from fruit_assets.features import featurization
 from fruit_assets.features.featurization import FeaturizationOptions, featurize
-from fruit_assets.features.incremental import plan_reuse
+from fruit_assets.features.known_features import Increment, KnownFeatures, plan_of
 from fruit_assets.images.fetching import SAMPLE_SCHEMA
 from fruit_assets.resources import resources_for
 from fruit_assets.spark.writing import RowWriter, WriteTarget, data_files_from, stage_written
@@ -99,12 +99,16 @@ def test_features_of_every_image_are_those_of_the_keras_model(collection, featur
         assert np.abs(np.stack([features[path] for path in chunk]) - expected).max() < 1e-3
 
 
-def _featurized(spark, version: Version, extractor, tmp_path, plan=None, **options) -> StagedCommit:
+def _from_nothing(sample: Version) -> Increment:
+    return plan_of(sample, KnownFeatures(sample.store))
+
+
+def _featurized(spark, version: Version, extractor, tmp_path, increment=None, **options) -> StagedCommit:
     """The features of a sample, staged."""
     chosen = {"batch_size": 4, "engine": "openvino", "precision": "f32", "cache": tmp_path, **options}
     writing = VersionWriter(Table(LocalStore(tmp_path / "features")), uuid.uuid4().hex)
-    plan = plan or plan_reuse(version, None, None)
-    staged, _ = featurize(spark.sparkContext, version, plan, extractor, FeaturizationOptions(**chosen), writing)
+    increment = increment or _from_nothing(version)
+    staged, _ = featurize(spark.sparkContext, increment, extractor, FeaturizationOptions(**chosen), writing)
     return staged
 
 
@@ -153,13 +157,12 @@ def test_identical_files_are_inferred_once_and_every_path_has_its_row(
         writer.write(batch)
     files = data_files_from(pa.table({"files": [writer.close()]}))
     sample = stage_written(writing, files, SAMPLE_SCHEMA, {ROW_GROUP_ROWS: 9}).version
-    plan = plan_reuse(sample, None, None)
     target = VersionWriter(Table(LocalStore(tmp_path / "features")), "one")
     options = FeaturizationOptions(None, "openvino", "f32", tmp_path)
-    staged, figures = featurize(spark.sparkContext, sample, plan, extractor, options, target)
+    staged, figures = featurize(spark.sparkContext, _from_nothing(sample), extractor, options, target)
     rows = _collected(staged)
     assert figures.computed == 20
-    assert figures.rejected["path"].to_pylist() == ["z/1.jpg", "z/2.jpg"]
+    assert figures.rejected.rows("select path from {table}") == [("z/1.jpg",), ("z/2.jpg",)]
     assert sorted(rows) == sorted(twice["path"].to_pylist())
     for path in few["path"].to_pylist():
         assert np.array_equal(rows[path], rows[f"again/{path}"])
@@ -183,10 +186,10 @@ def test_what_an_inference_is_filled_up_with_does_not_show(collection, extractor
 def test_the_tensorflow_engine_runs_in_spark_too(spark, published, extractor, features, tmp_path):
     version = _version(published, "sampled_images")
     paths = sorted(features)[:3]
-    plan = plan_reuse(version, None, None)
-    wanted = np.isin(plan.sample_keys["path"].to_pylist(), paths)
-    plan = replace(plan, computed=np.where(wanted, plan.computed, -1))
-    rows = _collected(_featurized(spark, version, extractor, tmp_path, plan, batch_size=2, engine="tensorflow"))
+    all_of_it = _from_nothing(version)
+    few = all_of_it.plan.new.select(f"select * from {{table}} where path in {tuple(paths)}")
+    increment = replace(all_of_it, plan=replace(all_of_it.plan, new=few))
+    rows = _collected(_featurized(spark, version, extractor, tmp_path, increment, batch_size=2, engine="tensorflow"))
     assert sorted(rows) == paths
     assert all(np.abs(rows[path] - features[path]).max() < 1e-3 for path in paths)
 

@@ -1,8 +1,8 @@
 """The checks of `image_features`, and the rules that only it has."""
 
-from collections import Counter
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
 
 import dagster as dg
 
@@ -44,22 +44,39 @@ def few_featureless(computed: int, featureless: int) -> dg.AssetCheckResult:
     return CHECKS.result("few_featureless", share <= MAX_FEATURELESS_SHARE, text, {"featureless_images": featureless})
 
 
-def mostly_readable(sampled: int, reasons: Sequence[tuple[str, str]], allowed: float) -> dg.AssetCheckResult:
+@dataclass(frozen=True)
+class Cause:
+    """Why images were rejected.
+
+    Attributes:
+        name: what their reasons begin with, up to the first colon; what follows may differ between images.
+        count: of the images.
+        path: of the first.
+        reason: of the first, in full.
+    """
+
+    name: str
+    count: int
+    path: str
+    reason: str
+
+
+def mostly_readable(sampled: int, rejected: int, commonest: Cause | None, allowed: float) -> dg.AssetCheckResult:
     """A collection that cannot be read must not replace one that could.
 
     Args:
         sampled: images of the sample.
-        reasons: path and reason of every rejected image.
+        rejected: how many of them were rejected.
+        commonest: why most of these were; None when none was.
         allowed: largest share of them.
     """
-    rejected = len(reasons)
     text = f"{rejected} of {sampled} images were rejected; {allowed:.0%} are allowed."
     passed = rejected <= allowed * sampled
-    if not passed:
-        # What stands before the first colon is the cause, what follows may differ between images.
-        cause, count = Counter(reason.partition(":")[0] for _, reason in reasons).most_common(1)[0]
-        path, reason = next(each for each in reasons if each[1].partition(":")[0] == cause)
-        text += f" The commonest cause, {count} times: {cause}, such as {path} ({reason})."
+    if not passed and commonest is not None:
+        text += (
+            f" The commonest cause, {commonest.count} times: {commonest.name}, such as {commonest.path} "
+            f"({commonest.reason})."
+        )
         text += " Correct the collection, or raise max_rejected_share of image_features."
     return CHECKS.result("mostly_readable", passed, text, {"rejected": rejected, "allowed_share": allowed})
 

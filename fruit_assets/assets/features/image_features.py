@@ -1,7 +1,7 @@
 """`image_features` and `rejected_images`: what became of every sampled image.
 
 Put here the two assets and their columns. They are one step, because one pass over the images
-decides both. The work belongs in `features/featurization.py` and `features/incremental.py`.
+decides both. The work belongs in `features/featurization.py` and `features/increments.py`.
 """
 
 from collections.abc import Iterator
@@ -16,25 +16,27 @@ from fruit_assets.assets.features import precision as precision_of_run
 from fruit_assets.assets.features.checks import CHECKS
 from fruit_assets.assets.features.config import FeaturesConfig
 from fruit_assets.assets.features.report import (
-    ARITHMETICS,
     FEATURES_NAME,
     REJECTED_NAME,
     FeaturizationResult,
+    RejectedRows,
     materialize_results,
 )
 from fruit_assets.assets.publishing import PhaseTimer, translate_errors
 from fruit_assets.assets.resources import SPARK_POOL, CorePrice
 from fruit_assets.assets.table_schema import LABEL, PATH, SHA256, table_metadata
 from fruit_assets.extractor.specification import ExtractorFiles
-from fruit_assets.features.featurization import featurize, fingerprint_of
-from fruit_assets.features.incremental import IncrementalPlan, plan_reuse
+from fruit_assets.features.featurization import featurize, file_fingerprint, fingerprint_of
+from fruit_assets.features.increments import IncrementalPlan
 from fruit_assets.features.inference_worker import FeaturizationOptions
+from fruit_assets.features.known_features import Increment, KnownFeatures, plan_of, recoverable_features
 from fruit_assets.images.pixels.decoding_options import TRAITS
 from fruit_assets.spark.progress import reported_progress
 from fruit_assets.spark.resource import SparkResource
+from fruit_assets.spark.writing import stage_rows
 from fruit_assets.storage.delta.version import Version
 from fruit_assets.storage.io_managers import AssetStorage
-from fruit_assets.storage.staging import VersionWriter, republish, stage_table
+from fruit_assets.storage.staging import VersionWriter, republish
 
 FEATURES_SCHEMA = dg.TableSchema(
     [
@@ -123,23 +125,26 @@ def image_features(
         options = replace(options, precision=precision.name)
         fingerprint = fingerprint_of(extractor, options)
         with phases("planning"):
-            plan = _plan(storage, sampled_images, fingerprint, config)
-        context.log.info(
-            f"{plan.compute_count} images to infer at {precision.name}, "
-            f"{plan.reused_count} to take over from the previous version."
-        )
+            known = (
+                _known_features(storage, extractor, options, config)
+                if config.reuse
+                else KnownFeatures(writings[0].table.store)
+            )
+            increment = plan_of(sampled_images, known)
+        plan = increment.plan
+        context.log.info(_intention(plan, precision.name))
         if not precision.guarded:
             with phases("guard"):
-                precision = precision.measured(precision_of_run.previous_drift(plan) or measure(precision.name))
+                precision = precision.measured(precision_of_run.previous_drift(increment) or measure(precision.name))
         if precision.guard is not None and (advice := precision.guard.advice()):
             # The check says it when all is done; whoever has hours of images ahead may rather stop now.
             context.log.warning(advice)
         with phases("featurizing"):
             if plan.unchanged:
-                outcome = _same_as_before(storage, plan, extractor, writings)
+                outcome = _same_as_before(increment, extractor, writings)
             else:
                 with reported_progress(spark.context(), context.log.info, FEATURES_NAME):
-                    outcome = _featurized(spark, sampled_images, plan, extractor, options, writings)
+                    outcome = _featurized(spark, increment, extractor, options, writings)
         features = outcome.features.with_facts(
             **{RUN_CONFIG: config.model_dump(mode="json"), _MAX_PIXELS: config.max_pixels},
             **precision_of_run.facts(precision),
@@ -153,68 +158,73 @@ def image_features(
         )
 
 
-def _plan(storage: AssetStorage, sample: Version, fingerprint: str, config: FeaturesConfig) -> IncrementalPlan:
-    """Reuse the newest features of the same fingerprint, with the rejected images that go with them."""
-    previous = storage.table(FEATURES_NAME).find_latest(features_fingerprint=fingerprint) if config.reuse else None
+def _known_features(
+    storage: AssetStorage, extractor: ExtractorFiles, options: FeaturizationOptions, config: FeaturesConfig
+) -> KnownFeatures:
+    """The newest features of the same fingerprint with their rejected images, and what other runs left."""
+    table = storage.table(FEATURES_NAME)
+    previous = table.find_latest(features_fingerprint=fingerprint_of(extractor, options))
     # With another limit, other images are rejected.
     same_limit = previous is not None and previous.facts.get(_MAX_PIXELS) == config.max_pixels
     rejected = _rejected_with(storage, previous) if previous and same_limit else None
-    return plan_reuse(sample, previous, rejected)
+    recovered = recoverable_features(table, file_fingerprint(extractor, options), extractor.description.features)
+    return KnownFeatures(table.store, previous, rejected, recovered)
 
 
 def _rejected_with(storage: AssetStorage, features: Version) -> Version | None:
     return storage.table(REJECTED_NAME).find_latest(features_data_version=features.facts["data_version"])
 
 
+def _intention(plan: IncrementalPlan, precision: str) -> str:
+    """What the run is going to do, for its log."""
+    published = plan.reused_count - plan.recovered_count
+    text = f"{plan.compute_count} images to infer at {precision}, {published} to take over from the previous version"
+    if plan.recovered_count:
+        text += f", {plan.recovered_count} recovered from files that other runs completed and did not publish"
+    known = plan.kept_rejected.num_rows
+    return f"{text}; {known} are known to be unreadable." if known else f"{text}."
+
+
 def _same_as_before(
-    storage: AssetStorage,
-    plan: IncrementalPlan,
-    extractor: ExtractorFiles,
-    writings: tuple[VersionWriter, VersionWriter],
+    increment: Increment, extractor: ExtractorFiles, writings: tuple[VersionWriter, VersionWriter]
 ) -> FeaturizationResult:
-    assert plan.previous is not None  # noqa: S101  a plan is unchanged only with regard to a version
-    rejected = _rejected_with(storage, plan.previous)
-    assert rejected is not None  # noqa: S101  the plan compared its rows
-    features = republish(plan.previous, writings[0])
+    known, plan = increment.known, increment.plan
+    assert known.previous is not None  # noqa: S101  a plan is unchanged only with regard to a version
+    assert known.rejected is not None  # noqa: S101  the plan compared its rows
     return FeaturizationResult(
-        features,
-        republish(rejected, writings[1]),
+        republish(known.previous, writings[0]),
+        republish(known.rejected, writings[1]),
+        RejectedRows(plan.kept_rejected),
         plan,
         0,
         0,
         {},
-        _arithmetics_of(plan),
+        tuple(sorted(increment.arithmetics)),
         extractor.description.features,
         dict.fromkeys(TRAITS, 0),
     )
 
 
-def _arithmetics_of(plan: IncrementalPlan) -> tuple[str, ...]:
-    """What the rows that are taken over were computed with."""
-    facts = plan.previous.facts if plan.previous is not None else {}
-    return tuple(facts.get(ARITHMETICS, ()))
-
-
 def _featurized(
     spark: SparkResource,
-    sample: Version,
-    plan: IncrementalPlan,
+    increment: Increment,
     extractor: ExtractorFiles,
     options: FeaturizationOptions,
     writings: tuple[VersionWriter, VersionWriter],
 ) -> FeaturizationResult:
-    features, figures = featurize(spark.context(), sample, plan, extractor, options, writings[0])
-    rejected = stage_table(figures.rejected, writings[1])
-    seconds = {"decoding": figures.decode_seconds, "inference": figures.inference_seconds}
-    arithmetics = tuple(sorted({*figures.arithmetics, *_arithmetics_of(plan)}))
+    features, figures = featurize(spark.context(), increment, extractor, options, writings[0])
+    rejected = stage_rows(
+        writings[1], figures.rejected.batches(), "path string, label string, sha256 string, reason string"
+    )
     return FeaturizationResult(
         features,
         rejected,
-        plan,
+        RejectedRows(figures.rejected),
+        increment.plan,
         figures.computed,
         figures.broken,
-        seconds,
-        arithmetics,
+        {"decoding": figures.decode_seconds, "inference": figures.inference_seconds},
+        tuple(sorted({*figures.arithmetics, *increment.arithmetics})),
         extractor.description.features,
         figures.traits,
         figures.batchings,

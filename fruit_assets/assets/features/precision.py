@@ -15,8 +15,8 @@ from fruit_assets.extractor.processor import parse_precision
 from fruit_assets.extractor.specification import ExtractorDescription, ExtractorFiles
 from fruit_assets.features.comparison import compare
 from fruit_assets.features.drift_check import Choice, DriftFigures, choose_precision
-from fruit_assets.features.incremental import IncrementalPlan
 from fruit_assets.features.inference_worker import FeaturizationOptions
+from fruit_assets.features.known_features import Increment
 from fruit_assets.spark.resource import SparkResource
 from fruit_assets.storage.delta.table import Table
 from fruit_assets.storage.delta.version import Version
@@ -90,11 +90,12 @@ def resolve_precision(
     return ResolvedPrecision(choice.precision, choice.why, choice.figures, facts)
 
 
-def previous_drift(plan: IncrementalPlan) -> DriftFigures | None:
+def previous_drift(increment: Increment) -> DriftFigures | None:
     """The figures of the version that most of the images are taken over from; None when they say too little."""
-    if plan.previous is None or plan.new_count > _MOST_NEW * plan.sample_keys.num_rows:
+    previous, plan = increment.previous, increment.plan
+    if previous is None or plan.new_count + plan.recovered_count > _MOST_NEW * plan.sample_count:
         return None
-    told = plan.previous.facts.get(_GUARD)
+    told = previous.facts.get(_GUARD)
     return DriftFigures.from_json(told) if told else None
 
 

@@ -5,29 +5,73 @@ Put here how a result is reported. How it came about belongs in `image_features.
 """
 
 import hashlib
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from functools import cached_property
+from typing import Any
 
 import dagster as dg
 
 from fruit_assets.assets import asset_plots as pictures
 from fruit_assets.assets.features import precision as precision_of_run
-from fruit_assets.assets.features.checks import CHECKS, few_featureless, few_rejected, mostly_readable
+from fruit_assets.assets.features.checks import CHECKS, Cause, few_featureless, few_rejected, mostly_readable
 from fruit_assets.assets.features.precision import ResolvedPrecision
 from fruit_assets.assets.publishing import PhaseTimer, publish_results
 from fruit_assets.assets.resources import CorePrice
-from fruit_assets.features.incremental import IncrementalPlan
+from fruit_assets.features.increments import IncrementalPlan
+from fruit_assets.features.known_features import ARITHMETICS
 from fruit_assets.storage.delta.staged_commit import StagedCommit
 from fruit_assets.storage.delta.version import Version
-
-if TYPE_CHECKING:
-    import pyarrow as pa
+from fruit_assets.storage.key_table import KeyTable
 
 FEATURES_NAME = "image_features"
 REJECTED_NAME = "rejected_images"
-ARITHMETICS = "arithmetics"
+
+
+@dataclass(frozen=True)
+class RejectedRows:
+    """The rejected images of a sample.
+
+    Attributes:
+        rows: `path, label, sha256, reason`, by path.
+    """
+
+    rows: KeyTable
+
+    @cached_property
+    def count(self) -> int:
+        return self.rows.num_rows
+
+    @cached_property
+    def kinds(self) -> dict[str, int]:
+        """How many images for each reason, without its details."""
+        kind = "trim(split_part(split_part(reason, ':', 1), '(', 1))"
+        return dict(self.rows.rows(f"select {kind}, count(*) from {{table}} group by 1 order by min(path)"))  # noqa: S608
+
+    @property
+    def commonest(self) -> Cause | None:
+        query = """
+        select split_part(reason, ':', 1), count(*), min(path), arg_min(reason, path) from {table}
+        group by 1 order by 2 desc, 3 limit 1
+        """
+        return next((Cause(*row) for row in self.rows.rows(query)), None)
+
+    def digest(self) -> str:
+        """Of all rows in order, as Python writes a list of them."""
+        digest, between = hashlib.sha256(b"["), ""
+        for batch in self.rows.batches():
+            for row in batch.to_pylist():
+                digest.update(f"{between}{row!r}".encode())
+                between = ", "
+        digest.update(b"]")
+        return digest.hexdigest()[:32]
+
+    def metadata(self, sampled: int) -> dict[str, Any]:
+        metadata: dict[str, Any] = {"rejected_share": self.count / max(sampled, 1)}
+        if first := self.rows.rows("select path, reason from {table} order by path limit 20"):
+            rows = "\n".join(f"| `{path}` | {reason} |" for path, reason in first)
+            metadata["first_rejected"] = dg.MetadataValue.md(f"| path | reason |\n|---|---|\n{rows}")
+        return metadata
 
 
 @dataclass(frozen=True)
@@ -36,6 +80,7 @@ class FeaturizationResult:
 
     features: StagedCommit
     rejected: StagedCommit
+    rejected_rows: RejectedRows
     plan: IncrementalPlan
     computed: int
     broken: int
@@ -63,11 +108,10 @@ def materialize_results(
         features_fingerprint=fingerprint, data_version=version, **{ARITHMETICS: arithmetics}
     ).with_figures(**figures)
     rejected = outcome.rejected.with_facts(features_data_version=version)
-    rejected_table = rejected.version.read_table()
-    reasons = Counter(_kind(reason) for reason in rejected_table["reason"].to_pylist())
+    rows = outcome.rejected_rows
     with phases("pictures"):
-        shown = pictures.work_done(outcome.plan.reused_count, outcome.computed, sum(reasons.values()), phases.seconds)
-        shown_rejected = pictures.rejected_by_reason(reasons)
+        shown = pictures.work_done(outcome.plan.reused_count, outcome.computed, rows.count, phases.seconds)
+        shown_rejected = pictures.rejected_by_reason(rows.kinds)
     yield from publish_results(
         [
             dg.MaterializeResult(
@@ -87,17 +131,13 @@ def materialize_results(
             dg.MaterializeResult(
                 asset_key=REJECTED_NAME,
                 value=rejected,
-                metadata={**shown_rejected, **_rejected_metadata(rejected_table, sample.row_count)},
-                data_version=dg.DataVersion(hashlib.sha256(repr(rejected_table.to_pylist()).encode()).hexdigest()[:32]),
+                metadata={**shown_rejected, **rows.metadata(sample.row_count)},
+                data_version=dg.DataVersion(rows.digest()),
             ),
         ],
         [
             *_checks(outcome, sample.row_count),
-            mostly_readable(
-                sample.row_count,
-                list(zip(*(rejected_table[name].to_pylist() for name in ("path", "reason")), strict=True)),
-                max_rejected_share,
-            ),
+            mostly_readable(sample.row_count, rows.count, rows.commonest, max_rejected_share),
             *precision_of_run.check_results(precision, arithmetics),
         ],
     )
@@ -123,6 +163,7 @@ def _figures(outcome: FeaturizationResult, phases: PhaseTimer) -> dict[str, Any]
     figures: dict[str, Any] = {
         "computed": outcome.computed,
         "reused": outcome.plan.reused_count,
+        "recovered": outcome.plan.recovered_count,
         "identical_files": outcome.plan.new_count - outcome.plan.compute_count,
         "images_per_second": round(outcome.computed / seconds, 1) if outcome.computed else 0.0,
     }
@@ -137,17 +178,3 @@ def _cost(outcome: FeaturizationResult, core_price: CorePrice) -> dict[str, Any]
         return {}
     hours = sum(outcome.worker_seconds.values()) / outcome.computed * 1e6 / 3600
     return {"usd_per_million_images": round(hours * core_price.usd_per_core_hour, 4), "priced_by": core_price.basis}
-
-
-def _rejected_metadata(table: "pa.Table", sampled: int) -> dict[str, Any]:
-    metadata: dict[str, Any] = {"rejected_share": table.num_rows / max(sampled, 1)}
-    if table.num_rows:
-        first = table.slice(0, 20).to_pylist()
-        rows = "\n".join(f"| `{row['path']}` | {row['reason']} |" for row in first)
-        metadata["first_rejected"] = dg.MetadataValue.md(f"| path | reason |\n|---|---|\n{rows}")
-    return metadata
-
-
-def _kind(reason: str) -> str:
-    """The part of a reason that many images share: what comes before details."""
-    return reason.split(":")[0].split("(")[0].strip()

@@ -1,0 +1,149 @@
+"""Tests of runs that end before they publish: the next one computes only what no complete file holds."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+
+from fruit_assets.analysis.moments import feature_matrix
+from fruit_assets.features import featurization
+from fruit_assets.features.inference_worker import featurize_batch
+from fruit_assets_tests.assets.conftest import Graph
+
+pytestmark = pytest.mark.long
+
+FEATURES = ("sampled_images", "image_features", "rejected_images")
+_BROKEN = 3
+
+
+def _multiply(graph: Graph, times: int) -> int:
+    """Distinct files that show the same; returns how many images there are."""
+    for path in sorted(graph.images.rglob("*.jpg")):
+        for number in range(1, times):
+            path.with_name(f"{path.stem}-{number:03}.jpg").write_bytes(path.read_bytes() + b"\0" * number)
+    return sum(1 for _ in graph.images.rglob("*.jpg"))
+
+
+def _break_first(graph: Graph) -> None:
+    """Files that are no images; their paths are the first, so the first task has them."""
+    first = min(graph.images.iterdir())
+    for number in range(_BROKEN):
+        (first / f"0-broken-{number}.jpg").write_bytes(b"not an image %d" % number)
+
+
+def _features(graph: Graph) -> dict[str, np.ndarray]:
+    table = graph.table("image_features")
+    return dict(zip(table["path"].to_pylist(), feature_matrix(table["features"]), strict=True))
+
+
+def _left_files(graph: Graph) -> list[Path]:
+    return list(Path(graph.settings.storage).glob("image_features/data/*/part-*.parquet"))
+
+
+def _intention(capfd: pytest.CaptureFixture[str]) -> str:
+    """What the last run said that it was going to do."""
+    return [line for line in capfd.readouterr().err.splitlines() if "images to infer" in line][-1]
+
+
+def _kill_when_first_files_are_there(graph: Graph) -> None:
+    """Materialise the features in a process of its own, and kill it with all that it has started."""
+    command = [sys.executable, "-m", "dagster", "asset", "materialize", "-m", "fruit_assets.definitions"]
+    storage = {"FRUIT_ASSETS_IMAGES": str(graph.images), "FRUIT_ASSETS_STORAGE": graph.settings.storage}
+    environment = {**os.environ, **storage, "FRUIT_ASSETS_DRIVER_MEMORY": "1g"}
+    log = graph.images.parent / "killed.log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [*command, "--select", "image_features,rejected_images"],
+            env=environment, cwd=graph.images.parent, stdout=output, stderr=output, start_new_session=True,
+        )  # fmt: skip
+    try:
+        while not _left_files(graph):
+            assert process.poll() is None, log.read_text()[-3000:]
+            time.sleep(0.01)
+    finally:
+        # Spark's workers lead a process group of their own.
+        for each in [*psutil.Process(process.pid).children(recursive=True), process]:
+            os.kill(each.pid, signal.SIGKILL)
+        process.wait()
+
+
+def test_after_a_kill_the_next_run_infers_only_what_no_complete_file_holds(graph, capfd):
+    total = _multiply(graph, 50)
+    _break_first(graph)
+    graph.run("sampled_images")
+    _kill_when_first_files_are_there(graph)
+    assert not (Path(graph.settings.storage) / "image_features" / "_delta_log").exists()
+    left = {path.name for path in _left_files(graph)}
+
+    metadata = graph.featurize()
+    assert metadata["recovered"] + metadata["computed"] == total
+    assert 0 < metadata["recovered"] < total
+    said = _intention(capfd)
+    assert f"0 to take over from the previous version, {metadata['recovered']} recovered from files" in said
+    published = graph.current("image_features")
+    # They are published as they are.
+    assert left == {Path(file.path).name for file in published.files} & left
+    assert graph.table("rejected_images").num_rows == _BROKEN
+    recovered = _features(graph)
+
+    assert graph.featurize()["committed_by_this_run"] is False
+    assert graph.featurize(reuse=False)["computed"] == total
+    undisturbed = _features(graph)
+    assert recovered.keys() == undisturbed.keys()
+    assert max(np.abs(recovered[path] - features).max() for path, features in undisturbed.items()) < 1e-4
+
+
+def test_after_a_worker_was_lost_the_next_run_infers_what_is_missing(graph, monkeypatch):
+    total = _multiply(graph, 8)
+    last = max(graph.images.iterdir()).name
+
+    def dying(batch, *others):
+        if any(label.as_py() == last for label in batch["label"]) and batch["path"][0].as_py().startswith(last):
+            os.kill(os.getpid(), signal.SIGKILL)
+        return featurize_batch(batch, *others)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(featurization, "featurize_batch", dying)
+        graph.run(*FEATURES, success=False)
+    metadata = graph.featurize()
+    assert metadata["recovered"] + metadata["computed"] == total
+    assert metadata["recovered"] > 0
+    assert graph.table("image_features").num_rows == total
+
+
+def test_what_a_check_kept_from_being_published_is_not_computed_again_nor_decoded(graph, capfd):
+    total = _multiply(graph, 1)
+    _break_first(graph)
+    strict = {"max_rejected_share": 0.1}
+    failed = graph.run(*FEATURES, config={"image_features": strict}, success=False)
+    assert "mostly_readable" in graph.failure(failed)
+    metadata = graph.featurize()
+    assert (metadata["computed"], metadata["recovered"]) == (0, total)
+    assert f"{_BROKEN} are known to be unreadable" in _intention(capfd)
+    assert graph.table("rejected_images")["reason"].null_count == 0
+    assert graph.table("rejected_images").num_rows == _BROKEN
+
+
+def test_what_a_run_left_is_not_taken_by_one_with_other_settings_or_without_reuse(graph):
+    total = _multiply(graph, 1)
+    _break_first(graph)
+    strict = {"max_rejected_share": 0.1}
+    graph.run(*FEATURES, config={"image_features": strict}, success=False)
+    for settings in ({"reuse": False}, {"precision": "bf16"}, {"max_pixels": 10_000_000}):
+        metadata = graph.featurize(**settings)
+        assert (metadata["computed"], metadata["recovered"]) == (total, 0), settings
+        _unpublish(graph)
+    assert graph.featurize()["recovered"] == total
+
+
+def _unpublish(graph: Graph) -> None:
+    """Forget all versions, and keep the files."""
+    for name in ("image_features", "rejected_images"):
+        shutil.rmtree(Path(graph.settings.storage) / name / "_delta_log")
