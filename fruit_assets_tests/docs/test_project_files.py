@@ -60,16 +60,3 @@ def test_the_dev_container_builds_from_an_official_image_by_its_short_name():
     folder = PROJECT / ".devcontainer"
     assert json.loads((folder / "devcontainer.json").read_text())["build"]["dockerfile"] == "Dockerfile"
     assert re.search(r"^FROM python:3\.11-\w+$", (folder / "Dockerfile").read_text(), re.M)
-
-
-def test_every_test_that_the_launchers_page_names_exists():
-    page = (PROJECT / "docs" / "launcher.md").read_text()
-    named = re.findall(r"`((?:\w+\.)*test_\w+)\.(test_\w+)`", page)
-    assert len(named) > 20
-    tests = PROJECT / "fruit_assets_tests" / "emr"
-    missing = [
-        f"{module}.{name}"
-        for module, name in named
-        if f"def {name}(" not in (tests / f"{module.replace('.', '/')}.py").read_text()
-    ]
-    assert missing == []
