@@ -12,7 +12,7 @@ import pytest
 
 from fruit_assets.emr.dagster_internals import ModuleCodePointer, ReconstructableJob, ReconstructableRepository
 from fruit_assets.emr.staging import StagingStore
-from fruit_assets_tests.emr.targets import start_cluster
+from fruit_assets_tests.emr.targets import TARGETS
 from fruit_assets_tests.emr_simulator import EmrSimulator
 
 HERE = Path(__file__).parent
@@ -190,14 +190,14 @@ def test_steps_run_in_processes_of_their_own(walk: Walk) -> None:
 
 @pytest.fixture
 def walk_on_emr(
-    walk: Walk, emr: EmrSimulator, staging: StagingStore, monkeypatch: pytest.MonkeyPatch
+    walk: Walk, kind: str, emr: EmrSimulator, staging: StagingStore, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Walk]:
-    """The same location with the real launcher on a simulated cluster."""
-    cluster_id = start_cluster(emr)
+    """The same location with the real launchers on a simulated cluster and on a simulated application."""
+    target = TARGETS[kind](emr)
     settings = {
         "staging": staging.uri,
         "packages": ["walk_location"],
-        "cluster_id": cluster_id,
+        **target.launcher,
         "environment": {"WALK_FOLDER": str(walk.folder), "SESSION_PASSWORD": "of the node"},
         "not_secret": ["SESSION_PASSWORD"],
         "poll_seconds": 2.0,
@@ -206,7 +206,7 @@ def walk_on_emr(
     forget_definitions()
     yield walk
     forget_definitions()
-    emr.client("emr").terminate_job_flows(JobFlowIds=[cluster_id])
+    target.end()
 
 
 def test_ranges_mapped_outputs_hooks_and_remote_resources_work_on_emr_too(walk_on_emr: Walk) -> None:

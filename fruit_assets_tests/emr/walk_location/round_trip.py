@@ -20,6 +20,7 @@ from fruit_assets.emr.protocol.attempt import Attempt
 from fruit_assets.emr.protocol.messages import decode, decode_batch, encode, encode_batch
 from fruit_assets.emr.protocol.step_request import pack_request, unpack_request
 from fruit_assets.emr.remote.rehydration import add_dynamic_partitions, run_step
+from fruit_assets.emr.serverless.step_launcher import EmrServerlessStepLauncher
 from fruit_assets.emr.staging import StagingStore
 
 
@@ -57,5 +58,6 @@ def launcher() -> Any:
     """The real launcher where a test configured one, else the round trip."""
     settings = {"staging": "s3://unused/staging", "packages": ["walk_location"], "secrets": {"SESSION_PASSWORD": "x"}}
     if "WALK_LAUNCHER" in os.environ:
-        return EmrPySparkStepLauncher(**json.loads(os.environ["WALK_LAUNCHER"]))
+        given = json.loads(os.environ["WALK_LAUNCHER"])
+        return (EmrServerlessStepLauncher if "application_id" in given else EmrPySparkStepLauncher)(**given)
     return RoundTripLauncher(**settings)
