@@ -157,6 +157,11 @@ def private_bucket(
     name = f"fruit-{secrets.token_hex(6)}"
     where = {"LocationConstraint": os.environ["AWS_DEFAULT_REGION"]}
     boto3.client("s3").create_bucket(Bucket=name, CreateBucketConfiguration=where)
-    before = len(private_cloud.tunnels)
+    before = _to_the_store(private_cloud)
     yield name
-    assert (len(private_cloud.tunnels) > before) == by_proxy
+    assert (_to_the_store(private_cloud) > before) == by_proxy
+
+
+def _to_the_store(private_cloud: PrivateCloud) -> int:
+    """Tunnels to the store; libraries that an earlier test used may still be reporting to their makers."""
+    return sum(_NAME in line for line in private_cloud.tunnels)

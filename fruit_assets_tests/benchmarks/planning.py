@@ -151,7 +151,7 @@ def _plan(folder: Path, images: int, fraction: float) -> None:
     import pyspark  # noqa: F401
 
     import fruit_assets.definitions  # noqa: F401
-    from fruit_assets.features.increments import KEYS, plan_increment
+    from fruit_assets.features.increments import KEYS, KnownKeys, plan_increment
     from fruit_assets.images.known_rows import known_rows, why_not_comparable
     from fruit_assets.images.listing import class_counts, images_of
     from fruit_assets.images.sample_increment import increment_of
@@ -182,7 +182,7 @@ def _plan(folder: Path, images: int, fraction: float) -> None:
     phases.done("version of the sample's content")
     feature_files = _files(folder / "features")
     known = row_keys(LocalStore(folder / "features"), feature_files, KEYS, database)
-    plan = plan_increment(sample, known, feature_files)
+    plan = plan_increment(sample, KnownKeys(known, feature_files, len(feature_files), None))
     wanted = plan.to_compute()
     phases.done("features: rows to keep and to compute")
     assert increment.fetched.num_rows == wanted.num_rows == _NEW_IMAGES
