@@ -20,6 +20,7 @@ NAMES = (
     "against_notebook",
     "scale",
     "new_images",
+    "killed_run",
     "planning",
     "retrieval",
     "against_peers",

@@ -96,6 +96,12 @@ class WholeJob:
         Raises:
             ColdProcessFailed: the run failed.
         """
+        command, variables = self.command(storage)
+        process = run_cold(command, storage.home, variables, name="job", interval=interval, size_of=size_of)
+        return JobRun(process, read_run_log(storage.home))
+
+    def command(self, storage: "Storage") -> tuple[list[str], dict[str, str]]:
+        """The command of the job, and its whole environment."""
         home = storage.home
         home.mkdir(exist_ok=True)
         if _CONFIGURATION.is_file():
@@ -115,9 +121,7 @@ class WholeJob:
             "-c",
             str(config),
         ]
-        variables = self._variables(storage, home)
-        process = run_cold(command, home, variables, name="job", interval=interval, size_of=size_of)
-        return JobRun(process, read_run_log(home))
+        return command, self._variables(storage, home)
 
     def _variables(self, storage: "Storage", home: Path) -> dict[str, str]:
         memory = {"FRUIT_ASSETS_DRIVER_MEMORY": self.driver_memory} if self.driver_memory else {}
