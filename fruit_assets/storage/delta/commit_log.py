@@ -47,7 +47,9 @@ def commit_metadata(
 ) -> dict[str, Any]:
     """The metadata of a commit; `published` only where it publishes no new content."""
     named = {key: value for key, value in facts.items() if isinstance(value, str)}
-    metadata = {**named, "run_id": run_id, "code_version": code_version, "facts": dict(facts), "figures": dict(figures)}
+    # As text: delta-rs writes some floats with another last digit, and then no run would find its facts published.
+    texts = {"facts": json.dumps(dict(facts)), "figures": json.dumps(dict(figures))}
+    metadata = {**named, "run_id": run_id, "code_version": code_version, **texts}
     return metadata if published is None else {**metadata, "published": published}
 
 
@@ -65,11 +67,16 @@ def read_commit(store: Store, number: int) -> CommitInfo | None:
         operation=info.get("operation", "unknown"),
         run_id=info.get("run_id", ""),
         code_version=info.get("code_version") or "",
-        facts=info.get("facts", {}),
-        figures=info.get("figures", {}),
+        facts=_object(info.get("facts", {})),
+        figures=_object(info.get("figures", {})),
         published=info.get("published", number),
         ours="facts" in info,
     )
+
+
+def _object(value: str | dict[str, Any]) -> dict[str, Any]:
+    """Text as an object; logs of earlier releases hold the object itself."""
+    return dict(json.loads(value)) if isinstance(value, str) else value
 
 
 def read_commits(store: Store, newest: int) -> Iterator[CommitInfo]:
