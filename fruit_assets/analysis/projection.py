@@ -86,15 +86,15 @@ def project(plan: ProjectionPlan, context: "SparkContext", basis: Basis, writing
     return collect(map_files(plan.missing, context, _READING, project_files))
 
 
-def stage(plan: ProjectionPlan, told: "pa.Table | None", writing: VersionWriter) -> StagedCommit:
+def stage(plan: ProjectionPlan, reports: "pa.Table | None", writing: VersionWriter) -> StagedCommit:
     """Stage what stays and what `project` wrote; None when nothing was missing."""
     files, measures = list(plan.kept), dict(plan.measures)
-    if told is not None:
-        files += data_files_from(told)
-        widths = [width for width in told["width"].to_pylist() if width is not None]
+    if reports is not None:
+        files += data_files_from(reports)
+        widths = [width for width in reports["width"].to_pylist() if width is not None]
         widths += [measures[name] for name in ("shortest", "longest") if measures[name] is not None]
         measures["shortest"], measures["longest"] = min(widths, default=None), max(widths, default=None)
-        measures["broken"] += sum(told["broken"].to_pylist())
+        measures["broken"] += sum(reports["broken"].to_pylist())
     facts = {MEASURES: measures, COVERS: covered(plan.features)}
     return stage_written(writing, files, COMPONENTS_SCHEMA, facts)
 
@@ -146,6 +146,6 @@ def _project_rows(
         column = pa.ListArray.from_arrays(pa.array(offsets), pa.array(scores.reshape(-1)))
         columns = [batch.column("path"), batch.column("label"), column]
         writer.write(pa.RecordBatch.from_arrays(columns, ["path", "label", "pca_features"]))
-    told = {"files": [writer.close()], "width": [width], "broken": [broken]}
+    reports = {"files": [writer.close()], "width": [width], "broken": [broken]}
     schema = files_schema(pa.field("width", pa.int64()), pa.field("broken", pa.int64()))
-    return pa.RecordBatch.from_pydict(told, schema)
+    return pa.RecordBatch.from_pydict(reports, schema)

@@ -108,6 +108,6 @@ def _why_not(before: "Version | None", features: "Version", fitted_by: Mapping[s
         )
     changed = [name for name, value in fitted_by.items() if before.facts[FITTED_BY].get(name) != value]
     if changed:
-        said = ", ".join(f"{name}: {before.facts[FITTED_BY].get(name)}" for name in changed)
-        return f"the basis was fitted with {said}, not {', '.join(str(fitted_by[name]) for name in changed)}"
+        before_text = ", ".join(f"{name}: {before.facts[FITTED_BY].get(name)}" for name in changed)
+        return f"the basis was fitted with {before_text}, not {', '.join(str(fitted_by[name]) for name in changed)}"
     return None

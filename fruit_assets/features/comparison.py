@@ -75,7 +75,7 @@ def figures_of(precision: str, compared: "pa.Table", limits: DriftLimits) -> Dri
     labels = np.array(compared["label"].to_pylist())
     before, after = _nearest(reference), _nearest(features)
     right_before, right_after = labels[before] == labels, labels[after] == labels
-    # Only images that one precision gets right and the other wrong tell anything (McNemar).
+    # Only images that one precision gets right and the other wrong count (McNemar).
     discordant = int((right_before != right_after).sum())
     # Their least: of the batch sizes that are tried meanwhile that of the best, and of the best its undisturbed time.
     times = [float(np.min(compared[name].to_numpy())) for name in ("reference_us", "features_us")]

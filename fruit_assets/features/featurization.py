@@ -1,7 +1,7 @@
 """Features of a sample: what can be reused, what must be computed, and the jobs that do it.
 
 Put here the Spark side of the network. What a worker does with its images belongs in `inference_worker.py`, what it
-tells of them in `task_stats.py`, what need not be computed at all in `increments.py`.
+reports of them in `task_stats.py`, what need not be computed at all in `increments.py`.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -45,7 +45,7 @@ def featurize(
 ) -> tuple[StagedCommit, FeaturizationFigures]:
     """Stage the features of a sample: one pass over the images, each distinct image inferred once.
 
-    The fact `measures` tells the `shortest` and the `longest` row.
+    The fact `measures` holds the `shortest` and the `longest` row.
 
     Args:
         context: the Spark context.
@@ -56,8 +56,8 @@ def featurize(
     """
     plan, known = increment.plan, increment.known
     target = WriteTarget.of(writing, _FEATURES_PER_GROUP, file_fingerprint(extractor, options))
-    told = _computed(context, increment, _featurizer(extractor, options, target))
-    files, widths = data_files_from(told), set(chain.from_iterable(told["widths"].to_pylist()))
+    reports = _computed(context, increment, _featurizer(extractor, options, target))
+    files, widths = data_files_from(reports), set(chain.from_iterable(reports["widths"].to_pylist()))
     files += plan.kept_files
     widths |= known.widths(plan.sources)
     copier = _copier(target, sorted(known.arithmetics(plan.sources)))
@@ -66,7 +66,7 @@ def featurize(
         files += data_files_from(copied)
         widths.update(chain.from_iterable(copied["widths"].to_pylist()))
     facts = {"measures": {"shortest": min(widths, default=None), "longest": max(widths, default=None)}}
-    return stage_written(writing, files, FEATURES_SCHEMA, facts), figures_of(told, plan)
+    return stage_written(writing, files, FEATURES_SCHEMA, facts), figures_of(reports, plan)
 
 
 def fingerprint_of(extractor: ExtractorFiles, options: FeaturizationOptions) -> str:
@@ -82,7 +82,7 @@ def file_fingerprint(extractor: ExtractorFiles, options: FeaturizationOptions) -
 
 
 def _computed(context: "SparkContext", increment: Increment, featurizer: ArrowFunction) -> "pa.Table":
-    """What the tasks tell of the images that they computed."""
+    """The reports of the tasks on the images that they computed."""
     import pyarrow as pa
 
     plan, sample = increment.plan, increment.sample
@@ -109,8 +109,8 @@ def _copier(target: WriteTarget, arithmetics: Sequence[str]) -> ArrowFunction:
         for batch in batches:
             widths.update(widths_of(batch["features"]))
             writer.write(batch.select(["path", "label", "sha256", "features"]))
-        told = {"files": [writer.close()], "widths": [sorted(widths)]}
-        yield pa.RecordBatch.from_pydict(told, files_schema(pa.field("widths", pa.list_(pa.int64()))))
+        reports = {"files": [writer.close()], "widths": [sorted(widths)]}
+        yield pa.RecordBatch.from_pydict(reports, files_schema(pa.field("widths", pa.list_(pa.int64()))))
 
     return copy_rows
 

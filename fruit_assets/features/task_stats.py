@@ -1,4 +1,4 @@
-"""What the tasks of a featurization tell of their images, and the figures of the run that follow.
+"""What the tasks of a featurization report of their images, and the figures of the run that follow.
 
 Put here counting and adding up. What is counted happens in `inference_worker.py`.
 """
@@ -45,7 +45,7 @@ class FeaturizationFigures:
 
 
 class TaskReport:
-    """What a task tells of its images; grows batch by batch."""
+    """A task's report on its images; grows batch by batch."""
 
     def __init__(self) -> None:
         self._sums = {"inputs": 0, "broken": 0, "decode_us": 0, "inference_us": 0, **dict.fromkeys(TRAITS, 0)}
@@ -70,7 +70,7 @@ class TaskReport:
         self._batchings = {batching}  # the last is what the measurement came to
 
     def batch(self, files: list[dict[str, Any]]) -> "pa.RecordBatch":
-        """The one row that a task tells, with the files that it wrote."""
+        """The report as one row, with the files that the task wrote."""
         import pyarrow as pa
 
         numbers = [pa.field(name, pa.int64()) for name in self._sums]
@@ -78,7 +78,7 @@ class TaskReport:
         widths = pa.field("widths", pa.list_(pa.int64()))
         texts = [pa.field(name, pa.list_(pa.string())) for name in ("arithmetics", "batchings")]
         schema = files_schema(*numbers, widths, rejected, *texts)
-        told = {
+        reports = {
             "files": [files],
             **{name: [value] for name, value in self._sums.items()},
             "widths": [sorted(self._widths)],
@@ -86,7 +86,7 @@ class TaskReport:
             "arithmetics": [sorted(self._arithmetics)],
             "batchings": [sorted(self._batchings)],
         }
-        return pa.RecordBatch.from_pydict(told, schema)
+        return pa.RecordBatch.from_pydict(reports, schema)
 
     def notes(self) -> dict[str, Any]:
         """The same as far as a run needs it that recovers a file of the task: JSON types only."""
@@ -131,22 +131,22 @@ def _rejected_schema() -> "pa.Schema":
     return pa.schema([(name, pa.string()) for name in REJECTED])
 
 
-def figures_of(told: "pa.Table", plan: IncrementalPlan) -> FeaturizationFigures:
+def figures_of(reports: "pa.Table", plan: IncrementalPlan) -> FeaturizationFigures:
     """The figures of a run, of the reports of all its tasks."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
     schema = _rejected_schema()
-    found = pc.list_flatten(told["rejected"])
+    found = pc.list_flatten(reports["rejected"])
     rejected = pa.table([pc.struct_field(found, name) for name in REJECTED], schema)
-    sums = {name: sum(told[name].to_pylist()) for name in ("inputs", "broken", "decode_us", "inference_us", *TRAITS)}
+    sums = {name: sum(reports[name].to_pylist()) for name in ("inputs", "broken", "decode_us", "inference_us", *TRAITS)}
     return FeaturizationFigures(
         computed=sums["inputs"] - rejected.num_rows,
         broken=sums["broken"] - rejected.num_rows,
         rejected=plan.with_duplicates(rejected),
         decode_seconds=sums["decode_us"] / 1e6,
         inference_seconds=sums["inference_us"] / 1e6,
-        arithmetics=tuple(sorted(set(chain.from_iterable(told["arithmetics"].to_pylist())))),
+        arithmetics=tuple(sorted(set(chain.from_iterable(reports["arithmetics"].to_pylist())))),
         traits={name: sums[name] for name in TRAITS},
-        batchings=tuple(sorted(set(chain.from_iterable(told["batchings"].to_pylist())))),
+        batchings=tuple(sorted(set(chain.from_iterable(reports["batchings"].to_pylist())))),
     )

@@ -79,7 +79,7 @@ def _recovered(store: Store, item: "ListedObject", fingerprint: str) -> Recovere
     try:
         with store.open(item.key) as source:
             footer = pq.ParquetFile(source).metadata
-    except (pa.ArrowInvalid, FileNotFoundError):  # cut short, or removed meanwhile
+    except (pa.ArrowException, OSError):  # cut short, damaged, or removed meanwhile: its rows are computed again
         return None
     noted = footer.metadata or {}
     if noted.get(FINGERPRINT) != fingerprint.encode():

@@ -9,7 +9,7 @@ from itertools import chain
 from typing import TYPE_CHECKING
 
 from fruit_assets.storage.key_table import KeyDatabase, KeyTable
-from fruit_assets.storage.parquet_files import FILES_AT_A_TIME, DataFile, explained_reading
+from fruit_assets.storage.parquet_files import FILES_AT_A_TIME, DataFile, read_file
 from fruit_assets.storage.stores import Store
 
 if TYPE_CHECKING:
@@ -46,15 +46,10 @@ def row_keys(store: Store, files: Sequence[DataFile], columns: Sequence[str], da
 
 
 def _tables(store: Store, files: Sequence[DataFile], columns: Sequence[str]) -> "Iterator[pa.Table]":
-    import pyarrow.parquet as pq
-
-    def read(file: DataFile) -> "pa.Table":
-        with explained_reading(store, file.path), store.open(file.path) as source:
-            # Ahead, so that columns that lie side by side come in one request.
-            return pq.read_table(source, columns=list(columns), pre_buffer=True, partitioning=None)
-
     with ThreadPoolExecutor(FILES_AT_A_TIME) as pool:
-        yield from chain.from_iterable(pool.map(read, some) for some in _some_at_a_time(files))
+        yield from chain.from_iterable(
+            pool.map(lambda file: read_file(store, file, columns), some) for some in _some_at_a_time(files)
+        )
 
 
 def _some_at_a_time(files: Sequence[DataFile]) -> Iterator[Sequence[DataFile]]:

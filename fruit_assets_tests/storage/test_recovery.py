@@ -75,10 +75,14 @@ def test_files_of_the_newest_version_and_of_those_before_it_are_not_found_again(
     assert _found(table) == [third]
 
 
-def test_files_that_were_cut_short_or_are_still_being_written_are_skipped(table: Table) -> None:
+def test_files_that_were_cut_short_or_damaged_or_are_still_being_written_are_skipped(table: Table) -> None:
     whole, cut = _write(table, "dead", "a"), _write(table, "dead", "b")
     place = Path(table.store.uri)
     (place / cut.path).write_bytes((place / cut.path).read_bytes()[:-20])
+    garbled = _write(table, "dead", "c")
+    content = bytearray((place / garbled.path).read_bytes())
+    content[-60:-8] = b"\xff" * 52  # the end of the footer; its length and the magic number are whole
+    (place / garbled.path).write_bytes(content)
     part = (place / whole.path).with_name(".part-0.parquet.x1")
     part.write_bytes((place / whole.path).read_bytes())
     (place / whole.path).with_name("empty.parquet").touch()

@@ -40,7 +40,9 @@ class FeaturesConfig(dg.Config):
         description="f32; bf16 or int8, faster where the processor has them and checked against f32 on these images; "
         "or auto, the fastest that passes that check.",
     )
-    reuse: bool = Field(default=True, description="Take features of known images from the previous version.")
+    reuse: bool = Field(
+        default=True, description="Take features of known images, and reasons of known rejections, from earlier runs."
+    )
     apply_exif_orientation: bool = Field(
         default=False, description="Turn photographs upright by their EXIF orientation; Keras does not."
     )
