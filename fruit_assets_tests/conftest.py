@@ -16,6 +16,7 @@ import pytest
 from fruit_assets.settings import Settings, load_settings
 from fruit_assets_tests import parallel
 from fruit_assets_tests.emr_simulator.fixtures import emr_simulator, maven_jars, spark_emr_session, spark_emr_simulator
+from fruit_assets_tests.object_store.places import place
 from fruit_assets_tests.private_cloud import private_bucket, private_cloud
 from fruit_assets_tests.programs import starts_programs
 
@@ -23,7 +24,15 @@ if TYPE_CHECKING:
     import dagster as dg
     from pyspark.sql import SparkSession
 
-__all__ = ["emr_simulator", "maven_jars", "private_bucket", "private_cloud", "spark_emr_session", "spark_emr_simulator"]
+__all__ = [
+    "emr_simulator",
+    "maven_jars",
+    "place",
+    "private_bucket",
+    "private_cloud",
+    "spark_emr_session",
+    "spark_emr_simulator",
+]
 
 TEST_DATA = "FRUIT_ASSETS_TEST_DATA"
 _WEIGHTS_FILE = "mobilenet_v2_1.0_224_notop.weights.h5"

@@ -16,11 +16,11 @@ from fruit_assets.images import decoding
 from fruit_assets.images.decoding import UnreadableImage, decode
 from fruit_assets.images.fetching import read_few
 from fruit_assets.machine_faults import machine_fault, named
+from fruit_assets.object_store.stores import open_store
 from fruit_assets.spark.tasks import TaskError, broadcast, collect, run_tasks
 from fruit_assets.spark.writing import RowWriter, WriteTarget, files_schema
 from fruit_assets.storage.delta.table import Table
 from fruit_assets.storage.staging import VersionWriter
-from fruit_assets.storage.stores import open_store
 
 
 @pytest.fixture

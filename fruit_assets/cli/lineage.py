@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from fruit_assets.errors import StorageError
+from fruit_assets.object_store.stores import Store
 from fruit_assets.storage.delta.staged_commit import INPUT_TABLES, INPUTS
 from fruit_assets.storage.delta.table import Table
 from fruit_assets.storage.delta.version import Version
-from fruit_assets.storage.stores import Store
 
 # From the result to what it was made from.
 _MADE_FROM = {

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 def similar(image: Path, top: int, sheet: Path) -> None:
     """Find the published images nearest to IMAGE, any image file, by their principal components."""
     from fruit_assets.analysis.similarity import SimilarImages
+    from fruit_assets.object_store.stores import open_store
     from fruit_assets.storage.delta.table import Table
-    from fruit_assets.storage.stores import open_store
 
     content = _content(image)
     settings = load_settings()

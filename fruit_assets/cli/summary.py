@@ -8,10 +8,10 @@ from typing import Any
 import click
 
 from fruit_assets.cli.lineage import Lineage
+from fruit_assets.object_store.stores import open_store
 from fruit_assets.settings import load_settings
 from fruit_assets.storage.artifacts import read_file
 from fruit_assets.storage.delta.version import Version
-from fruit_assets.storage.stores import open_store
 
 
 @click.command("summary")

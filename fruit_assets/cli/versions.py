@@ -9,10 +9,10 @@ import click
 
 from fruit_assets.cli.console import escape, open_console
 from fruit_assets.errors import InputError
+from fruit_assets.object_store.stores import open_store
 from fruit_assets.settings import Settings, load_settings
 from fruit_assets.storage.delta.commit_log import CommitInfo
 from fruit_assets.storage.delta.table import Table
-from fruit_assets.storage.stores import open_store
 
 # In the order of the graph.
 ASSET_NAMES = (

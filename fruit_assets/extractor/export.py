@@ -27,8 +27,8 @@ from fruit_assets.extractor.specification import (
     ExtractorSpec,
 )
 from fruit_assets.extractor.weights import WeightsSource
+from fruit_assets.object_store.stores import open_store
 from fruit_assets.settings import set_variables
-from fruit_assets.storage.stores import open_store
 
 _SEED = 0
 

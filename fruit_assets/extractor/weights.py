@@ -14,7 +14,7 @@ from typing import Literal
 
 from fruit_assets.errors import InputError, StorageError
 from fruit_assets.extractor.architectures import DEFAULT, Architecture
-from fruit_assets.storage.stores import open_store
+from fruit_assets.object_store.stores import open_store
 
 _PATIENCE_SECONDS = 4.0
 

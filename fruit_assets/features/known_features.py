@@ -14,9 +14,9 @@ from fruit_assets.storage.recovery import RecoveredFile, find_recoverable
 from fruit_assets.storage.row_keys import row_keys
 
 if TYPE_CHECKING:
+    from fruit_assets.object_store.stores import Store
     from fruit_assets.storage.delta.table import Table
     from fruit_assets.storage.parquet_files import DataFile
-    from fruit_assets.storage.stores import Store
 
 # Fact of a version, and note of a file: what the features were computed with.
 ARITHMETICS = "arithmetics"

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from fruit_assets.errors import StorageError
 from fruit_assets.images.content_kind import HEAD_BYTES, content_kind
-from fruit_assets.storage.stores import open_store
+from fruit_assets.object_store.stores import open_store
 
 # Of the formats that `decoding.py` reads.
 IMAGE_SUFFIXES = frozenset({

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from fruit_assets.errors import InputError
 from fruit_assets.images.s3_listing import list_in_parallel
-from fruit_assets.storage.s3.store import S3Store
-from fruit_assets.storage.stores import open_store
+from fruit_assets.object_store.s3_store import S3Store
+from fruit_assets.object_store.stores import open_store
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote_plus
 
 from fruit_assets.errors import InputError
-from fruit_assets.storage.s3.location import parse_s3_uri
-from fruit_assets.storage.s3.store import S3Store
-from fruit_assets.storage.stores import Store, open_store
+from fruit_assets.object_store.s3_location import parse_s3_uri
+from fruit_assets.object_store.s3_store import S3Store
+from fruit_assets.object_store.stores import Store, open_store
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from itertools import islice, pairwise
 
-from fruit_assets.storage.s3.store import ListedObject, S3Store
+from fruit_assets.object_store.s3_store import ListedObject, S3Store
 
 # As many as a client has connections.
 _THREADS = 10

@@ -21,7 +21,7 @@ from fruit_assets.emr.aws import AwsRefusedError, call_with_retries, client
 from fruit_assets.infra.bootstrap_folder import BOOTSTRAP
 from fruit_assets.infra.node_requirements import FILES
 from fruit_assets.infra.packed_environment import digest_of
-from fruit_assets.storage.s3.location import parse_s3_uri
+from fruit_assets.object_store.s3_location import parse_s3_uri
 
 SCRIPT = "install_runtime.sh"
 _UPLOADS_AT_ONCE = 8

@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING
 
+from fruit_assets.object_store.stores import Store
 from fruit_assets.spark.arrow_streams import stream_of, table_of
 from fruit_assets.spark.tasks import ArrowFunction, run_tasks
 from fruit_assets.storage.delta.version import Version
 from fruit_assets.storage.parquet_files import ROW_GROUP_ROWS, explained_reading, take_rows
-from fruit_assets.storage.stores import Store
 
 if TYPE_CHECKING:
     import numpy as np

@@ -12,12 +12,12 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from fruit_assets.object_store.stores import Store
 from fruit_assets.storage.delta.columns import columns_of
 from fruit_assets.storage.delta.staged_commit import StagedCommit
 from fruit_assets.storage.parquet_files import DataFile
 from fruit_assets.storage.recovery import marks
 from fruit_assets.storage.staging import VersionWriter
-from fruit_assets.storage.stores import Store
 
 if TYPE_CHECKING:
     import pyarrow as pa

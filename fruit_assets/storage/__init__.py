@@ -1,7 +1,7 @@
 """Delta tables, one per asset, in a folder or on S3.
 
-`read_current(uri)` reads one, as any Delta reader does. Tables, their commits and versions are in `delta/`,
-where bytes go in `stores.py`, the Dagster side in `io_managers.py`. Nothing here knows about fruit or Spark.
+`read_current(uri)` reads one, as any Delta reader does. Tables, their commits and versions are in `delta/`, the Dagster
+side in `io_managers.py`; where bytes go is in `object_store/`. Nothing here knows about fruit or Spark.
 """
 
 from typing import TYPE_CHECKING
@@ -24,7 +24,7 @@ def read_current(uri: str, columns: list[str] | None = None) -> "pa.Table":
         NotPublishedError: nothing has been published at `uri`.
         StorageError: the place cannot be read.
     """
+    from fruit_assets.object_store.stores import open_store
     from fruit_assets.storage.delta.table import Table
-    from fruit_assets.storage.stores import open_store
 
     return Table(open_store(uri)).current().read_table(columns)

@@ -11,12 +11,12 @@ import dagster as dg
 from pydantic import PrivateAttr
 
 from fruit_assets.errors import InputError, StorageError
+from fruit_assets.object_store.stores import Store, open_store
 from fruit_assets.storage.delta.staged_commit import StagedCommit
 from fruit_assets.storage.delta.table import Table
 from fruit_assets.storage.delta.version import Version
 from fruit_assets.storage.pins import RunPins
 from fruit_assets.storage.staging import VersionWriter
-from fruit_assets.storage.stores import Store, open_store
 from fruit_assets.storage.upkeep import remove_replaced
 
 _CONTINUES = "dagster/is_resume_retry"

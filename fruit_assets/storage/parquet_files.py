@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from fruit_assets.errors import StorageError
-from fruit_assets.storage.stores import Store
+from fruit_assets.object_store.stores import Store
 
 if TYPE_CHECKING:
     import numpy as np

@@ -6,10 +6,10 @@ Put here what keeps the steps of one run together while other runs publish. Pins
 
 from collections.abc import Sequence
 
+from fruit_assets.object_store.stores import Store
 from fruit_assets.storage.delta.table import Table
 from fruit_assets.storage.delta.version import Version
 from fruit_assets.storage.staging import RUNS
-from fruit_assets.storage.stores import Store
 
 
 class RunPins:

@@ -13,15 +13,15 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from fruit_assets.object_store.stores import Store
 from fruit_assets.storage.parquet_files import FILES_AT_A_TIME, DataFile
 from fruit_assets.storage.staging import DATA
-from fruit_assets.storage.stores import Store
 
 if TYPE_CHECKING:
     import pyarrow.parquet as pq
 
+    from fruit_assets.object_store.s3_store import ListedObject
     from fruit_assets.storage.delta.table import Table
-    from fruit_assets.storage.s3.store import ListedObject
 
 # Keys of a Parquet file's own metadata.
 FINGERPRINT, NOTES = b"fruit_assets.fingerprint", b"fruit_assets.notes"

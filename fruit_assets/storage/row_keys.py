@@ -8,9 +8,9 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import chain
 from typing import TYPE_CHECKING
 
+from fruit_assets.object_store.stores import Store
 from fruit_assets.storage.key_table import KeyDatabase, KeyTable
 from fruit_assets.storage.parquet_files import FILES_AT_A_TIME, DataFile, read_file
-from fruit_assets.storage.stores import Store
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -11,13 +11,13 @@ from datetime import UTC, datetime, timedelta
 from math import ceil
 from typing import TYPE_CHECKING, Any
 
+from fruit_assets.object_store.stores import Store
 from fruit_assets.storage.delta.actions import explained
 from fruit_assets.storage.delta.commit_log import commit_metadata
 from fruit_assets.storage.delta.table import Table
 from fruit_assets.storage.delta.version import Version
 from fruit_assets.storage.parquet_files import ROW_GROUP_ROWS
 from fruit_assets.storage.staging import DATA, RUNS
-from fruit_assets.storage.stores import Store
 
 if TYPE_CHECKING:
     from deltalake import CommitProperties

@@ -7,12 +7,12 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from fruit_assets.object_store.stores import LocalStore
 from fruit_assets.storage.delta.columns import columns_of
 from fruit_assets.storage.delta.table import Table
 from fruit_assets.storage.delta.version import Version
 from fruit_assets.storage.parquet_files import DataFile
 from fruit_assets.storage.staging import VersionWriter, write_file
-from fruit_assets.storage.stores import LocalStore
 
 COLUMNS = columns_of("path string, label string, sha256 string, features array<float>")
 

@@ -14,12 +14,12 @@ from fruit_assets.analysis.moments import Moments
 from fruit_assets.analysis.moments_increment import MomentsOfAll, plan_moments
 from fruit_assets.analysis.pca import fit
 from fruit_assets.errors import InputError
+from fruit_assets.object_store.stores import LocalStore
 from fruit_assets.storage import upkeep
 from fruit_assets.storage.artifacts import stage_files
 from fruit_assets.storage.delta.table import Table
 from fruit_assets.storage.delta.version import Version
 from fruit_assets.storage.staging import VersionWriter
-from fruit_assets.storage.stores import LocalStore
 from fruit_assets_tests.analysis.conftest import FeatureTable, random_rows
 
 _WIDTH = 16

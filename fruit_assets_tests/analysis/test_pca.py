@@ -21,13 +21,13 @@ from fruit_assets.analysis.pca import PcaModel, fit
 from fruit_assets.analysis.projection import plan_projection, project, stage
 from fruit_assets.analysis.refit import Basis
 from fruit_assets.errors import InputError
+from fruit_assets.object_store.stores import LocalStore, open_store
 from fruit_assets.storage import read_current
 from fruit_assets.storage.delta.columns import columns_of
 from fruit_assets.storage.delta.table import Table
 from fruit_assets.storage.delta.version import Version
 from fruit_assets.storage.parquet_files import DataFile
 from fruit_assets.storage.staging import VersionWriter
-from fruit_assets.storage.stores import LocalStore, open_store
 
 
 def _rows(count: int, width: int, seed: int = 0) -> np.ndarray:

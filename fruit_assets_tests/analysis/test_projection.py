@@ -11,11 +11,11 @@ from fruit_assets.analysis.moments import Moments, feature_matrix
 from fruit_assets.analysis.pca import PcaModel, fit
 from fruit_assets.analysis.projection import ProjectionPlan, plan_projection, project, stage
 from fruit_assets.analysis.refit import Basis
+from fruit_assets.object_store.stores import LocalStore
 from fruit_assets.storage import upkeep
 from fruit_assets.storage.delta.table import Table
 from fruit_assets.storage.delta.version import Version
 from fruit_assets.storage.staging import VersionWriter
-from fruit_assets.storage.stores import LocalStore
 from fruit_assets_tests.analysis.conftest import FeatureTable, random_rows
 
 _WIDTH = 16

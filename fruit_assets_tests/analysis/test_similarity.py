@@ -10,11 +10,11 @@ import pytest
 from fruit_assets.analysis.pca import PcaModel
 from fruit_assets.analysis.similarity import SimilarImages
 from fruit_assets.errors import NotPublishedError, StorageError
+from fruit_assets.object_store.stores import open_store
 from fruit_assets.storage.delta.columns import columns_of
 from fruit_assets.storage.delta.table import Table
 from fruit_assets.storage.delta.version import Version
 from fruit_assets.storage.parquet_files import DataFile
-from fruit_assets.storage.stores import open_store
 
 
 def _published(folder: Path, points: np.ndarray, files: int = 3) -> Version:

@@ -3,11 +3,11 @@
 import pyarrow as pa
 
 from fruit_assets.assets import asset_plots as pictures
+from fruit_assets.object_store.stores import LocalStore
 from fruit_assets.plots import figures as plots
 from fruit_assets.spark.writing import RowWriter, WriteTarget, data_files_from, stage_written
 from fruit_assets.storage.delta.table import Table
 from fruit_assets.storage.staging import VersionWriter
-from fruit_assets.storage.stores import LocalStore
 
 
 def test_of_many_files_the_map_shows_images_of_every_class(tmp_path, monkeypatch):

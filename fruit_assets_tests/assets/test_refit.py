@@ -12,11 +12,11 @@ from fruit_assets.analysis.refit import Refit, basis_to_keep
 from fruit_assets.analysis.similarity import SimilarImages
 from fruit_assets.assets.config_inheritance import INHERIT_CONFIG_TAG
 from fruit_assets.errors import InputError
+from fruit_assets.object_store.stores import open_store
 from fruit_assets.resources import resources_for
 from fruit_assets.spark.resource import SparkResource
 from fruit_assets.storage.artifacts import read_all
 from fruit_assets.storage.delta.table import Table
-from fruit_assets.storage.stores import open_store
 from fruit_assets_tests.assets.conftest import Graph, Run, copy_some
 from fruit_assets_tests.conftest import materialised_metadata
 

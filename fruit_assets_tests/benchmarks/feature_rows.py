@@ -42,10 +42,10 @@ def opened_rows(folder: Path) -> "Version":
     """What `write_feature_rows` wrote, as a version."""
     import pyarrow.parquet as pq
 
+    from fruit_assets.object_store.stores import LocalStore
     from fruit_assets.storage.delta.columns import columns_of
     from fruit_assets.storage.delta.table import Table
     from fruit_assets.storage.parquet_files import DataFile
-    from fruit_assets.storage.stores import LocalStore
 
     files = [
         DataFile(file.name, file.stat().st_size, pq.read_metadata(file).num_rows) for file in sorted(folder.iterdir())

@@ -94,10 +94,10 @@ def _prepare(folder: Path, images: int, fraction: float) -> None:
 
 def _publish_sample(folder: Path) -> None:
     from fruit_assets.images.fetching import SAMPLE_SCHEMA
+    from fruit_assets.object_store.stores import LocalStore
     from fruit_assets.storage.delta.columns import columns_of
     from fruit_assets.storage.delta.table import Table
     from fruit_assets.storage.parquet_files import ROW_GROUP_ROWS
-    from fruit_assets.storage.stores import LocalStore
 
     table, facts = Table(LocalStore(folder)), {"root": _ROOT, "unread": 0, ROW_GROUP_ROWS: _ROWS["sample"]}
     table.commit(table.stage(_files(folder), columns_of(SAMPLE_SCHEMA), "before", None, facts))
@@ -156,9 +156,9 @@ def _plan(folder: Path, images: int, fraction: float) -> None:
     from fruit_assets.images.listing import class_counts, images_of
     from fruit_assets.images.sample_increment import increment_of
     from fruit_assets.images.sampling import SamplePlan, choose, content_digest
+    from fruit_assets.object_store.stores import LocalStore
     from fruit_assets.storage.delta.table import Table
     from fruit_assets.storage.row_keys import row_keys
-    from fruit_assets.storage.stores import LocalStore
 
     report = Report("planning", {"images": images, "fraction": fraction})
     phases = _Phases()

@@ -78,10 +78,10 @@ def _published(folder: Path, count: int, components: int) -> "tuple[SimilarImage
 
     from fruit_assets.analysis.pca import PcaModel
     from fruit_assets.analysis.similarity import SimilarImages
+    from fruit_assets.object_store.stores import LocalStore
     from fruit_assets.storage.delta.columns import columns_of
     from fruit_assets.storage.delta.table import Table
     from fruit_assets.storage.parquet_files import DataFile
-    from fruit_assets.storage.stores import LocalStore
 
     random = np.random.default_rng(0)
     centres = random.standard_normal((_GROUPS, components), np.float32)

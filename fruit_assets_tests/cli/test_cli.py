@@ -16,8 +16,8 @@ from deltalake import DeltaTable
 
 from fruit_assets.analysis.moments import feature_matrix
 from fruit_assets.images.listing import list_images
+from fruit_assets.object_store.stores import open_store
 from fruit_assets.storage import read_current
-from fruit_assets.storage.stores import open_store
 from fruit_assets_tests.assets.conftest import copy_some
 from fruit_assets_tests.conftest import Collection, PublishedGraph
 

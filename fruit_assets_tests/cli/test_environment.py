@@ -12,9 +12,9 @@ from click.testing import CliRunner, Result
 from fruit_assets.analysis.similarity import Neighbour
 from fruit_assets.cli import COMMANDS, main
 from fruit_assets.cli.similar import _show
+from fruit_assets.object_store.stores import open_store
 from fruit_assets.storage.delta.table import Table
 from fruit_assets.storage.staging import VersionWriter, stage_table
-from fruit_assets.storage.stores import open_store
 
 _SCRIPT = str(Path(sys.executable).parent / "fruit-assets")
 

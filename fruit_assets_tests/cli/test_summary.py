@@ -7,8 +7,8 @@ import pytest
 from click.testing import CliRunner
 
 from fruit_assets.cli import main
+from fruit_assets.object_store.stores import open_store
 from fruit_assets.storage.delta.table import Table
-from fruit_assets.storage.stores import open_store
 from fruit_assets_tests.conftest import PublishedGraph
 
 

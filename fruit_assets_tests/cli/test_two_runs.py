@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 import yaml
 
+from fruit_assets.object_store.stores import open_store
 from fruit_assets.storage.delta.staged_commit import INPUTS
 from fruit_assets.storage.delta.table import Table
 from fruit_assets.storage.delta.version import Version
-from fruit_assets.storage.stores import open_store
 from fruit_assets_tests.assets.conftest import copy_some
 from fruit_assets_tests.cli.test_cli import JOB
 from fruit_assets_tests.conftest import Collection, PublishedGraph

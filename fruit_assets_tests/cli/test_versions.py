@@ -7,10 +7,10 @@ import pytest
 from click.testing import CliRunner, Result
 
 from fruit_assets.cli import main
+from fruit_assets.object_store.stores import open_store
 from fruit_assets.storage import read_current
 from fruit_assets.storage.delta.table import Table
 from fruit_assets.storage.staging import VersionWriter, stage_table
-from fruit_assets.storage.stores import open_store
 
 
 @pytest.fixture

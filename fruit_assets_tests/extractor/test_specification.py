@@ -12,11 +12,11 @@ from fruit_assets.extractor import weights
 from fruit_assets.extractor.export import Export
 from fruit_assets.extractor.specification import ExtractorFiles, ExtractorSpec
 from fruit_assets.extractor.weights import resolve_weights
+from fruit_assets.object_store.stores import open_store
 from fruit_assets.resources import resources_for
 from fruit_assets.storage.artifacts import read_all, stage_files
 from fruit_assets.storage.delta.table import Table
 from fruit_assets.storage.staging import VersionWriter
-from fruit_assets.storage.stores import open_store
 
 _NOWHERE = "http://127.0.0.1:9"
 
@@ -37,7 +37,7 @@ def test_a_weights_file_is_known_by_its_bytes_not_by_its_name(tmp_path, bucket):
     (tmp_path / "a b#1.h5").write_bytes(content)
     source = resolve_weights(str(tmp_path / "a b#1.h5"))
     assert (source.kind, source.identity, source.warning) == ("file", hashlib.sha256(content).hexdigest(), "")
-    from fruit_assets.storage.stores import open_store
+    from fruit_assets.object_store.stores import open_store
 
     open_store(f"s3://{bucket}/w").put("other.h5", content)
     other = resolve_weights(f"s3://{bucket}/w/other.h5")

@@ -18,6 +18,7 @@ from fruit_assets.features import featurization
 from fruit_assets.features.featurization import FeaturizationOptions, featurize
 from fruit_assets.features.known_features import Increment, KnownFeatures, plan_of
 from fruit_assets.images.fetching import SAMPLE_SCHEMA
+from fruit_assets.object_store.stores import LocalStore
 from fruit_assets.resources import resources_for
 from fruit_assets.spark.writing import RowWriter, WriteTarget, data_files_from, stage_written
 from fruit_assets.storage.delta.staged_commit import StagedCommit
@@ -25,7 +26,6 @@ from fruit_assets.storage.delta.table import Table
 from fruit_assets.storage.delta.version import Version
 from fruit_assets.storage.parquet_files import ROW_GROUP_ROWS
 from fruit_assets.storage.staging import VersionWriter
-from fruit_assets.storage.stores import LocalStore
 
 pytestmark = pytest.mark.long
 

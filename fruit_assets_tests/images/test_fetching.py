@@ -12,9 +12,9 @@ import pyarrow.parquet as pq
 from fruit_assets.images import fetching
 from fruit_assets.images.fetching import fetch_images, read_few, row_group_rows
 from fruit_assets.images.listing import list_images
+from fruit_assets.object_store.stores import LocalStore
 from fruit_assets.spark.writing import WriteTarget
 from fruit_assets.storage.parquet_files import DataFile, read_files
-from fruit_assets.storage.stores import LocalStore
 
 
 def test_row_groups_give_every_task_some_images_and_none_too_many():

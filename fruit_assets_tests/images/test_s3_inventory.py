@@ -14,7 +14,7 @@ from fruit_assets.assets.resources import ImageCollection
 from fruit_assets.automation.collection_sensor import raw_images_sensor
 from fruit_assets.errors import InputError
 from fruit_assets.images.listing import list_images
-from fruit_assets.storage.stores import open_store
+from fruit_assets.object_store.stores import open_store
 
 _KEYS = ["images/Kiwi/a b.jpg", "images/Kiwi/é=1+2%.jpg", "images/Fig/c.png", "images/Fig/", "elsewhere/Fig/d.jpg"]
 _REPORTS = "reports/{}/daily"

@@ -16,12 +16,12 @@ from fruit_assets.images.known_rows import known_rows, why_not_comparable
 from fruit_assets.images.listing import digest_of, list_images
 from fruit_assets.images.sample_increment import SampleIncrement, increment_of
 from fruit_assets.images.sample_version import WrittenRows, stage_sample, write_rows
+from fruit_assets.object_store.stores import open_store
 from fruit_assets.storage.delta.columns import columns_of
 from fruit_assets.storage.delta.table import Table
 from fruit_assets.storage.delta.version import Version
 from fruit_assets.storage.parquet_files import ROW_GROUP_ROWS
 from fruit_assets.storage.staging import VersionWriter
-from fruit_assets.storage.stores import open_store
 from fruit_assets.storage.upkeep import clean_up
 
 _runs = itertools.count()

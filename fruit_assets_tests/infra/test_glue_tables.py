@@ -10,9 +10,9 @@ from click.testing import CliRunner
 from fruit_assets.cli import main
 from fruit_assets.errors import InputError
 from fruit_assets.infra.glue_tables import register
+from fruit_assets.object_store.stores import open_store
 from fruit_assets.storage.delta.table import Table
 from fruit_assets.storage.staging import VersionWriter, stage_table
-from fruit_assets.storage.stores import open_store
 
 
 def _published(place: str, *assets: str) -> list[Table]:

@@ -10,9 +10,9 @@ from botocore.exceptions import ClientError
 
 from fruit_assets.errors import StorageError
 from fruit_assets.infra.checks import settings_checks
+from fruit_assets.object_store.s3_connection import S3Connection
+from fruit_assets.object_store.stores import open_store
 from fruit_assets.settings import Settings
-from fruit_assets.storage.s3.connection import S3Connection
-from fruit_assets.storage.stores import open_store
 from fruit_assets_tests.infra.account import AwsAccount
 
 

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fruit_assets.errors import StorageError
+from fruit_assets.object_store.stores import open_store
 from fruit_assets.spark import writing as worker_writing
 from fruit_assets.spark.reading import (
     ROW_GROUP_ROWS,
@@ -31,8 +32,7 @@ from fruit_assets.storage import read_current
 from fruit_assets.storage.delta.columns import Column
 from fruit_assets.storage.delta.table import Table
 from fruit_assets.storage.staging import VersionWriter
-from fruit_assets.storage.stores import open_store
-from fruit_assets_tests.storage.conftest import AWKWARD
+from fruit_assets_tests.object_store.places import AWKWARD
 
 _SCHEMA = "path string, label string, content binary, features array<float>"
 _COLUMNS = ["path", "label", "content", "features"]

@@ -14,12 +14,12 @@ import pytest
 from deltalake import DeltaTable
 
 from fruit_assets.errors import NewerVersionError, NotPublishedError, StorageError
+from fruit_assets.object_store.stores import open_store
 from fruit_assets.storage.delta.columns import columns_of
 from fruit_assets.storage.delta.staged_commit import StagedCommit
 from fruit_assets.storage.delta.table import Table
 from fruit_assets.storage.delta.version import Version
 from fruit_assets.storage.parquet_files import DataFile
-from fruit_assets.storage.stores import open_store
 
 COLUMNS = columns_of("path string, features array<float>")
 SCHEMA = pa.schema([("path", pa.string()), ("features", pa.list_(pa.float32()))])

@@ -9,10 +9,10 @@ import polars
 import pytest
 from deltalake import DeltaTable
 
+from fruit_assets.object_store.stores import LocalStore, Store, open_store
 from fruit_assets.storage import read_current
 from fruit_assets.storage.delta.table import Table
 from fruit_assets.storage.staging import VersionWriter, republish
-from fruit_assets.storage.stores import LocalStore, Store, open_store
 from fruit_assets_tests.emr_simulator.jar_cache import resolve_jars
 from fruit_assets_tests.emr_simulator.node import JARS_CACHE
 from fruit_assets_tests.emr_simulator.s3a_jars import resolve_s3a_jars

@@ -5,14 +5,14 @@ import pyarrow as pa
 import pytest
 
 from fruit_assets.errors import StorageError
+from fruit_assets.object_store.stores import LocalStore
 from fruit_assets.spark.writing import RowWriter, WriteTarget, data_files_from, stage_written
 from fruit_assets.storage import rows
 from fruit_assets.storage.delta.staged_commit import StagedCommit
 from fruit_assets.storage.delta.table import Table
 from fruit_assets.storage.rows import read_rows_at
 from fruit_assets.storage.staging import VersionWriter
-from fruit_assets.storage.stores import LocalStore
-from fruit_assets_tests.storage.conftest import AWKWARD
+from fruit_assets_tests.object_store.places import AWKWARD
 
 _ROWS = [{"path": f"a=b/é {n}#.jpg", "label": "a=b", "features": [float(n), float(n) / 3]} for n in range(50)]
 _SCHEMA = "path string, label string, features array<float>"

@@ -9,11 +9,11 @@ import pyarrow.parquet as pq
 import pytest
 from deltalake import DeltaTable
 
+from fruit_assets.object_store.stores import open_store
 from fruit_assets.storage.delta.table import Table
 from fruit_assets.storage.delta.version import Version
 from fruit_assets.storage.parquet_files import ROW_GROUP_ROWS
 from fruit_assets.storage.staging import VersionWriter, stage_table, write_file
-from fruit_assets.storage.stores import open_store
 from fruit_assets.storage.upkeep import SMALL_FILES, Upkeep, clean_up, remove_replaced
 
 _DAY = timedelta(days=1)

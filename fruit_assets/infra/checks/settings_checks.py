@@ -11,8 +11,8 @@ from pathlib import Path
 from fruit_assets.errors import StorageError
 from fruit_assets.extractor.architectures import DEFAULT
 from fruit_assets.infra.checks.findings import Finding, ok, problem, warning
+from fruit_assets.object_store.stores import Store, open_store
 from fruit_assets.settings import Settings
-from fruit_assets.storage.stores import Store, open_store
 
 KERAS_CACHE = Path.home() / ".keras" / "models"
 KERAS_FILE = DEFAULT.weights_url(224).rpartition("/")[2]

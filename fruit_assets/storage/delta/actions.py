@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 from fruit_assets.errors import FruitAssetsError, StorageError
+from fruit_assets.object_store.s3_store import S3_ADVICE
+from fruit_assets.object_store.stores import Store
 from fruit_assets.storage.parquet_files import DataFile
-from fruit_assets.storage.s3.store import S3_ADVICE
-from fruit_assets.storage.stores import Store
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable

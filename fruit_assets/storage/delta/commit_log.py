@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from fruit_assets.storage.stores import Store
+from fruit_assets.object_store.stores import Store
 
 LOG = "_delta_log"
 

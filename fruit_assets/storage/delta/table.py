@@ -23,13 +23,13 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 from fruit_assets.errors import NotPublishedError, StorageError
+from fruit_assets.object_store.stores import Store
 from fruit_assets.storage.delta.actions import add_action, explained, files_of, remove_action
 from fruit_assets.storage.delta.columns import Columns, from_delta, to_delta, with_comments
 from fruit_assets.storage.delta.commit_log import CommitInfo, commit_metadata, read_commits
 from fruit_assets.storage.delta.staged_commit import INPUTS, StagedCommit, is_published, require_newest
 from fruit_assets.storage.delta.version import STAGED, Version
 from fruit_assets.storage.parquet_files import DataFile
-from fruit_assets.storage.stores import Store
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable

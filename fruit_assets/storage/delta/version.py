@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from fruit_assets.object_store.stores import Store
 from fruit_assets.storage.delta.columns import Columns, to_arrow
 from fruit_assets.storage.parquet_files import DataFile, read_files
-from fruit_assets.storage.stores import Store
 
 if TYPE_CHECKING:
     import pyarrow as pa

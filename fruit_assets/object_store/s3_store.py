@@ -1,7 +1,7 @@
 """Objects below a prefix of a bucket.
 
 Put here what is asked of S3 for stored bytes, and what its refusals mean to a person. How S3 is reached belongs in
-`connection.py`.
+`s3_connection.py`.
 """
 
 import builtins
@@ -14,8 +14,8 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from fruit_assets.errors import ObjectError, StorageError
-from fruit_assets.storage.s3.connection import S3Connection, S3Route, connect
-from fruit_assets.storage.s3.location import S3Location
+from fruit_assets.object_store.s3_connection import S3Connection, S3Route, connect
+from fruit_assets.object_store.s3_location import S3Location
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fruit_assets.errors import InputError, StorageError
-from fruit_assets.storage.s3.location import S3Location, parse_s3_uri
-from fruit_assets.storage.stores import open_store
-from fruit_assets_tests.storage.conftest import AWKWARD
+from fruit_assets.object_store.s3_location import S3Location, parse_s3_uri
+from fruit_assets.object_store.stores import open_store
+from fruit_assets_tests.object_store.places import AWKWARD
 
 
 @pytest.mark.parametrize(

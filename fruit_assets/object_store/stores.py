@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from fruit_assets.errors import StorageError
-from fruit_assets.storage.s3.location import parse_s3_uri, table_path
-from fruit_assets.storage.s3.store import ListedObject, S3Store
+from fruit_assets.object_store.s3_location import parse_s3_uri, table_path
+from fruit_assets.object_store.s3_store import ListedObject, S3Store
 
 if TYPE_CHECKING:
     import pyarrow as pa

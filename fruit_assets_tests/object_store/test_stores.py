@@ -12,8 +12,8 @@ import pytest
 from moto.core import set_initial_no_auth_action_count
 
 from fruit_assets.errors import StorageError
-from fruit_assets.storage.s3.connection import S3Route, connect
-from fruit_assets.storage.stores import open_store
+from fruit_assets.object_store.s3_connection import S3Route, connect
+from fruit_assets.object_store.stores import open_store
 
 
 def test_an_object_is_read_listed_and_deleted_by_the_key_it_was_put_under(place):
@@ -150,7 +150,7 @@ def test_a_folder_that_may_not_be_written_is_said_with_the_fix(tmp_path):
     code = f"""
 import os
 from fruit_assets.errors import StorageError
-from fruit_assets.storage.stores import open_store
+from fruit_assets.object_store.stores import open_store
 store = open_store({str(tmp_path)!r})
 if os.geteuid() == 0:
     os.setegid(65534)
