@@ -12,7 +12,7 @@ GROUPS := --group test --group lint --group docs --group build
 
 # The peers of `make bench-peers`: an environment of their own, because they do not share all our versions.
 PEERS := .venv-peers
-PEERS_REQUIREMENTS := fruit_assets_tests/benchmarks/requirements-peers
+PEERS_REQUIREMENTS := fruit_assets_tests/benchmarks/peers/requirements
 PEERS_INSTALLED := $(PEERS)/.installed-$(shell sha256sum $(PEERS_REQUIREMENTS).txt 2>/dev/null | cut -c1-16)
 
 # Runs of `make run` show up in `make dev`; an instance of your own is respected.
@@ -49,7 +49,7 @@ format: setup ## Format and fix what can be fixed
 bench: setup java ## Run the benchmarks, small; BENCH=--full for all sizes, BENCH="startup scale" for some
 	@$(BIN)/python -m fruit_assets_tests.benchmarks $(BENCH)
 
-bench-peers: setup java $(PEERS_INSTALLED) ## Compare with Ray Data, Daft and plain Spark, for hours; BENCH="--images 1000" for less
+bench-peers: setup java $(PEERS_INSTALLED) ## Compare with Ray Data, Daft, Spark, ONNX Runtime and plain Python, for hours; BENCH="--images 1000" for less
 	@$(BIN)/python -m fruit_assets_tests.benchmarks.against_peers $(BENCH)
 
 screenshots: setup java test-system ## Renew the README's pictures from a real browser

@@ -5,6 +5,7 @@ environment: `make bench-peers BENCH="--images 200"`.
 """
 
 import re
+import shutil
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -18,17 +19,18 @@ from sklearn.decomposition import PCA
 from sklearn.preprocessing import StandardScaler
 
 from fruit_assets.storage import read_current
-from fruit_assets_tests.benchmarks import against_peers, peers_table
+from fruit_assets_tests.benchmarks import against_peers
 from fruit_assets_tests.benchmarks.cold_process import PROJECT, environment, run_cold
-from fruit_assets_tests.benchmarks.feature_agreement import Agreement, DifferentImages, Reference
 from fruit_assets_tests.benchmarks.memory_watch import proportional, resident
-from fruit_assets_tests.benchmarks.peer_contenders import Course, Failed, Measured, contenders
-from fruit_assets_tests.benchmarks.peer_job import PeerJob, features_of, path_and_label, rows, write_components
-from fruit_assets_tests.benchmarks.peer_ray import blocks
+from fruit_assets_tests.benchmarks.peers import on_processes, on_shards, table
+from fruit_assets_tests.benchmarks.peers.agreement import Agreement, DifferentImages, Reference
+from fruit_assets_tests.benchmarks.peers.contenders import Course, Failed, Measured, contenders
+from fruit_assets_tests.benchmarks.peers.job import PeerJob, features_of, path_and_label, rows, write_components
+from fruit_assets_tests.benchmarks.peers.on_ray import blocks
 from fruit_assets_tests.benchmarks.plain_inference import PlainExtractor
 
 PATHS = ["Training/Apple 1/a.jpg", "Training/Pear/b.jpg", "Test/Pear/c.jpg"]
-# Pinned otherwise for Daft's sake: see requirements-peers.in.
+# Pinned otherwise for Daft's sake: see requirements.in.
 OTHERWISE_PINNED = {"pyarrow", "tqdm"}
 
 
@@ -38,7 +40,7 @@ def reference():
     return Reference(Path("/set"), frozenset(PATHS), PATHS[:2], np.array([[1.0, 0.0], [0.0, 2.0]], np.float32))
 
 
-def table(paths, features):
+def rows_of(paths, features):
     return rows(paths, [""] * len(paths), np.asarray(features, np.float32))
 
 
@@ -52,21 +54,21 @@ def pins(file):
 
 
 def test_the_peers_run_on_the_same_versions_as_the_project():
-    ours, theirs = pins("requirements.lock"), pins("fruit_assets_tests/benchmarks/requirements-peers.txt")
+    ours, theirs = pins("requirements.lock"), pins("fruit_assets_tests/benchmarks/peers/requirements.txt")
     shared = (ours.keys() & theirs.keys()) - OTHERWISE_PINNED
     assert shared >= {"numpy", "openvino", "pandas", "pillow", "scikit-learn"}
     assert {name: theirs[name] for name in shared} == {name: ours[name] for name in shared}
-    assert {"ray", "daft"} <= theirs.keys()
+    assert {"ray", "daft", "onnxruntime"} <= theirs.keys()
 
 
 def test_features_in_any_order_and_under_any_name_of_a_file_agree(reference):
     names = [f"file:/set/{PATHS[1]}", f"/set/{PATHS[2]}", PATHS[0]]
-    agreement = reference.agreement(table(names, [[0.0, 2.0], [7.0, 7.0], [1.0, 0.0]]))
+    agreement = reference.agreement(rows_of(names, [[0.0, 2.0], [7.0, 7.0], [1.0, 0.0]]))
     assert agreement == Agreement(2, 0.0, pytest.approx(1.0))
 
 
 def test_disagreement_is_the_largest_difference_and_the_mean_cosine(reference):
-    agreement = reference.agreement(table(PATHS, [[0.0, 1.0], [0.0, 2.5], [0.0, 0.0]]))
+    agreement = reference.agreement(rows_of(PATHS, [[0.0, 1.0], [0.0, 2.5], [0.0, 0.0]]))
     assert agreement.largest_difference == pytest.approx(1.0)
     assert agreement.mean_cosine == pytest.approx(0.5)
 
@@ -74,7 +76,7 @@ def test_disagreement_is_the_largest_difference_and_the_mean_cosine(reference):
 @pytest.mark.parametrize("paths", [PATHS[:2], [*PATHS, PATHS[0]], [PATHS[0], PATHS[1], PATHS[1]]])
 def test_a_contender_that_did_not_do_each_image_once_is_refused(reference, paths):
     with pytest.raises(DifferentImages):
-        reference.agreement(table(paths, np.zeros((len(paths), 2))))
+        reference.agreement(rows_of(paths, np.zeros((len(paths), 2))))
 
 
 @pytest.mark.parametrize(
@@ -128,57 +130,79 @@ def test_a_peer_that_fails_is_told_and_the_others_still_run(tmp_path, reference)
     course = Course(
         tmp_path, 3, SimpleNamespace(weights="random"), tmp_path / "x.xml", reference, sys.executable, tmp_path
     )
-    everybody = contenders(course, None, ["f32"], [])
+    everybody = contenders(course, None, ["f32", "bf16"], [])
     failed = everybody["ray-f32"]()  # no Ray in this environment
     assert isinstance(failed, Failed)
     assert "ray" in failed.reason
-    assert list(everybody) == ["notebook", "spark-keras", "ray-f32", "daft-f32"]
+    programs = ["spark", "ray", "daft", "shards", "processes"]
+    f32, bf16 = ([f"{program}-{precision}" for program in programs] for precision in ("f32", "bf16"))
+    # ONNX Runtime has no bf16.
+    assert list(everybody) == ["notebook-f32", "spark-keras-f32", *f32, "onnx-f32", *bf16]
 
 
 def test_a_contender_is_left_out_of_the_sizes_above_its_most():
-    everybody = {"notebook": 1, "ours-f32": 2}
+    everybody = {"notebook-f32": 1, "ours-f32": 2, "ours-int8": 3}
     assert against_peers.within({"notebook": 5000}, 5000, everybody) == everybody
-    assert against_peers.within({"notebook": 5000}, 50000, everybody) == {"ours-f32": 2}
+    assert against_peers.within({"notebook": 5000, "ours-int8": 0}, 50000, everybody) == {"ours-f32": 2}
     with pytest.raises(SystemExit, match="no contender is called notbook"):
         against_peers.within({"notbook": 5000}, 1000, everybody)
 
 
 def test_the_table_tells_what_was_not_run_and_what_failed_without_a_figure():
     outcomes = {
-        1000: {"notebook": [measured(400.0)], "ray-f32": [measured(10.0), measured(30.0), measured(20.0)]},
-        5000: {"ray-f32": [measured(90.0), Failed("out of memory")]},
+        "notebook-f32": [measured(400.0)],
+        "ray-f32": [measured(10.0), measured(30.0), measured(20.0)],
+        "ray-int8": [measured(9.0), Failed("out of memory")],
     }
-    assert len(peers_table.columns([1000, 5000])) == len(peers_table.row("notebook", outcomes))
-    assert peers_table.row("notebook", outcomes)[1:3] == ["400 s, 2.5/s", "not run"]
-    assert peers_table.row("ray-f32", outcomes) == [
-        "Ray Data, f32",
-        "20 s, 50/s",
-        "failed",
-        "1.0 GiB",
-        "2e-05",
-        "1.0000",
+    assert table.rows(1000, outcomes) == [
+        ["the notebook's method", "400.0 s, 2.5/s", "not run", "not run", "1.0 GiB", "1.0000"],
+        ["Ray Data, OpenVINO", "20.0 s, 50/s", "not run", "failed", "1.0 GiB", "1.0000"],
+        ["fastest peer / ours", "not run", "not run", "not run", "", ""],
     ]
-    assert peers_table.row("ours-int8-export", outcomes) == [
-        "ours, int8, with the export",
-        *["not run"] * 2,
-        *["-"] * 3,
-    ]
+    assert {len(row) for row in table.rows(1000, outcomes)} == {len(table.columns())}
 
 
-def test_ours_is_held_against_the_better_of_the_two_peers_at_its_own_precision():
-    runs = {
+def test_ours_is_held_against_the_fastest_peer_at_its_own_precision():
+    seconds = {
         "ray-f32": 60.0,
-        "daft-f32": 40.0,
+        "processes-f32": 40.0,
         "daft-bf16": 30.0,
         "ours-f32": 20.0,
+        "ours-export-f32": 10.0,
         "ours-bf16": 30.0,
         "ours-int8": 10.0,
     }
-    ratios = peers_table.ratios({5000: {name: [measured(seconds)] for name, seconds in runs.items()}})
+    runs = {name: [measured(each)] for name, each in seconds.items()}
+    ratios = table.ratios({5000: runs, 50_000: runs, 100: runs})
     # No peer was measured at int8: there is no ratio, rather than one of int8 to f32.
-    assert [(ratio.value, ratio.target) for ratio in ratios] == [(2.0, 1.0), (1.0, 1.0)]
-    small = peers_table.ratios({1000: {"ray-f32": [measured(1.0)], "ours-f32": [measured(2.0)]}})
-    assert [(ratio.value, ratio.target) for ratio in small] == [(0.5, None)]
+    assert [(ratio.value, ratio.target) for ratio in ratios] == [
+        (2.0, 1.0),
+        (1.0, 1.0),
+        (2.0, 1.25),
+        (1.0, 1.25),
+        (2.0, None),
+        (1.0, None),
+    ]
+    assert ratios[0].what == "5,000 images, f32: pool of processes, OpenVINO / ours"
+    assert table.rows(5000, runs)[-1] == ["fastest peer / ours", "2.00", "1.00", "not run", "", ""]
+
+
+@pytest.mark.parametrize("program", [on_processes, on_shards], ids=["processes", "shards"])
+def test_a_peer_that_needs_no_package_of_its_own_gives_every_image_the_features_that_we_publish(
+    published, extractor_folder, collection, tmp_path, program
+):
+    ours = read_current(str(published.storage / "image_features"), ["path", "features"]).slice(0, 20).sort_by("path")
+    images, out = tmp_path / "images", tmp_path / "out"
+    for path in ours["path"].to_pylist():
+        (images / path).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(collection.images / path, images / path)
+    command = [sys.executable, "-m", program.__name__, str(images), str(out), "--workers", "2", "--components", "3"]
+    run_cold([*command, "--network", str(extractor_folder / "extractor.xml")], tmp_path, environment())
+    table_of = on_shards.read_table if program is on_shards else lambda folder: pq.read_table(folder / "features")
+    theirs = table_of(out).sort_by("path")
+    assert theirs["path"].to_pylist() == ours["path"].to_pylist()
+    np.testing.assert_allclose(features_of(theirs["features"]), features_of(ours["features"]), atol=1e-3)
+    assert set(pq.read_table(out / "components").column("path").to_pylist()) == set(ours["path"].to_pylist())
 
 
 def test_without_the_peers_environment_the_benchmark_says_how_to_get_it(tmp_path, capsys):

@@ -1,6 +1,6 @@
-"""The whole job against its peers, in one table: the notebook, plain pyspark, Ray Data, Daft, and ours.
+"""The whole job against its peers at equal precision: what a user would write today, the notebook, and ours.
 
-Put here sizes, order and options. The contenders are in `peer_contenders.py`, the table in `peers_table.py`.
+Put here sizes, order and options. The contenders are in `peers/contenders.py`, the tables in `peers/table.py`.
 """
 
 import argparse
@@ -12,14 +12,22 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from fruit_assets_tests.benchmarks import feature_agreement, peers_table
 from fruit_assets_tests.benchmarks.cold_process import PROJECT, PYTHON, environment, run_cold
 from fruit_assets_tests.benchmarks.exported_extractor import export_extractor
-from fruit_assets_tests.benchmarks.feature_agreement import Reference
 from fruit_assets_tests.benchmarks.image_set import Source, make_image_set
 from fruit_assets_tests.benchmarks.machine import this_machine
 from fruit_assets_tests.benchmarks.options import PRECISIONS, add_source, parser_for, scratch_folder, source_of
-from fruit_assets_tests.benchmarks.peer_contenders import NOTEBOOK, Course, Extractors, Failed, Outcome, contenders
+from fruit_assets_tests.benchmarks.peers import agreement, onnx_model, table
+from fruit_assets_tests.benchmarks.peers.agreement import Reference
+from fruit_assets_tests.benchmarks.peers.contenders import (
+    NOTEBOOK,
+    Course,
+    Extractors,
+    Failed,
+    Outcome,
+    contenders,
+    program_of,
+)
 from fruit_assets_tests.benchmarks.plain_inference import SIDE
 from fruit_assets_tests.benchmarks.report import Report
 from fruit_assets_tests.benchmarks.rounds import alternate
@@ -29,9 +37,12 @@ Run = TypeVar("Run")
 PEERS_PYTHON = PROJECT / ".venv-peers" / "bin" / "python"
 FULL: list[list[str]] = [["--images", "1000", "5000", "50000", "--repeats", "3", "1", "1"]]
 _COMPARED = 256
-_VERSIONS = (
-    "import json; from importlib.metadata import version as v; print(json.dumps({n: v(n) for n in ('ray', 'daft')}))"
-)
+_PACKAGES = ("ray", "daft", "onnxruntime")
+_VERSIONS = """
+import json, sys
+from importlib.metadata import version
+print(json.dumps({name: version(name) for name in sys.argv[1:]}))
+"""
 
 
 def parser() -> argparse.ArgumentParser:
@@ -47,7 +58,7 @@ def parser() -> argparse.ArgumentParser:
         "--peer-precisions",
         nargs="+",
         choices=PRECISIONS,
-        help="of Ray Data and Daft, and so of their model (default: ours)",
+        help="of the peers (default: ours)",
     )
     made.add_argument(
         "--most",
@@ -55,9 +66,9 @@ def parser() -> argparse.ArgumentParser:
         type=limit,
         metavar="NAME=IMAGES",
         default=[limit(f"{NOTEBOOK}=5000")],
-        help="contenders to leave out of larger sizes, such as notebook=5000 or ours-int8-export=0",
+        help="programs or contenders to leave out of larger sizes, such as notebook=5000 or ours-export-int8=0",
     )
-    made.add_argument("--peers-python", type=Path, default=PEERS_PYTHON, help="interpreter that has ray and daft")
+    made.add_argument("--peers-python", type=Path, default=PEERS_PYTHON, help="interpreter that has the peers")
     add_source(made)
     return made
 
@@ -81,7 +92,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     outcomes: dict[int, dict[str, list[Outcome]]] = {}
     with scratch_folder() as scratch:
         origin = source_of(given, scratch)
-        model = export_extractor(origin.weights, SIDE, scratch / "extractor", int8="int8" in given.peer_precisions)
+        model = _exported(origin, scratch / "extractor", given.peers_python, int8="int8" in given.peer_precisions)
         extractors = Extractors(origin, scratch / "ours")
         for number, size in enumerate(given.images):
             rounds = given.repeats[min(number, len(given.repeats) - 1)]
@@ -94,11 +105,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
             )
             outcomes[size] = alternate(within(dict(given.most), size, everybody), rounds)
             _tell_failures(outcomes[size])
+            report.table(f"The whole job on {size:,} images, cold", table.columns(), table.rows(size, outcomes[size]))
             shutil.rmtree(scratch / "images")
             # Hours of measuring are not lost with whatever stops the next size.
-            report.detail("outcomes", peers_table.details(outcomes))
+            report.detail("outcomes", table.details(outcomes))
             report.save()
-    _tell(report, outcomes, list(everybody), peers)
+    _tell(report, outcomes, peers)
     report.save()
     return 0
 
@@ -106,31 +118,50 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _course(size: int, origin: Source, model: Path, peers_python: Path, scratch: Path) -> Course:
     images = make_image_set(origin, size, scratch / "images")
     file = scratch / "reference" / f"{size}.npz"
-    command = [PYTHON, "-m", feature_agreement.__name__, str(images), origin.weights, str(_COMPARED), str(file)]
+    command = [PYTHON, "-m", agreement.__name__, str(images), origin.weights, str(_COMPARED), str(file)]
     run_cold(command, file.parent, environment())
     return Course(images, size, origin, model, Reference.read(images, file), peers_python, scratch / "ours")
 
 
-def _tell(report: Report, outcomes: peers_table.Outcomes, everybody: Sequence[str], peers: Mapping[str, str]) -> None:
-    rows = [peers_table.row(name, outcomes) for name in everybody]
-    report.table("The whole job, cold", peers_table.columns(list(outcomes)), rows)
-    below = peers_table.below_the_table(this_machine(), peers, min(_COMPARED, max(outcomes)))
+def _exported(origin: Source, folder: Path, peers_python: Path, *, int8: bool) -> Path:
+    """The exported extractor, with the same network as ONNX beside it."""
+    import numpy as np
+
+    from fruit_assets.extractor.calibration import calibration_pixels, resolve_calibration
+
+    model = export_extractor(origin.weights, SIDE, folder, int8=int8)
+    command = [str(peers_python), "-m", onnx_model.__name__, str(model)]
+    if int8:
+        np.save(folder / "calibration.npy", calibration_pixels(resolve_calibration(None), SIDE))
+        command += ["--calibration", str(folder / "calibration.npy")]
+    run_cold(command, folder, environment(), name="onnx")
+    return model
+
+
+def _tell(report: Report, outcomes: table.Outcomes, peers: Mapping[str, str]) -> None:
+    below = table.below_the_table(this_machine(), peers, min(_COMPARED, max(outcomes)))
     print(f"{below}\n", flush=True)
-    report.detail("below the table", below)
-    report.ratios("How many times faster than the better of Ray Data and Daft", peers_table.ratios(outcomes))
+    report.detail("below the tables", below)
+    report.ratios("How many times faster than the fastest peer at the same precision", table.ratios(outcomes))
 
 
 def within(most: Mapping[str, int], size: int, everybody: Mapping[str, Run]) -> dict[str, Run]:
     """The contenders that take part at a size."""
-    if unknown := set(most) - set(everybody):
+    programs = {program_of(name): None for name in everybody}
+    if unknown := set(most) - set(everybody) - set(programs):
         raise SystemExit(
-            f"--most: no contender is called {', '.join(sorted(unknown))}; there are {', '.join(everybody)}"
+            f"--most: no contender is called {', '.join(sorted(unknown))}; there are "
+            f"{', '.join(everybody)}, and the programs {', '.join(programs)}"
         )
-    return {name: run for name, run in everybody.items() if size <= most.get(name, size)}
+    return {
+        name: run
+        for name, run in everybody.items()
+        if size <= min(most.get(name, size), most.get(program_of(name), size))
+    }
 
 
 def _versions(python: Path) -> dict[str, str]:
-    told = subprocess.run([str(python), "-c", _VERSIONS], capture_output=True, text=True, check=True).stdout
+    told = subprocess.run([str(python), "-c", _VERSIONS, *_PACKAGES], capture_output=True, text=True, check=True).stdout
     return dict(json.loads(told))
 
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 FEATURES, COMPONENTS = "features", "components"
+_CHUNKS_PER_WORKER = 8
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,18 @@ class PeerJob:
     @property
     def files(self) -> str:
         return f"{self.images}/**/*.jpg"
+
+    def image_files(self) -> list[str]:
+        """All images, in order of their paths."""
+        import glob
+
+        return sorted(glob.glob(self.files, recursive=True))  # noqa: PTH207  a tenth of the time of Path.rglob
+
+    def chunks_of(self, most: int) -> list[list[str]]:
+        """All images in chunks: several per worker, so that the workers end together, of at most `most` images."""
+        files = self.image_files()
+        size = max(1, min(most, len(files) // (_CHUNKS_PER_WORKER * self.workers)))
+        return [files[start : start + size] for start in range(0, len(files), size)]
 
 
 def job_from(arguments: Sequence[str]) -> PeerJob:
@@ -85,13 +98,19 @@ def write_components(job: PeerJob) -> None:
 
     This is what most users of these frameworks do: none of them has a PCA, and scikit-learn's is at hand.
     """
+    import pyarrow.parquet as pq
+
+    table = pq.read_table(job.features_folder)
+    write_components_of(job, table, features_of(table.column(FEATURES)))
+
+
+def write_components_of(job: PeerJob, table: "pa.Table", features: "np.ndarray") -> None:
+    """Write the components of features (n, d) whose `path, label` are in the table."""
     import pyarrow as pa
     import pyarrow.parquet as pq
     from sklearn.decomposition import PCA
     from sklearn.preprocessing import StandardScaler
 
-    table = pq.read_table(job.features_folder)
-    features = features_of(table.column(FEATURES))
     projected = PCA(job.components, svd_solver="covariance_eigh").fit_transform(
         StandardScaler().fit_transform(features)
     )

@@ -1,7 +1,7 @@
 """The contenders of `against_peers`: how each is started, and what is checked of what it leaves.
 
 Put here processes and outcomes. The order of measurements and the tables belong in `against_peers.py`, what a
-peer runs in `peer_ray.py`, `peer_daft.py`, `peer_spark_keras.py` and `notebook_pipeline.py`.
+peer runs in the files `on_*.py` and in `notebook_pipeline.py`.
 """
 
 import shutil
@@ -13,22 +13,27 @@ from typing import TYPE_CHECKING
 
 from fruit_assets.storage import read_current
 from fruit_assets_tests.benchmarks.cold_process import PYTHON, ColdProcessFailed, ColdRun, environment, run_cold
-from fruit_assets_tests.benchmarks.feature_agreement import Agreement, DifferentImages, Reference
 from fruit_assets_tests.benchmarks.image_set import Source, make_image_set
 from fruit_assets_tests.benchmarks.memory_watch import proportional
-from fruit_assets_tests.benchmarks.peer_job import COMPONENTS, FEATURES
+from fruit_assets_tests.benchmarks.peers import on_shards
+from fruit_assets_tests.benchmarks.peers.agreement import Agreement, DifferentImages, Reference
+from fruit_assets_tests.benchmarks.peers.job import COMPONENTS, FEATURES
 from fruit_assets_tests.benchmarks.whole_job import Storage, WholeJob
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-NOTEBOOK, SPARK_KERAS, RAY, DAFT, OURS = "notebook", "spark-keras", "ray", "daft", "ours"
-WITH_EXPORT = "export"
+NOTEBOOK, SPARK_KERAS, OURS, OURS_WITH_EXPORT = "notebook", "spark-keras", "ours", "ours-export"
+# Those that get the exported extractor.
+SPARK, RAY, DAFT, SHARDS, PROCESSES, ONNX = "spark", "ray", "daft", "shards", "processes", "onnx"
 # Counting shared pages once costs the kernel a walk over all of them.
 _SECONDS_BETWEEN_LOOKS = 2.0
 _COMPONENTS = 80
-_IMAGES_OF_FIRST_RUN = 64
+# Of the run that leaves the extractor, its batch sizes and Spark's archive of classes: enough to measure the former.
+_IMAGES_OF_FIRST_RUN = 600
 _PACKAGE = "fruit_assets_tests.benchmarks"
+# ONNX Runtime has no bf16 on these processors.
+_ONNX_PRECISIONS = ("f32", "int8")
 # They would write to the person's home, and call home.
 _QUIET = {"RAY_AUTH_MODE": "disabled", "RAY_USAGE_STATS_ENABLED": "0", "DO_NOT_TRACK": "true", "DAFT_PROGRESS_BAR": "0"}
 
@@ -80,11 +85,19 @@ class Course:
     peers_python: Path
     scratch: Path
 
-    def peer(self, module: str, network: str, python: str | Path, precision: str = "f32") -> Measured:
-        """Run a peer's module, which leaves one table of features and one of components."""
-        command = [*self._command(python, module), "--network", network, "--precision", precision]
-        run = self._run(command)
-        return self._measured(run, self._table(self._out / FEATURES), self._table(self._out / COMPONENTS))
+    def peer(self, module: str, python: str | Path, precision: str, network: str | None = None) -> Measured:
+        """Run a peer's module, which leaves one table of features and one of components.
+
+        Args:
+            module: in this folder.
+            python: the interpreter to run it.
+            precision: of the features.
+            network: what to run; the exported model when None.
+        """
+        command = [*self._command(python, f"peers.{module}"), "--network", network or str(self.model)]
+        run = self._run([*command, "--precision", precision])
+        features = on_shards.read_table(self._out) if module == "on_shards" else self._table(self._out / FEATURES)
+        return self._measured(run, features, self._table(self._out / COMPONENTS))
 
     def notebook(self) -> Measured:
         """Run the notebook's pipeline, whose one table holds features and components."""
@@ -154,20 +167,25 @@ class Extractors:
 def contenders(
     course: Course, extractors: Extractors, peer_precisions: Sequence[str], precisions: Sequence[str]
 ) -> dict[str, Callable[[], Outcome]]:
-    """All contenders by name; a peer that fails is an outcome like any other, and the rest still runs."""
-    model, peers = str(course.model), course.peers_python
+    """All contenders by name, `<program>-<precision>`; one that fails is an outcome like any other."""
     runs: dict[str, Callable[[], Measured]] = {
-        NOTEBOOK: course.notebook,
-        SPARK_KERAS: partial(course.peer, "peer_spark_keras", course.origin.weights, PYTHON),
+        f"{NOTEBOOK}-f32": course.notebook,
+        f"{SPARK_KERAS}-f32": partial(course.peer, "on_spark", PYTHON, "f32", course.origin.weights),
     }
     for precision in peer_precisions:
-        runs[f"{RAY}-{precision}"] = partial(course.peer, "peer_ray", model, peers, precision)
-        runs[f"{DAFT}-{precision}"] = partial(course.peer, "peer_daft", model, peers, precision)
+        runs[f"{SPARK}-{precision}"] = partial(course.peer, "on_spark", PYTHON, precision)
+        for program in (RAY, DAFT, SHARDS, PROCESSES, ONNX):
+            if program != ONNX or precision in _ONNX_PRECISIONS:
+                runs[f"{program}-{precision}"] = partial(course.peer, f"on_{program}", course.peers_python, precision)
     for precision in precisions:
         runs[f"{OURS}-{precision}"] = partial(_with_extractor, course, extractors, precision)
     for precision in precisions:
-        runs[f"{OURS}-{precision}-{WITH_EXPORT}"] = partial(course.ours, precision, None)
+        runs[f"{OURS_WITH_EXPORT}-{precision}"] = partial(course.ours, precision, None)
     return {name: partial(_outcome, run) for name, run in runs.items()}
+
+
+def program_of(contender: str) -> str:
+    return contender.rpartition("-")[0]
 
 
 def _with_extractor(course: Course, extractors: Extractors, precision: str) -> Measured:

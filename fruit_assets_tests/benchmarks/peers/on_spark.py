@@ -1,7 +1,7 @@
-"""The peer on plain `pyspark`: a pandas UDF around Keras, written with care.
+"""The peer on plain `pyspark`: a pandas UDF around the exported OpenVINO model or around Keras, written with care.
 
-Put here what a user of Spark and Keras would write, and nothing of ours; it runs alone, as `python -m ... IMAGES
-OUT --network WEIGHTS`. `notebook_pipeline.py` is the careless version; what all peers share is in `peer_job.py`.
+Put here what a user of Spark would write, and nothing of ours; it runs alone, as `python -m ... IMAGES OUT
+--network MODEL_OR_WEIGHTS`. `notebook_pipeline.py` is the careless version; what all peers share is in `job.py`.
 """
 
 import io
@@ -10,7 +10,8 @@ from collections.abc import Iterator, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from fruit_assets_tests.benchmarks.peer_job import PeerJob, job_from, write_components
+from fruit_assets_tests.benchmarks.peers.job import PeerJob, job_from, write_components
+from fruit_assets_tests.benchmarks.plain_inference import PlainExtractor
 
 if TYPE_CHECKING:
     import numpy as np
@@ -57,16 +58,16 @@ class KerasExtractor:
 
 
 @cache
-def _extractor(weights: str) -> KerasExtractor:
+def _extractor(network: str, precision: str) -> KerasExtractor | PlainExtractor:
     """One per worker process: Spark uses a process again for the next task."""
-    return KerasExtractor(weights)
+    return PlainExtractor(network, precision) if network.endswith(".xml") else KerasExtractor(network)
 
 
-def featurize(contents: "Iterator[pd.Series]", weights: str) -> "Iterator[pd.Series]":
+def featurize(contents: "Iterator[pd.Series]", network: str, precision: str) -> "Iterator[pd.Series]":
     import pandas as pd
 
     for batch in contents:
-        yield pd.Series(list(_extractor(weights).features(batch)))
+        yield pd.Series(list(_extractor(network, precision).features(batch.to_list())))
 
 
 def features(session: "SparkSession", job: PeerJob) -> "DataFrame":
@@ -83,19 +84,19 @@ def features(session: "SparkSession", job: PeerJob) -> "DataFrame":
     return spread.select(
         F.split_part("path", F.lit(f"{job.images}/"), F.lit(2)).alias("path"),
         F.element_at(F.split("path", "/"), -2).alias("label"),
-        _pandas_udf(job.network)("content").alias("features"),
+        _pandas_udf(job.network, job.precision)("content").alias("features"),
     )
 
 
-def _pandas_udf(weights: str) -> Any:
+def _pandas_udf(network: str, precision: str) -> Any:
     import pandas as pd
     from pyspark.sql.pandas.functions import pandas_udf
 
     def udf(contents: Iterator[pd.Series]) -> Iterator[pd.Series]:
         # Imported by name, so that the worker keeps the module, and its extractor, from task to task.
-        from fruit_assets_tests.benchmarks import peer_spark_keras
+        from fruit_assets_tests.benchmarks.peers import on_spark
 
-        return peer_spark_keras.featurize(contents, weights)
+        return on_spark.featurize(contents, network, precision)
 
     return pandas_udf(udf, "array<float>")  # type: ignore[call-overload]  # Spark goes by the hints
 

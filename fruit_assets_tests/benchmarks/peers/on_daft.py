@@ -1,14 +1,14 @@
 """The peer on Daft: a lazy frame of files, and a class that holds the extractor, on the native runner.
 
 Put here what a user of Daft would write, and nothing of ours; it runs alone, as `python -m ... IMAGES OUT
---network MODEL`. What all peers share is in `peer_job.py`.
+--network MODEL`. What all peers share is in `job.py`.
 """
 
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from fruit_assets_tests.benchmarks.peer_job import FEATURES, PeerJob, job_from, rows, write_components
+from fruit_assets_tests.benchmarks.peers.job import FEATURES, PeerJob, job_from, rows, write_components
 from fruit_assets_tests.benchmarks.plain_inference import PlainExtractor
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fruit_assets_tests.benchmarks.peer_job import FEATURES, features_of
+from fruit_assets_tests.benchmarks.peers.job import FEATURES, features_of
 from fruit_assets_tests.benchmarks.plain_inference import SIDE, pixels_of
 
 if TYPE_CHECKING:

@@ -1,7 +1,7 @@
 """The peer on Ray Data: files to features through a pool of actors, as its guide to batch inference does it.
 
 Put here what a user of Ray Data would write, and nothing of ours; it runs alone, as `python -m ... IMAGES OUT
---network MODEL`. What all peers share is in `peer_job.py`.
+--network MODEL`. What all peers share is in `job.py`.
 """
 
 import sys
@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from fruit_assets_tests.benchmarks.peer_job import PeerJob, job_from, path_and_label, rows, write_components
+from fruit_assets_tests.benchmarks.peers.job import PeerJob, job_from, path_and_label, rows, write_components
 from fruit_assets_tests.benchmarks.plain_inference import PlainExtractor
 
 if TYPE_CHECKING:
