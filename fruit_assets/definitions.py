@@ -39,7 +39,7 @@ def build_defs(settings: Settings | None = None, resources: dict[str, Any] | Non
         sensors=build_sensors(ASSETS, settings),
         schedules=build_schedules(fruit_features_job.name),
         resources={**resources_for(settings), **(resources or {})},
-        # One process per run, whatever is materialised: every process would start a JVM of its own.
+        # One process per run for any selection: every process would start a JVM of its own.
         executor=dg.in_process_executor,
     )
 

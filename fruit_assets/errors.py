@@ -50,4 +50,4 @@ class ObjectError(StorageError):
 
 
 class NewerVersionError(StorageError):
-    """Another run has published meanwhile, and publishing now would overwrite its newer work."""
+    """Another run has published since this one started; publishing now would overwrite its newer work."""

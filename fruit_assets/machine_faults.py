@@ -1,4 +1,4 @@
-"""Errors of the machine, told apart from errors of a file: a full disk is not a damaged image.
+"""Errors of the machine, as opposed to errors of a file: a full disk is not a damaged image.
 
 Put here which system errors are the machine's. Who meets them raises them on, under their own name.
 """

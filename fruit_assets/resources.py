@@ -31,7 +31,7 @@ _MODULES_ON_NODES = (
     "PIL", "pyarrow", "pyspark", "simplejpeg", "sklearn",
 )  # fmt: skip
 # What later steps of a local run import, for the time in which its process only waits for Spark; in small portions,
-# because the imports should stop as soon as Spark is there.
+# because the imports should stop as soon as Spark has started.
 _WANTED_LATER = (
     "pyarrow.parquet", "matplotlib.figure", "matplotlib.backends.backend_agg", "scipy.sparse", "scipy.special",
     "scipy.stats", "sklearn.discriminant_analysis", "sklearn.neighbors", "threadpoolctl",
@@ -90,12 +90,12 @@ def _local(settings: Settings) -> dict[str, Any]:
 
 
 def _region(settings: Settings) -> dict[str, str]:
-    """A node that is told no region takes S3's oldest, which delta-rs does not correct."""
+    """A node without a configured region takes S3's oldest, which delta-rs does not correct."""
     return {"AWS_DEFAULT_REGION": settings.aws_region} if settings.aws_region else {}
 
 
 def _s3a_encryption(settings: Settings) -> dict[str, str]:
-    """For frames that somebody writes by Spark itself; what our own tasks write is encrypted by the store."""
+    """For frames written by Spark itself; files of the product's own tasks are encrypted by the store."""
     algorithm = {"AES256": "AES256", "aws:kms": "SSE-KMS"}.get(settings.sse or "")
     values = {"algorithm": algorithm, "key": settings.kms_key_id}
     return {f"spark.hadoop.fs.s3a.encryption.{name}": value for name, value in values.items() if value}

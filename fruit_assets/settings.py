@@ -79,7 +79,7 @@ class Settings:
 
     @property
     def encryption(self) -> dict[str, str]:
-        """What a PutObject request says about encryption; empty leaves it to the bucket."""
+        """Encryption arguments of a PutObject request; empty leaves it to the bucket."""
         asked = {"ServerSideEncryption": self.sse, "SSEKMSKeyId": self.kms_key_id}
         return {name: value for name, value in asked.items() if value}
 
@@ -191,7 +191,7 @@ def unset_variables(names: Iterable[str]) -> None:
 
 
 def dotenv_path() -> str:
-    """Where `.env` is looked for, and whether it is there; for messages."""
+    """The path of `.env`, and whether it exists; for messages."""
     path = _working_folder() / ".env"
     return f"{path}" if path.is_file() else f"{path} (there is no such file)"
 

@@ -52,7 +52,7 @@ def changes_since(result: Version, features: Version) -> FeatureChanges | None:
 
 
 def _latest_of_same_content(table: Table, number: int) -> Version:
-    """The version with this number, or what upkeep has made of it since: the same rows in fewer files."""
+    """The version with this number, or the version that upkeep compacted it into: the same rows in fewer files."""
     version = table.at(number)
     for commit in table.history():
         if commit.number <= number:

@@ -48,7 +48,7 @@ class Moments:
     def without(self, other: "Moments") -> "Moments | None":
         """Moments of these rows but for `other`, which are some of them.
 
-        None where hardly any variance of a feature is left, so that rounding would show: such must be computed anew.
+        None where hardly any variance of a feature is left, and rounding errors would dominate.
         """
         import numpy as np
 

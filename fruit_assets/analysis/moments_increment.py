@@ -92,16 +92,16 @@ class MomentsPlan:
         both = bool(added.files and removed.files)
         # Rows of both are the same rows in another file.
         new = moments_of_rows(added, context, row_keys(removed) if both else None) if added.files else None
-        gone = moments_of_rows(removed, context, row_keys(added) if both else None) if removed.files else None
-        history, lost = self.stored.facts[HISTORY], gone.count if gone else 0
+        taken = moments_of_rows(removed, context, row_keys(added) if both else None) if removed.files else None
+        history, lost = self.stored.facts[HISTORY], taken.count if taken else 0
         updates, subtracted = history["updates"] + 1, history["subtracted"] + lost
         if updates > MOST_UPDATES or subtracted > MOST_SUBTRACTED * self.features.row_count:
             return self._of_all(context, new, lost)
         moments: Moments | None = _stored_moments(self.stored)
         if moments is not None and new is not None:
             moments = moments.merge(new)
-        if moments is not None and gone is not None:
-            moments = moments.without(gone)
+        if moments is not None and taken is not None:
+            moments = moments.without(taken)
         if moments is None or moments.count != self.features.row_count:
             return self._of_all(context, new, lost)
         return MomentsOfAll(moments, new, lost, updates, subtracted, self.features, reads_all=False)

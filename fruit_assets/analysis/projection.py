@@ -111,8 +111,8 @@ def _still_valid(features: "Version", before: "Version") -> tuple[Sequence[DataF
     kept: list[DataFile] = []
     known: set[str] = set()
     for sources, files in files_of.items():
-        there = bool(sources) and rows_of.keys() >= set(sources)
-        if there and sum(file.rows for file in files) == sum(rows_of[path] for path in sources):
+        complete = bool(sources) and rows_of.keys() >= set(sources)
+        if complete and sum(file.rows for file in files) == sum(rows_of[path] for path in sources):
             kept += files
             known.update(sources)
     return kept, known

@@ -71,8 +71,8 @@ class SimilarImages:
         if model is None:  # releases that kept no basis did not name it
             model = models.find_latest(data_version=basis, basis_version=None)
         if extractor is None or model is None:
-            gone = "feature_extractor" if extractor is None else "pca_model"
-            raise StorageError(f"The {gone} that made the published components is not kept any more. {_AGAIN}")
+            missing = "feature_extractor" if extractor is None else "pca_model"
+            raise StorageError(f"The {missing} that made the published components is not kept any more. {_AGAIN}")
         return SimilarImages(current, PcaModel.of(model), ExtractorFiles.of(extractor), precision, decoding)
 
     def place(self, content: bytes, cache: Path) -> "np.ndarray":

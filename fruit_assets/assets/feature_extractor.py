@@ -165,7 +165,7 @@ def _staged(
 
 
 def _exported(spec: ExtractorSpec, calibration: Calibration | None, writing: VersionWriter) -> dict[str, bytes]:
-    """The files of the extractor; what an earlier run exported of it is taken from there."""
+    """The files of the extractor, taken from an earlier version where that exported them."""
     quantization = Quantization(calibration, spec.input_size) if calibration is not None else None
     try:
         before = writing.table.find_latest(fingerprint=spec.fingerprint)

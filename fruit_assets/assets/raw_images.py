@@ -17,7 +17,7 @@ _LISTED = 20
 
 
 with warnings.catch_warnings():
-    # Observable source assets are marked beta, and are the one way to give a collection an "Observe" button.
+    # Observable source assets are marked beta, and nothing else gives a collection an "Observe" button.
     warnings.simplefilter("ignore", dg.BetaWarning)
 
     @dg.observable_source_asset(
@@ -30,7 +30,7 @@ with warnings.catch_warnings():
         tags={"dagster/kind/file": "", "dagster/kind/image": ""},
     )
     def raw_images(context: dg.OpExecutionContext, images: ImageCollection) -> dg.ObserveResult:
-        """List the collection and record what is there."""
+        """List the collection and record files, bytes and classes."""
         with translate_errors():
             listing = images.listing(context.log)
         return dg.ObserveResult(data_version=dg.DataVersion(listing.data_version()), metadata=observed(listing))

@@ -23,7 +23,7 @@ class ImageCollection(dg.ConfigurableResource[Any]):
 
     Attributes:
         uri: a folder or an `s3://` prefix, laid out `<anything>/<label>/<file>`.
-        demo: no collection was named; render demo images when the folder is not there.
+        demo: no collection was named; render demo images when the folder does not exist.
         inventory: URI of an S3 Inventory report to read in place of listing; empty lists.
     """
 
@@ -32,7 +32,7 @@ class ImageCollection(dg.ConfigurableResource[Any]):
     inventory: str = ""
 
     def look(self) -> ImageListing:
-        """What is there now, by the inventory where one is named."""
+        """The collection's listing of now, by the inventory where one is named."""
         return list_images(self.uri, self.inventory or None)
 
     def listing(self, log: dg.DagsterLogManager) -> ImageListing:

@@ -38,7 +38,7 @@ def automated(assets: Sequence[Asset], budget: str = HOURLY) -> list[Asset]:
 
 
 def build_sensors(assets: Sequence[Asset], settings: Settings) -> list[dg.SensorDefinition]:
-    """Every sensor, stopped until somebody switches it on."""
+    """Every sensor, stopped until a user switches it on."""
     made = [key for asset in assets if isinstance(asset, dg.AssetsDefinition) for key in asset.keys]
     names = sorted(key.to_user_string() for key in made)
     return [raw_images_sensor, build_refresh_sensor(made), *build_cleaning_sensors(names), *_of_deployment(settings)]

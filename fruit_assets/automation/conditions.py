@@ -20,8 +20,8 @@ def when_changed(graph: Sequence[dg.AssetKey], budget: str) -> Condition:
     """The condition of every asset of the graph.
 
     An asset refreshes when something it is made from was updated, when its code changed, or when it was
-    never made; together with whatever lies below it, in one run. A run that failed is not repeated before
-    the next change: what made it fail would be there still.
+    never made; together with all assets downstream, in one run. A run that failed is not repeated before
+    the next change: the cause would still exist.
 
     Args:
         graph: all assets that share the budget.

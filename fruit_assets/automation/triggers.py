@@ -1,4 +1,4 @@
-"""The two ways to refresh without being asked: when something changed, or by the clock.
+"""Automatic refreshes: when something changed, or on a schedule.
 
 Put here the switches and what the runs they start have in common. When a change counts belongs in
 `conditions.py`, what a repeated run takes over in `assets/config_inheritance.py`.

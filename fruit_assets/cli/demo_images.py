@@ -31,5 +31,5 @@ def demo_images(classes: int, per_class: int, seed: int, out: Path, workers: int
             progress.update(bar, completed=done, total=total)
 
         collection = render_collection(out, classes, per_class, seed, workers=workers, on_progress=advance)
-    news = f"{collection.rendered:,} rendered now" if collection.rendered else "all there already"
+    news = f"{collection.rendered:,} rendered now" if collection.rendered else "all rendered before"
     click.echo(f"{collection.images:,} demo images of {len(collection.labels)} classes in {collection.root} ({news}).")

@@ -78,7 +78,7 @@ _PARAMETERS = {
     type=click.Choice(["emr", "emr-serverless"]),
     help="emr (default): runs use clusters. emr-serverless: job runs; packs and uploads their environment.",
 )
-@click.option("--no-wheels", is_flag=True, help="Upload no wheels; nodes then need `--index` and a way to an index.")
+@click.option("--no-wheels", is_flag=True, help="Upload no wheels; nodes then need `--index` and access to an index.")
 @click.option("--env-file", type=click.Path(path_type=Path, dir_okay=False), default=Path(".env"), show_default=True)
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def deploy(
@@ -231,7 +231,7 @@ def _write_settings(console: Console, env_file: Path, outputs: dict[str, str], d
         "FRUIT_ASSETS_STORAGE": outputs["StorageUri"],
         "FRUIT_ASSETS_STAGING": outputs["StagingUri"],
     }
-    # Images that lie in S3 already are somebody's choice; a local folder cannot be reached from a cluster.
+    # Images on S3 are the user's choice and stay; a local folder cannot be reached from a cluster.
     if not read_dotenv(env_file).get("FRUIT_ASSETS_IMAGES", "").startswith("s3://"):
         values["FRUIT_ASSETS_IMAGES"] = outputs["ImagesUri"]
     changed = update_dotenv(env_file, values)
@@ -243,6 +243,6 @@ def _say_what_is_next(console: Console, outputs: dict[str, str], caller: Identit
     policies += [outputs["ServerlessPolicyArn"]] if deployment == "emr-serverless" else []
     console.print("\nNext:")
     console.print(f"  1. Images:   aws s3 sync <folder> {escape(outputs['ImagesUri'])}/", soft_wrap=True)
-    console.print(f"  2. Policy:   {escape(' and '.join(policies))} to whoever runs Dagster", soft_wrap=True)
+    console.print(f"  2. Policy:   {escape(' and '.join(policies))} to the identity that runs Dagster", soft_wrap=True)
     console.print(f"  3. Check:    AWS_DEFAULT_REGION={escape(caller.region)} fruit-assets doctor", soft_wrap=True)
     console.print("  4. Run:      dagster job execute -m fruit_assets -j fruit_features_job", soft_wrap=True)

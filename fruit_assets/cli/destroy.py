@@ -1,4 +1,4 @@
-"""`fruit-assets destroy`: back to an account without fruit_assets, data kept unless told twice.
+"""`fruit-assets destroy`: remove all that deploy created; data only when confirmed twice.
 
 Put here the questions and the order. The deletions live in `fruit_assets/infra/removal.py`.
 """
@@ -27,7 +27,7 @@ from fruit_assets.infra.stack import Stack
 @click.command()
 @click.option("--project", default="fruit-assets", show_default=True, help="Name of the stack.")
 @click.option("--data", is_flag=True, help="Delete the bucket too, with every version of every object.")
-@click.option("--bucket", help="With --data: the bucket's name, so that it is said twice. Asked for when left out.")
+@click.option("--bucket", help="With --data: the bucket's name, as confirmation. Asked for when left out.")
 @click.option("--env-file", type=click.Path(path_type=Path, dir_okay=False), default=Path(".env"), show_default=True)
 @click.option("--yes", is_flag=True, help="Do not ask about the stack. It does not answer for --data.")
 def destroy(project: str, data: bool, bucket: str | None, env_file: Path, yes: bool) -> None:
@@ -56,7 +56,7 @@ def destroy(project: str, data: bool, bucket: str | None, env_file: Path, yes: b
         console.print("Nothing to remove.")
         return
     # Both answers are collected before anything is touched.
-    sure_of_data = data and _told_twice(console, name, content, bucket)
+    sure_of_data = data and _confirmed_twice(console, name, content, bucket)
     if status is not None:
         if not yes and not click.confirm(f"Remove stack {project} (network, roles, policies, alarm)?", default=False):
             raise click.Abort
@@ -68,7 +68,7 @@ def destroy(project: str, data: bool, bucket: str | None, env_file: Path, yes: b
     if content is not None and sure_of_data:
         _delete_data(console, name, outputs.get("KeyArn"), env_file, caller.region)
     elif content is not None:
-        console.print(f"Kept: s3://{escape(name)}, {_told(content)}. `fruit-assets destroy --data` removes it.")
+        console.print(f"Kept: s3://{escape(name)}, {_amount(content)}. `fruit-assets destroy --data` removes it.")
 
 
 def _delete_data(console: Console, name: str, key_arn: str | None, env_file: Path, region: str) -> None:
@@ -77,12 +77,12 @@ def _delete_data(console: Console, name: str, key_arn: str | None, env_file: Pat
     if key_arn:
         retire_key(key_arn, region)
         console.print(f"{escape(key_arn)} will be deleted in 30 days")
-    gone = [key for key, value in read_dotenv(env_file).items() if value.startswith(f"s3://{name}")]
-    remove_from_dotenv(env_file, gone)
+    outdated = [key for key, value in read_dotenv(env_file).items() if value.startswith(f"s3://{name}")]
+    remove_from_dotenv(env_file, outdated)
     console.print(f"Deleted: s3://{escape(name)}, {deleted} versions")
 
 
-def _told_twice(console: Console, name: str, content: BucketContent | None, said: str | None) -> bool:
+def _confirmed_twice(console: Console, name: str, content: BucketContent | None, typed: str | None) -> bool:
     """Whether the bucket's name was given as well as --data.
 
     Raises:
@@ -90,14 +90,14 @@ def _told_twice(console: Console, name: str, content: BucketContent | None, said
     """
     if content is None:
         return False
-    console.print(f"[red]s3://{escape(name)} will be deleted with {_told(content)}. There is no way back.[/]")
-    said = said if said is not None else click.prompt("Type the name of the bucket to delete it", default="")
-    if said != name:
-        raise PermanentError(f"{said!r} is not {name!r}: nothing was removed.")
+    console.print(f"[red]s3://{escape(name)} will be deleted with {_amount(content)}. There is no way back.[/]")
+    typed = typed if typed is not None else click.prompt("Type the name of the bucket to delete it", default="")
+    if typed != name:
+        raise PermanentError(f"{typed!r} is not {name!r}: nothing was removed.")
     return True
 
 
-def _told(content: BucketContent) -> str:
+def _amount(content: BucketContent) -> str:
     return f"{content.versions} object versions, {content.bytes / 1e9:.2f} GB"
 
 

@@ -65,7 +65,7 @@ def _settings(sections: dict[str, list[Finding]]) -> Settings | None:
         return load_settings()
     except SettingsError as error:
         sections["Settings"] = [
-            problem("Settings", said, "Correct .env or the environment.") for said in error.problems
+            problem("Settings", text, "Correct .env or the environment.") for text in error.problems
         ]
         return None
 
@@ -122,7 +122,7 @@ def _account(settings: Settings) -> dict[str, list[Finding]]:
 
 
 def _deployed(staging: str, region: str) -> tuple[dict[str, str], list[Finding]]:
-    """What deploy published, and whether it is there."""
+    """The facts and files that deploy published, and whether they exist."""
     facts: dict[str, str] = {}
 
     def deployment() -> Iterable[Finding]:
@@ -172,7 +172,7 @@ def _disks(settings: Settings, staging: str, region: str, is_deployed: bool) -> 
         return partial(disk_checks.check_disks_of_cluster, settings.emr_cluster, region)
     if is_deployed:
         return partial(disk_checks.check_disks_of_new_clusters, staging, region)
-    return lambda: ()  # the missing deployment has been told
+    return lambda: ()  # the missing deployment is reported already
 
 
 def _all(checks: Mapping[str, Callable[[], Iterable[Finding]]]) -> list[Finding]:

@@ -9,7 +9,7 @@ from fruit_assets.settings import load_settings
 @click.command("register")
 @click.option("--database", default="fruit_assets", show_default=True, help="In Glue's catalog; created when absent.")
 def register(database: str) -> None:
-    """Register the published tables in AWS Glue, for Athena and other engines. Once is enough."""
+    """Register the published tables in AWS Glue, for Athena and other engines. Needed once per table."""
     import boto3
 
     from fruit_assets.infra.glue_tables import register as register_tables

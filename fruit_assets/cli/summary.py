@@ -15,7 +15,7 @@ from fruit_assets.storage.delta.version import Version
 
 
 @click.command("summary")
-@click.option("--seconds", type=int, help="Wall seconds of the run that was just made, to be told with the rest.")
+@click.option("--seconds", type=int, help="Wall seconds of the run that was just made, to print with the rest.")
 def summary(seconds: int | None) -> None:
     """Say what is published: rows, place, speed, quality, and how to look at it."""
     lineage = Lineage.of(open_store(load_settings().storage))

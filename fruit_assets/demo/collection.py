@@ -40,7 +40,7 @@ class DemoCollection:
         root: the folder, laid out `{Training,Test}/<class name>/<number>_100.jpg`.
         labels: class names, in the catalogue's order.
         images: number of images.
-        rendered: how many of them this call rendered; the others were there already.
+        rendered: how many of them this call rendered; the others existed.
     """
 
     root: Path

@@ -12,7 +12,7 @@ from typing import Literal, Protocol
 from fruit_assets.emr.cost import Cost, Prices
 from fruit_assets.emr.errors import TransientError
 
-# `lost`: the machines under the step are gone. `unknown`: a state that AWS added after this was written.
+# `lost`: the machines under the step were taken away. `unknown`: a state that AWS added after this was written.
 Phase = Literal["waiting", "running", "cancelling", "succeeded", "failed", "cancelled", "lost", "unknown"]
 FINAL_PHASES: frozenset[Phase] = frozenset({"succeeded", "failed", "cancelled", "lost"})
 

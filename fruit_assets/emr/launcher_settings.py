@@ -22,7 +22,8 @@ class LauncherSettings(dg.ConfigurableResource[Any]):
 
     staging: str = Field(description="s3://bucket/prefix for requests, events, output and code.")
     encryption: dict[str, str] = Field(
-        default={}, description="ServerSideEncryption and SSEKMSKeyId of what is written there; {} is the bucket's own."
+        default={},
+        description="ServerSideEncryption and SSEKMSKeyId of objects in the staging prefix; {} is the bucket's own.",
     )
     packages: list[str] = Field(description="Import names of the packages to ship; one holds the code location.")
     exclude: list[str] = Field(default=[], description="Files to leave out: patterns such as orchard/data/*.csv.")

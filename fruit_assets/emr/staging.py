@@ -83,7 +83,7 @@ class StagingStore:
         try:
             return str(self._call("put_object", name, Body=body, **condition, **self._encryption)["ETag"])
         except AwsRefusedError as refusal:
-            # IfMatch on an object that was deleted meanwhile answers "not found": the race is lost all the same.
+            # IfMatch on an object that another writer deleted answers "not found": the race is lost too.
             if refusal.code not in _LOST_RACE and (etag is None or refusal.code not in _ABSENT):
                 raise
             winner = self.get(name)

@@ -1,7 +1,7 @@
 """The images an int8 model is calibrated on.
 
 Put here which images they are and their pixels. What is done with them belongs in `quantization.py`. By
-default they are rendered, so that the same extractor has the same int8 model whatever it is used on.
+default they are rendered, so that the same extractor has the same int8 model on every collection.
 """
 
 import math

@@ -28,7 +28,7 @@ Infer = Callable[["np.ndarray"], "np.ndarray"]
 BatchSizes = tuple[int, ...]
 # The fastest with AVX-512 and without AMX; `tuning.py` finds those of the processor at hand.
 DEFAULT_BATCH_SIZES: dict[str, BatchSizes] = {"f32": (1, 16), "bf16": (1,), "int8": (4,)}
-# A worker peaks at 1.5 GiB; with 32 images at once at 3.5 GiB, and 0.8 GiB are there before the first image.
+# A worker peaks at 1.5 GiB; with 32 images at once at 3.5 GiB, and at 0.8 GiB before the first image.
 _TENSORFLOW_BATCH_SIZE = 8
 _INTEGERS = frozenset({"i8", "u8"})
 # The instruction set in OpenVINO's names of its kernels.
@@ -91,7 +91,7 @@ def _load_openvino(folder: Path, input_size: int, precision: str, batch_sizes: B
 
     file = folder / (INT8_MODEL if precision == "int8" else MODEL)
     if not file.is_file():
-        raise PermanentError(f"{file} is not there: this extractor was exported without {precision}.")
+        raise PermanentError(f"{file} does not exist: this extractor was exported without {precision}.")
     core = ov.Core()
     model = core.read_model(file)
     model.reshape([-1, input_size, input_size, 3])

@@ -57,7 +57,7 @@ def compare(
     import pyarrow as pa
 
     count = images_to_compare(sample.row_count)
-    # Neighbours in the sample share a label: an image alone has nobody to be recognised by.
+    # Neighbours in the sample share a label: a single image of a label has no neighbour to be recognised by.
     wanted = pa.table({ROW: sample_row_numbers(sample, count, run=4)})
     compared = collect(map_batches(sample, context, _READING, _comparer(extractor, options), wanted))
     limits = architecture_named(extractor.description.architecture).drift_limits
@@ -77,7 +77,7 @@ def figures_of(precision: str, compared: "pa.Table", limits: DriftLimits) -> Dri
     right_before, right_after = labels[before] == labels, labels[after] == labels
     # Only images that one precision gets right and the other wrong count (McNemar).
     discordant = int((right_before != right_after).sum())
-    # Their least: of the batch sizes that are tried meanwhile that of the best, and of the best its undisturbed time.
+    # The minimum: it belongs to the best of the batch sizes tried, in a round without disturbance.
     times = [float(np.min(compared[name].to_numpy())) for name in ("reference_us", "features_us")]
     return DriftFigures(
         precision=precision,
@@ -133,11 +133,11 @@ def _compared(
 
     pixels, reasons, _ = decode_all(batch, size, decoding)
     readable = np.array([reason is None for reason in reasons], dtype=bool)
-    everyone = np.ones(len(pixels), dtype=bool)
+    all_rows = np.ones(len(pixels), dtype=bool)
     both, times = [], []
     for engine in engines:
         started = time.perf_counter_ns()
-        both.append(list_column(engine(pixels), everyone))
+        both.append(list_column(engine(pixels), all_rows))
         times.append((time.perf_counter_ns() - started) // (1000 * max(1, len(pixels))))
     arithmetic = engines[1].arithmetic
     columns = [

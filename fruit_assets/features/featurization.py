@@ -143,7 +143,7 @@ def _rows_of(done: "pa.RecordBatch", batch: "pa.RecordBatch") -> "Iterator[pa.Re
         return
     copies = batch[COPIES].filter(readable)
     originals, others = pc.list_parent_indices(copies), copies.flatten()
-    # One placeholder may be there a hundred thousand times.
+    # One placeholder may occur a hundred thousand times.
     for start in range(0, len(others), _COPIED_ROWS):
         some, of = others.slice(start, _COPIED_ROWS), rows.take(originals.slice(start, _COPIED_ROWS))
         columns = [pc.struct_field(some, "path"), pc.struct_field(some, "label"), of["sha256"], of["features"]]

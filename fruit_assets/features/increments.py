@@ -185,7 +185,7 @@ def plan_increment(sample: KeyTable, known: KnownKeys | None = None) -> Incremen
 
 
 def _rejected(database: KeyDatabase, known: KnownKeys | None) -> KeyTable:
-    """All images that are known to be unreadable; some may be there twice."""
+    """All images that are known to be unreadable; some may occur twice."""
     tables = [table for table in (known.rejected, known.found_rejected) if table] if known else []
     if len(tables) < 2:
         return tables[0] if tables else _empty(database, REJECTED)

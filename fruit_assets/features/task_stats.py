@@ -107,7 +107,7 @@ def notes_of(
         widths: how many features the rows have.
         arithmetics: what they were computed with.
         broken: rows with a feature that is not finite.
-        rejected: `path, label, sha256, reason` of the images that could not be read meanwhile.
+        rejected: `path, label, sha256, reason` of the images that the task could not read.
     """
     return {
         "widths": sorted(widths),

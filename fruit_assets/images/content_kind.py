@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 # Enough for every signature here.
 HEAD_BYTES = 512
-# Formats that are decoded, whatever the suffix says. Not all that PIL knows: it would hand PostScript to Ghostscript,
+# Formats that are decoded, under any suffix. Not all that PIL knows: it would hand PostScript to Ghostscript,
 # to be run.
 DECODED_FORMATS = ("JPEG", "PNG", "GIF", "BMP", "TIFF", "WEBP", "AVIF")
 

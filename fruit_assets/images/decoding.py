@@ -93,7 +93,7 @@ def decode(
                 "image_features, or give the machine or its container more."
             ) from error
         raise UnreadableImage("damaged image: it asks for more memory than its pixels need") from error
-    # PIL's plugins raise whatever their parsers run into; any of it means that this one file is broken.
+    # PIL's plugins raise errors of any type; each means that this one file is broken.
     except Exception as error:
         if (fault := machine_fault(error)) is not None:
             raise fault from error

@@ -67,7 +67,7 @@ def fetch_images(
     parallelism = int(context.defaultParallelism)
     files: list[DataFile] = []
     for keys in chosen.chunks(_LISTED, _IMAGES_PER_JOB):
-        # As many tasks as all cores can share evenly, each with neighbours: whoever looks at a few images wants
+        # As many tasks as all cores can share evenly, each with neighbours: a reader of a few images wants
         # some of one label.
         tasks = parallelism * math.ceil(keys.num_rows / (_IMAGES_PER_FETCH_TASK * parallelism))
         files += data_files_from(
@@ -138,7 +138,7 @@ def _slices(portion: bytes, rows: int) -> Iterator["pa.RecordBatch"]:
 def _file_reader(root: str) -> Callable[[str], bytes | None]:
     def read(path: str) -> bytes | None:
         try:
-            # Opening a named pipe would wait for ever.
+            # Opening a named pipe would block.
             descriptor = os.open(f"{root}/{path}", os.O_RDONLY | os.O_NONBLOCK)
         except OSError as error:
             _raise_fault(error)
@@ -208,7 +208,7 @@ def _s3_reader(root: str) -> Callable[[str], bytes | None]:
     def read(path: str) -> bytes | None:
         try:
             return store.get(path, LARGEST_IMAGE_BYTES)
-        # Gone, refused or too large is about this image; anything else (throttling, an expired token) about the job.
+        # Deleted, refused or too large is about this image; anything else (throttling, an expired token) about the job.
         except (KeyError, ObjectError):
             return None
 

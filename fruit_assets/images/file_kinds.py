@@ -1,4 +1,4 @@
-"""Which files are images: by suffix where the suffix says it, by their first bytes where it does not.
+"""Which files are images: by suffix where it is an image's, by the first bytes where it is not.
 
 Put here suffixes, and the look at a few files of an unknown kind. Signatures belong in `content_kind.py`.
 """

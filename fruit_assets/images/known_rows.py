@@ -1,4 +1,4 @@
-"""The rows of the sample that are there: those of the version before, and those that runs completed without a commit.
+"""The known rows of the sample: those of the version before, and those that runs completed without a commit.
 
 Put here where rows come from that need not be fetched. Which of them are kept is decided in `sample_increment.py`.
 """

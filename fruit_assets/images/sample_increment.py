@@ -1,6 +1,6 @@
 """What a new sample takes over from the version before it, and what must be fetched, decided on keys alone.
 
-Put here the comparison of a choice with the rows that are there. Choosing belongs in `sampling.py`, writing the new
+Put here the comparison of a choice with the known rows. Choosing belongs in `sampling.py`, writing the new
 version in `sample_version.py`.
 """
 
@@ -41,7 +41,7 @@ class SampleIncrement:
     Attributes:
         kept_files: files of the version before that hold only rows of the new sample.
         kept: keys of their rows.
-        copied: keys and `row` of rows that stay, but whose file holds others that are gone.
+        copied: keys and `row` of rows that stay, but whose file holds others that were removed.
         fetched: `path, label, size, stamp` of the images to fetch, in order of the choice.
         removed: rows of the version before whose image is not in the new sample.
         recovered: rows kept or copied from files that no version lists.
@@ -110,11 +110,11 @@ def increment_of(
 def plan_sample(
     chosen: KeyTable, held: KeyTable, files: Sequence[DataFile], listed: int | None = None
 ) -> SampleIncrement:
-    """Compare a choice with the rows that are there.
+    """Compare a choice with the known rows.
 
     Args:
         chosen: `path, label, size, stamp`, sorted by path.
-        held: `path, label, sha256, size, stamp, file, row` of what is there; in the same database.
+        held: `path, label, sha256, size, stamp, file, row` of the known rows; in the same database.
         files: that hold these: of the version before, and after them others.
         listed: how many of them are of the version before; None for all.
     """

@@ -117,7 +117,7 @@ def _not_above(files: KeyTable, ranks: KeyTable, highest: "np.ndarray") -> "pa.R
 
 
 def content_digest(keys: KeyTable) -> str:
-    """A digest of `path, label, sha256` of a sample, whatever the order of its rows."""
+    """A digest of `path, label, sha256` of a sample, independent of the order of its rows."""
     digest, before = hashlib.sha256(b"["), ""
     for batch in keys.batches(["path", "label", "sha256"], order_by="path"):
         for start in range(0, batch.num_rows, _PATHS_AT_A_TIME):

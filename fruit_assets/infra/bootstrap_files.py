@@ -1,7 +1,7 @@
 """What nodes fetch when they start: script, requirements and wheels, under one content address.
 
-Put here where these files lie in S3 and how they get there. The address is the digest of script and
-requirements, so a cluster that grows later installs what its first nodes did, whatever was deployed since.
+Put here the keys of these files in S3 and their upload. The address is the digest of script and
+requirements, so a cluster that grows later installs what its first nodes did, also after later deployments.
 
     <staging>/bootstrap/<digest>/install_runtime.sh           the bootstrap action
     <staging>/bootstrap/<digest>/requirements-node*.txt
@@ -90,7 +90,7 @@ def upload_bootstrap(
     report: Callable[[int, int], None] = lambda _done, _all: None,
     region: str | None = None,
 ) -> tuple[int, int]:
-    """Upload what is not there yet.
+    """Upload the files that the bucket lacks.
 
     Args:
         staging: `s3://bucket/prefix`.
@@ -99,7 +99,7 @@ def upload_bootstrap(
         region: None takes the region from the AWS settings.
 
     Returns:
-        Files uploaded, files that were there already.
+        Files uploaded, files that the bucket had already.
     """
     s3 = client("s3", region)
     bucket, prefix = parse_s3_uri(bootstrap_uri(staging))
@@ -118,7 +118,7 @@ def upload_bootstrap(
 
 
 def upload_environment(staging: str, packed: Path, architecture: str, region: str | None = None) -> str:
-    """Upload a packed environment unless these bytes are there; returns its URI."""
+    """Upload a packed environment unless the bucket has these bytes; returns its URI."""
     uri = environment_uri(staging, digest_of(packed), architecture)
     s3 = client("s3", region)
     bucket, key = parse_s3_uri(uri)

@@ -19,7 +19,7 @@ def read_dotenv(path: Path) -> dict[str, str]:
 
 
 def remove_from_dotenv(path: Path, names: Iterable[str]) -> list[str]:
-    """Take variables out of the file; returns the names that were there."""
+    """Remove variables from the file; returns the names that it held."""
     present = [name for name in names if name in read_dotenv(path)]
     if present:
         lines = [line for line in _lines(path) if not any(_sets(line, name) for name in present)]

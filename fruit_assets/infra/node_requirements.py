@@ -1,7 +1,7 @@
 """The packages of a cluster node, taken from the project's lock.
 
 Put here which packages the remote side imports and how the lock is narrowed to them. Nothing is
-resolved anew: versions and hashes are those of `requirements.lock`, so a node runs what was tested.
+resolved again: versions and hashes are those of `requirements.lock`, so a node runs what was tested.
 Run `python -m fruit_assets.infra.node_requirements` after the lock has changed.
 """
 

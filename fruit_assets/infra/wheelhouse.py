@@ -15,12 +15,12 @@ from pathlib import Path
 from fruit_assets.errors import PermanentError, TransientError
 from fruit_assets.infra.node_requirements import ARCHITECTURES
 
-# Amazon Linux 2023, the system of EMR 7.x and 8.x, has glibc 2.34 and stays there.
+# Amazon Linux 2023, the system of EMR 7.x and 8.x, has glibc 2.34 for its whole life.
 NODE_GLIBC = 34
 OLDEST_GLIBC = 5
 
 # Wheels whose file name asks for a newer glibc than their libraries do. They are fetched under that name,
-# their libraries are read, and only if glibc 2.34 is enough they are renamed, so that pip accepts them.
+# their libraries are read, and only if glibc 2.34 suffices they are renamed, so that pip accepts them.
 OVERSTATED: dict[str, dict[str, int]] = {"aarch64": {"openvino": 35}}
 
 _BLOCK = re.compile(r"^[a-z0-9].*(?:\n    --hash.*)*", re.M)

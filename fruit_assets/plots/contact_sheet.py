@@ -123,6 +123,6 @@ def _thumbnail(image: bytes, side: int) -> Any:
             opened.load()
             shown = eight_bit_colours(opened, form, None, Traits()).convert("RGB")
             return ImageOps.pad(shown, (side, side), color="white")
-    # PIL raises whatever its parsers run into; what is wrong is told by the rejection, not by the picture.
+    # PIL raises errors of any type; `rejected_images` reports them.
     except Exception:
         return None

@@ -1,7 +1,7 @@
 """Pictures in under 1,000 characters: SVG inside Markdown, which Dagster's UI shows in place.
 
-Put here drawings so small that they fit beside a number. The full pictures are `plots` and `sheets`; all tell
-the same stories. Colours are mid-tones, legible on light and on dark.
+Put here drawings so small that they fit beside a number. The full pictures are `figures.py` and
+`contact_sheet.py`. Colours are mid-tones, legible on light and on dark.
 """
 
 import base64
@@ -16,7 +16,7 @@ LIMIT = 999
 """Characters of Markdown that the UI renders without a click."""
 
 SVG_BUDGET = 820
-"""Encoded characters that every drawing here keeps to, whatever its input; the rest is for words."""
+"""Encoded characters that no drawing exceeds for any input; the rest is for words."""
 
 COLOURS = ("#e8743b", "#19a979", "#5899da", "#945ecf", "#d4a017")
 _GREY = "#8a8f98"
@@ -234,5 +234,5 @@ def _palette(colours: Numbers) -> Numbers:
 
 
 def _hex(colour: Numbers) -> str:
-    """Three digits: shorter, and no eye tells the difference in a dot."""
+    """Three digits: shorter, and the difference is invisible in a dot."""
     return "#" + "".join(f"{min(round(float(value) / 17), 15):x}" for value in colour)

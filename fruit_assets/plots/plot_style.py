@@ -14,7 +14,7 @@ _VARIATION_SELECTORS = frozenset(map(chr, range(0xFE00, 0xFE10)))
 
 
 def shortened(name: str, most: int) -> str:
-    """The name on one line, cut in the middle when long: endings tell varieties apart."""
+    """The name on one line, cut in the middle when long: endings distinguish varieties."""
     name = one_line(name)
     return name if len(name) <= most else f"{name[: most - 8]}…{name[-7:]}"
 

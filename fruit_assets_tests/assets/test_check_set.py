@@ -44,7 +44,7 @@ def test_components_that_are_not_orthonormal_block():
     ("result", "passed", "words"),
     [
         (few_rejected(100, 5), True, "5 of 100 images (5.0%)"),
-        (few_rejected(100, 6), False, "rejected_images says which and why"),
+        (few_rejected(100, 6), False, "rejected_images lists them"),
         (few_rejected(0, 0), True, "0 of 0"),
         (few_featureless(300, 3), True, "3 of the 300 images computed by this run (1.0%) show next to nothing"),
         (few_featureless(300, 4), False, "all their pixels have nearly the same level"),

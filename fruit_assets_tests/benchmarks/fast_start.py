@@ -1,7 +1,7 @@
 """What each measure of a fast start saves: whole runs without it, in turn with whole runs that use all.
 
 Put here the comparison. The measures are in `fruit_assets/spark/fast_start/`; one that saves less than 0.3 s of a run
-on 573 images with the extractor there does not pay.
+on 573 images with the extractor exported does not pay.
 """
 
 import argparse
@@ -45,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     base = seconds.pop(_ALL)
     rows = [(name, f"{value:.2f}", f"{value - base:+.2f}") for name, value in seconds.items()]
     report.table(
-        f"{given.images} images, extractor there (medians of {given.repeats})",
+        f"{given.images} images, extractor exported (medians of {given.repeats})",
         ("run without", "seconds", "saved by it"),
         [(f"({_ALL} in use)", f"{base:.2f}", ""), *rows],
     )

@@ -73,7 +73,7 @@ def _tell_runs(report: Report, job: WholeJob) -> None:
     cold, storage = job.cold(interval=0.1)
     there = job.run(storage.with_extractor_only(job.scratch), interval=0.1)
     unchanged = job.run(storage, interval=0.1)
-    for name, run in {"cold": cold, "extractor there": there, "nothing new": unchanged}.items():
+    for name, run in {"cold": cold, "extractor exported": there, "nothing new": unchanged}.items():
         rows = [
             (what, f"{seconds:.2f}", "" if start is None else f"{start:.2f}") for what, seconds, start in timeline(run)
         ]

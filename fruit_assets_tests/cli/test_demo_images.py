@@ -10,7 +10,7 @@ def test_demo_images_says_what_it_made_and_does_nothing_the_second_time(tmp_path
     first, second = (CliRunner().invoke(main, call) for _ in range(2))
     assert first.exit_code == second.exit_code == 0
     assert f"6 demo images of 2 classes in {tmp_path / 'demo'} (6 rendered now)." in first.output
-    assert "all there already" in second.output
+    assert "all rendered before" in second.output
     assert len(list((tmp_path / "demo").rglob("*_100.jpg"))) == 6
 
 

@@ -32,7 +32,7 @@ CHECKS = CheckSet(
 def few_rejected(sampled: int, rejected: int) -> dg.AssetCheckResult:
     """The share of rejected images should stay small."""
     share = rejected / max(sampled, 1)
-    text = f"{rejected} of {sampled} images ({share:.1%}) were rejected; rejected_images says which and why."
+    text = f"{rejected} of {sampled} images ({share:.1%}) were rejected; rejected_images lists them with reasons."
     return CHECKS.result("few_rejected", share <= MAX_REJECTED_SHARE, text, {"rejected_share": share})
 
 
@@ -103,9 +103,9 @@ def close_to_f32(precision: str, guard: DriftFigures | None) -> dg.AssetCheckRes
 
 def one_arithmetic(precision: str, arithmetics: Sequence[str], executed: AbstractSet[str]) -> dg.AssetCheckResult:
     """No version may mix what processors round differently, and none may claim a precision it does not have."""
-    told = "; ".join(arithmetics) or "nothing computed"
+    computed = "; ".join(arithmetics) or "nothing computed"
     differs = len(arithmetics) > 1
-    text = f"Asked for {precision}; computed {told}."
+    text = f"Asked for {precision}; computed {computed}."
     if differs:
         text += (
             " These round differently. Give the cluster one kind of instance, and run again with `reuse: false`; "

@@ -137,7 +137,7 @@ def image_features(
             with phases("guard"):
                 precision = precision.measured(precision_of_run.previous_drift(increment) or measure(precision.name))
         if precision.guard is not None and (advice := precision.guard.advice()):
-            # The check says it when all is done; whoever has hours of images ahead may rather stop now.
+            # The check repeats it at the end; a user with hours of images ahead may prefer to stop now.
             context.log.warning(advice)
         with phases("featurizing"):
             if plan.unchanged:

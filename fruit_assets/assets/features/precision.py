@@ -1,6 +1,6 @@
-"""Which precision a run uses, and what is said about it.
+"""Which precision a run uses, and the metadata and checks that report it.
 
-Put here how `auto` is settled, when the guard looks, and the metadata and checks that follow. The figures
+Put here how `auto` is resolved and when the drift check measures. The figures
 belong in `features/drift_check.py`, the job in `features/comparison.py`.
 """
 
@@ -95,18 +95,18 @@ def previous_drift(increment: Increment) -> DriftFigures | None:
     previous, plan = increment.previous, increment.plan
     if previous is None or plan.new_count + plan.recovered_count > _MOST_NEW * plan.sample_count:
         return None
-    told = previous.facts.get(_GUARD)
-    return DriftFigures.from_json(told) if told else None
+    stored = previous.facts.get(_GUARD)
+    return DriftFigures.from_json(stored) if stored else None
 
 
 def facts(precision: ResolvedPrecision) -> dict[str, Any]:
-    """What the version keeps of it."""
+    """The facts stored with the version of the features."""
     guard = {_GUARD: precision.guard.to_json()} if precision.guard else {}
     return {**precision.facts, **guard, "precision": precision.name}
 
 
 def metadata(precision: ResolvedPrecision, arithmetics: list[str]) -> dict[str, Any]:
-    """What people see: the precision, why it was chosen, what it does to the features, what really ran."""
+    """Metadata: the precision, why it was chosen, its drift from f32, and the arithmetic that ran."""
     shown: dict[str, Any] = {"precision": precision.name, "arithmetic": "; ".join(arithmetics) or "nothing computed"}
     if precision.why:
         shown["precision_chosen_because"] = precision.why
@@ -126,5 +126,5 @@ def check_results(precision: ResolvedPrecision, arithmetics: list[str]) -> list[
     """Whether the features are as good as those at f32, and computed by one arithmetic."""
     return [
         close_to_f32(precision.name, precision.guard),
-        one_arithmetic(precision.name, arithmetics, {parse_precision(told) for told in arithmetics}),
+        one_arithmetic(precision.name, arithmetics, {parse_precision(each) for each in arithmetics}),
     ]

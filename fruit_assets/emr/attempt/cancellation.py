@@ -37,7 +37,7 @@ def cancel_step(
         patience: seconds to wait after each of the two requests.
 
     Raises:
-        CancelFailedError: EMR does not confirm the end; says how to cancel by hand.
+        CancelFailedError: EMR does not confirm the end; the message has the command to cancel by hand.
     """
     status_cache = StepStatusCache(compute, staging, MIN_INTERVAL)
     problems = []

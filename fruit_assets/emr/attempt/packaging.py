@@ -79,7 +79,7 @@ def build_package(names: Sequence[str], exclude: Sequence[str] = ()) -> Package:
 
 
 def ship(package: Package, staging: StagingStore) -> tuple[str, bool]:
-    """Upload the package unless this very content is there already; its `s3://` URI, and whether it was uploaded."""
+    """Upload the package unless this content was uploaded before; its `s3://` URI, and whether it was uploaded."""
     is_new = staging.age(package.object_name) is None
     if is_new:
         staging.put(package.object_name, package.content)

@@ -33,7 +33,7 @@ class StepReport:
     Args:
         compute: where it runs.
         step_id: EMR's id of the step.
-        run_objects: objects of the whole run; every attempt leaves its cost there.
+        run_objects: objects of the whole run, where every attempt stores its cost.
         prices: path of a price table that overrides the package's.
     """
 

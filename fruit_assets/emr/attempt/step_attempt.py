@@ -1,4 +1,4 @@
-"""One attempt of one step: prepare, submit, monitor, and cancel whatever ends early.
+"""One attempt of one step: prepare, submit, monitor, and cancel it when the run ends early.
 
 Put here the course of an attempt. What its end means is `monitor.py`; how failures become
 Dagster's is `step_launcher.py`.

@@ -109,7 +109,7 @@ def advice_on(reason: str) -> tuple[str, bool]:
     if "INSTANCE_FLEET_TIMEOUT" in code or "INSTANCE_FAILURE" in code:
         return "EC2 had no capacity: try again, or add instance types to the cluster spec.", True
     if "USER_REQUEST" in code:
-        return "Somebody terminated it; a new run makes a new one, or set the id of one that runs.", False
+        return "A user terminated it; a new run makes a new one, or set the id of one that runs.", False
     if "INTERNAL_ERROR" in code:
         return "AWS had a failure of its own: try again.", True
     return "Run again to have a new cluster made, or set the id of one that runs.", False

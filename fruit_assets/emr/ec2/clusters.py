@@ -21,8 +21,8 @@ from fruit_assets.emr.staging import StagingStore
 # Two projects in one account have a staging bucket each: neither may use or end the other's clusters.
 OWNER_TAG = "dagster-emr-staging"
 
-# RunJobFlow has no client token, so two callers would make two clusters. One object in the staging bucket
-# per spec says who makes it; S3's conditional PUT lets one writer win. A claim older than this is abandoned.
+# RunJobFlow has no client token, so two callers would make two clusters. One object in the staging bucket per
+# spec names the caller that creates it; S3's conditional PUT lets one writer win. A claim older than this is abandoned.
 CLAIM_SECONDS = 180.0
 
 
@@ -45,7 +45,7 @@ class Clusters:
         """The cluster with this id.
 
         Raises:
-            PermanentError: there is none, or it can take no more steps; says why and what to do.
+            PermanentError: there is none, or it can take no more steps.
         """
         compute = EmrOnEc2(cluster_id, self._region)
         failure = compute.failure()
@@ -58,7 +58,7 @@ class Clusters:
 
         Raises:
             AwsRefusedError: EMR refused the cluster; with EMR's message.
-            TransientError: somebody else claimed to make it, and it did not appear.
+            TransientError: another caller claimed to create it, and it did not appear.
         """
         name = f"clusters/{spec.digest}.json"
         deadline = time.monotonic() + 2 * CLAIM_SECONDS + 30

@@ -79,7 +79,7 @@ class EmrOnEc2:
 
     def statuses(self, wanted: Sequence[str] = ()) -> dict[str, StepStatus]:
         chosen: dict[str, Any] = {"StepIds": list(wanted[:10])} if wanted else {}
-        # Little patience: the monitor has events to read meanwhile, and calls again soon.
+        # Few retries: the monitor has events to read in between, and calls again soon.
         steps = call_with_retries(self.emr.list_steps, ClusterId=self.cluster_id, patience=3, **chosen).get("Steps", [])
         return {step["Id"]: step_status(step) for step in steps}
 

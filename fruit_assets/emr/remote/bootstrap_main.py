@@ -65,7 +65,7 @@ def main(argument: str) -> int:
                 "refused", "Version skew: " + "; ".join(problems) + ". Build a new cluster, or launch from it."
             )
         step_runner = __import__(request["library"] + ".remote.step_runner", fromlist=["run"])
-    except Exception:  # whatever keeps the code from starting is what the person must read
+    except Exception:  # every reason why the code does not start must reach the user
         return refuse("crashed", f"The code did not start on the cluster.\n{traceback.format_exc()}")
     return int(step_runner.run(request, f"s3://{bucket}/{attempt}"))
 
@@ -118,7 +118,7 @@ def unpack(content: bytes) -> None:
     """Put the shipped packages ahead on the path, as files: code may read data that lies beside it."""
     folder = tempfile.mkdtemp(prefix="shipped-code-")
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
-        archive.extractall(folder)  # the hash says that we made this zip
+        archive.extractall(folder)  # the hash proves that the launcher made this zip
     # Second, because Dagster takes the first entry away while it loads a code location.
     sys.path.insert(1, folder)
 

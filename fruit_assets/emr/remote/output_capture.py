@@ -72,6 +72,6 @@ class OutputCapture:
         try:
             self._objects.put(output_name(self._stream, self._sequence), piece)
         except ActionableError as error:
-            # Said where EMR's log shows it; a gap in the numbers would hide all later pieces.
+            # Written to EMR's own log; a gap in the numbers would hide all later pieces.
             self._sequence -= 1
             os.write(self._original, f"[output not sent: {error}]\n".encode())

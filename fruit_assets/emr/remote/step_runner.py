@@ -70,7 +70,7 @@ def _run_watched(request: Mapping[str, Any], writer: EventWriter, watchdog: Watc
         return FinalMessage("stopped", watchdog.reason or INTERRUPTED)
     except ActionableError as error:
         return FinalMessage("crashed", f"{error}\n{traceback.format_exc()}", isinstance(error, PermanentError))
-    except Exception:  # outside the step's own error handling: the last word is the only way to tell anybody
+    except Exception:  # outside the step's own error handling: only the final message reports it
         return FinalMessage("crashed", traceback.format_exc())
     if watchdog.reason is not None and outcome != "succeeded":
         return FinalMessage("stopped", watchdog.reason)

@@ -39,7 +39,7 @@ class Applications:
         """The application with this id.
 
         Raises:
-            PermanentError: there is none, or it takes no job runs; says why and what to do.
+            PermanentError: there is none, or it takes no job runs.
         """
         compute = EmrServerless(application_id, self._region, settings)
         failure = compute.failure()
@@ -51,7 +51,7 @@ class Applications:
         """An application of this spec, and whether this call created it. It starts with its first job run.
 
         Raises:
-            AwsRefusedError: EMR Serverless refused the application; says what it said.
+            AwsRefusedError: EMR Serverless refused the application; the message quotes it.
         """
         found = next((row for row in self.owned(spec.name) if row["tags"].get(SPEC_TAG) == spec.digest), None)
         if found is not None:
@@ -107,7 +107,7 @@ class Applications:
 
 
 def delete_application(compute: EmrServerless) -> None:
-    """Stop and delete an application, whoever created it.
+    """Stop and delete an application, also one that another client created.
 
     Raises:
         TransientError: it has job runs, or does not stop.

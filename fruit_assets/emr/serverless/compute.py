@@ -67,7 +67,7 @@ class EmrServerless:
         return next((str(row["id"]) for row in self._job_runs() if row.get("name") == name), None)
 
     def statuses(self, wanted: Sequence[str] = ()) -> dict[str, StepStatus]:
-        # Little patience: the monitor has events to read meanwhile, and calls again soon.
+        # Few retries: the monitor has events to read in between, and calls again soon.
         if wanted:
             return {identity: self._status(self._job_run(identity, patience=3)) for identity in wanted[:10]}
         page = call_with_retries(

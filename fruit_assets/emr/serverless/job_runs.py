@@ -13,7 +13,7 @@ from fruit_assets.emr.compute import Phase, StepStatus, Submission
 from fruit_assets.emr.errors import PermanentError
 
 MAX_PROPERTIES = 100  # of one classification, in StartJobRun
-# What EMR Serverless says when there is no room for a job run, and what helps.
+# EMR Serverless' messages about missing capacity for a job run, and the advice for each.
 _NO_ROOM = {
     "maximum vCPU": "Wait until other job runs have ended, or ask for more of the account's quota L-D05C8A75.",
     "maximumCapacity": "Wait until other job runs have ended, or raise maximumCapacity in the application spec.",
@@ -37,7 +37,7 @@ class JobSettings:
 
     Attributes:
         execution_role_arn: IAM role of job runs that name none of their own.
-        timeout_minutes: EMR Serverless ends a job run after so long, queue included, whatever became of us.
+        timeout_minutes: EMR Serverless ends a job run after so long, queue included, even without orchestrator.
         log_uri: `s3://` folder for logs; None leaves it to the application.
         log_key_arn: KMS key that encrypts the logs.
         spark_conf: Spark settings, under those of a submission.

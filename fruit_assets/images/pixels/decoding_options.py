@@ -14,7 +14,7 @@ class DecodingOptions:
 
     Attributes:
         apply_exif_orientation: turn photographs upright that say how the camera was held.
-        background: colour behind transparent pixels, as `white` or `#rrggbb`; None shows what the file has there.
+        background: colour behind transparent pixels, as `white` or `#rrggbb`; None keeps the file's own.
         tolerate_truncated: use JPEGs that lack only their end.
         max_pixels: images with more are rejected; it bounds the memory of a worker.
     """

@@ -26,7 +26,7 @@ def deep_colours(image: "Image.Image", reopen: "Callable[[], Image.Image]", form
     Args:
         image: opened and not loaded yet; it is loaded here.
         reopen: opens the same file again.
-        form: what the file says of its samples.
+        form: the sample format that the file states.
     """
     import numpy as np
     from PIL import Image

@@ -14,7 +14,7 @@ _STANDARD_ERROR = 2
 
 @contextmanager
 def captured_messages() -> Iterator[Callable[[], list[str]]]:
-    """Keep what is written to the standard error meanwhile; a call gives the lines since the last one."""
+    """Capture the standard error inside the block; a call gives the lines since the last one."""
     sys.stderr.flush()
     with tempfile.TemporaryFile() as kept:
         before = os.dup(_STANDARD_ERROR)

@@ -74,7 +74,7 @@ def orientation_of(content: bytes, image: "Image.Image | None" = None) -> int:
 
 
 def sample_format(image: "Image.Image") -> SampleFormat:
-    """What an opened file says of its samples."""
+    """The sample format that an opened file states."""
     if image.format != "TIFF":
         return SampleFormat(bits=16 if image.mode.startswith("I;16") else None)
     tags = image.tag_v2  # type: ignore[attr-defined]

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     import numpy as np
     from PIL import Image
 
-# Samples converted at a time: more than 8 bytes each, so an image is never there as float64 in one piece.
+# Samples converted at a time: more than 8 bytes each, so an image is never converted to float64 as a whole.
 _AT_A_TIME = 1 << 20
 # One sample in so many may be an outlier: a hot pixel, an overshoot of a filter, a marker for missing values.
 _OUTLIERS = 1000
@@ -27,7 +27,7 @@ _MOST_LINEAR = 16.0
 
 @dataclass(frozen=True)
 class SampleFormat:
-    """What a file says of its samples.
+    """The sample format that a file states.
 
     Attributes:
         floating: floating-point numbers.
@@ -47,7 +47,7 @@ class SampleFormat:
 def eight_bit_levels(image: "Image.Image", form: SampleFormat) -> "Image.Image":
     """The image in mode L, from one in mode I;16, I or F.
 
-    Black and white follow from what the file says of its samples and from the finite values without the one in a
+    Black and white follow from the stated sample format and from the finite values without the one in a
     thousand at either end: 8, 12 or 16 bits, floats in [0, 1], or the values from darkest to brightest when
     nothing usual fits. What lies beyond is clipped, NaN is black.
     """

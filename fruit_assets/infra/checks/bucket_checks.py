@@ -63,7 +63,7 @@ def _write(s3: Any, bucket: str, prefix: str, encryption: Mapping[str, Any]) -> 
 
 
 def _safety(s3: Any, bucket: str) -> Iterator[Finding]:
-    """Four properties; one that may not be read is said, not guessed."""
+    """Four properties; one that the caller may not read is reported as such."""
     yield _property("Encryption", lambda: _encryption(s3, bucket))
     yield _property("Versioning", lambda: _versioning(s3, bucket))
     yield _property("Public access", lambda: _public_access(s3, bucket))
@@ -88,7 +88,7 @@ def _encryption(s3: Any, bucket: str) -> Finding:
 def _versioning(s3: Any, bucket: str) -> Finding:
     if _read(s3.get_bucket_versioning, bucket).get("Status") == "Enabled":
         return ok("Versioning", "on: overwritten objects can be restored")
-    return warning("Versioning", "off: an overwritten object is gone", _AGAIN)
+    return warning("Versioning", "off: an overwritten object is lost", _AGAIN)
 
 
 def _public_access(s3: Any, bucket: str) -> Finding:
@@ -114,7 +114,7 @@ def _tls_only(s3: Any, bucket: str) -> Finding:
 
 
 def _read(method: Callable[..., dict[str, Any]], bucket: str) -> dict[str, Any]:
-    """What S3 says; nothing, where S3 says that it was never configured."""
+    """S3's answer; empty where the property was never configured."""
     try:
         return call_with_retries(method, patience=5, Bucket=bucket)
     except AwsRefusedError as error:

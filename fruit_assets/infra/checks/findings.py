@@ -1,4 +1,4 @@
-"""What doctor says about one thing: fine, worth a look, or in the way, and what to do.
+"""A finding of doctor: ok, warning or problem, and what to do.
 
 Put here the shape of a finding and how a check that cannot be made becomes one. The checks are in
 `machine_checks`, `settings_checks`, `bucket_checks` and `emr_checks`.

@@ -49,7 +49,7 @@ def check_java(java_home: str | None) -> Iterator[Finding]:
 
 
 def check_spark(environment: Mapping[str, str]) -> Iterator[Finding]:
-    """What the machine says about Spark to every program; local runs set some of it aside."""
+    """The machine's Spark settings for all programs; local runs ignore some of them."""
     for name, why in unrelated_variables(environment).items():
         yield warning("Spark", f"{name} is set and ignored: {why}", f"Nothing, or unset {name}.")
     folder = environment.get("SPARK_CONF_DIR")

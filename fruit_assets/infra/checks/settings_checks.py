@@ -61,7 +61,7 @@ def _try_table(store: Store) -> None:
     store.put("part", b"doctor")
     try:
         if store.get("part") != b"doctor":
-            raise StorageError(f"{store.uri_of('part')} is not what was just written there.")
+            raise StorageError(f"{store.uri_of('part')} does not hold the bytes just written to it.")
         uri, options = store.delta()
         options |= {"max_retries": "2"}
         write_deltalake(uri, pa.table({"row": [1]}), storage_options=options)
@@ -98,6 +98,6 @@ def _weights_in_s3(uri: str) -> Finding:
     try:
         open_store(folder).head(name, 1)
     except (KeyError, StorageError) as error:
-        reason = "it is not there" if isinstance(error, KeyError) else str(error)
+        reason = "it does not exist" if isinstance(error, KeyError) else str(error)
         return problem("Weights", f"{uri}: {reason}", "Upload the file, or correct FRUIT_ASSETS_WEIGHTS.")
     return ok("Weights", uri)
