@@ -20,41 +20,37 @@ def fetch_images(out: Path, ref: str | None, url: str | None, archive: bool, kee
     continued where its server allows that, which GitHub's does not.
     """
     from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-    from fruit_assets.demo.fetch import ARCHIVE, REF, fetch_images
-    from fruit_assets.demo.fetch_git import fetch_repository, git_is_installed
+    from fruit_assets.demo.archive_source import ARCHIVE, Archive
+    from fruit_assets.demo.fetch import REF, fetch_images
+    from fruit_assets.demo.git_source import Repository, git_is_installed
 
     if ref and url:
         raise click.UsageError("--ref names a version of the Fruits-360 repository; it does not go with --url.")
     with_git = not (url or archive or keep_archive) and git_is_installed()
+    kept_in = out.parent if keep_archive else None
+    source = Repository(ref or REF) if with_git else Archive(url or ARCHIVE.format(ref=ref or REF), kept_in)
     columns = (
-        TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[amount]}"), TimeRemainingColumn()
-    )  # fmt: skip
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.fields[amount]}"),
+        TimeRemainingColumn(),
+    )
+    bars: dict[str, TaskID] = {}
     with Progress(*columns, console=Console(stderr=True)) as progress:
-        download = progress.add_task("Downloading", total=None, amount="")
-        unpack = progress.add_task("Unpacking", total=None, amount="", visible=False)
 
-        def downloaded(done: int, total: int | None) -> None:
-            amount = f"{done / 1e6:,.1f}" + (f" of {total / 1e6:,.1f} MB" if total else " MB")
-            progress.update(download, completed=done, total=total, amount=amount)
+        def show(unit: str, done: int, total: int | None) -> None:
+            if unit not in bars:
+                bars[unit] = progress.add_task("Downloading" if unit == "bytes" else "Images", amount="")
+            amount = _amount(unit, done) + (f" of {_amount(unit, total)}" if total else "")
+            progress.update(bars[unit], completed=done, total=total, amount=amount)
 
-        def unpacked(done: int, total: int | None) -> None:
-            progress.update(unpack, completed=done, total=total, amount=f"{done:,} images", visible=True)
-
-        def checked_out(done: int, total: int) -> None:
-            progress.update(download, completed=done, total=total, amount=f"{done:,} of {total:,} images")
-
-        if with_git:
-            fetched = fetch_repository(out, ref or REF, on_progress=checked_out)
-        else:
-            fetched = fetch_images(
-                out,
-                url or ARCHIVE.format(ref=ref or REF),
-                on_download=downloaded,
-                on_unpack=unpacked,
-                keep_archive=keep_archive,
-            )
+        fetched = fetch_images(out, source, show)
     click.echo(f"{fetched.images:,} images of {fetched.classes} classes in {fetched.root}.")
     click.echo(f"From {fetched.url}: {fetched.bytes:,} bytes, {fetched.checksum}")
     click.echo(f"Use them with FRUIT_ASSETS_IMAGES={fetched.root}")
+
+
+def _amount(unit: str, count: int) -> str:
+    return f"{count / 1e6:,.1f} MB" if unit == "bytes" else f"{count:,} images"

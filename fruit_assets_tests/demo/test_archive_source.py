@@ -1,4 +1,4 @@
-"""Tests of the download against a real HTTP server that can be told to misbehave."""
+"""Tests of the download against a real HTTP server that misbehaves on demand."""
 
 import hashlib
 import io
@@ -12,6 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
+from fruit_assets.demo.archive_source import Archive
 from fruit_assets.demo.collection import render_image
 from fruit_assets.demo.download import download
 from fruit_assets.demo.fetch import fetch_images
@@ -104,28 +105,26 @@ def _zip(files: dict[str, bytes]) -> bytes:
 @pytest.mark.parametrize("pack", [_tar, lambda files: _tar(files, "w:xz"), _zip], ids=["tar.gz", "tar.xz", "zip"])
 def test_an_archive_becomes_a_collection_of_its_images(site, tmp_path, pack):
     site.content = pack(FILES)
-    downloaded, unpacked = [], []
+    progress = []
     out = tmp_path / "fruits"
-    fetched = fetch_images(
-        out, site.url, on_download=lambda *now: downloaded.append(now), on_unpack=lambda *now: unpacked.append(now)
-    )
+    fetched = fetch_images(out, Archive(site.url), lambda *now: progress.append(now))
     assert (fetched.images, fetched.classes) == (4, 2)
     assert fetched.checksum == f"sha256 {hashlib.sha256(site.content).hexdigest()}"
     found = {path.relative_to(out).as_posix(): path.read_bytes() for path in out.rglob("*") if path.is_file()}
     del found["fetched_images.json"]
     unwanted = ("fruits-main/setup.py", "fruits-main/Test/Apple Braeburn/notes.txt")
     assert found == {name.removeprefix("fruits-main/"): data for name, data in FILES.items() if name not in unwanted}
-    assert downloaded[-1] == (len(site.content), len(site.content))
+    assert progress[-1] == ("bytes", len(site.content), len(site.content))
     assert [path.name for path in tmp_path.iterdir()] == ["fruits"]
 
 
 def test_what_was_fetched_is_not_fetched_again_and_not_mixed_with_another_archive(site, tmp_path):
     site.content = _tar(FILES)
-    first = fetch_images(tmp_path / "fruits", site.url)
-    assert fetch_images(tmp_path / "fruits", site.url) == first
+    first = fetch_images(tmp_path / "fruits", Archive(site.url))
+    assert fetch_images(tmp_path / "fruits", Archive(site.url)) == first
     assert len(site.asked) == 1
     with pytest.raises(InputError, match="holds images from"):
-        fetch_images(tmp_path / "fruits", site.url + "?other")
+        fetch_images(tmp_path / "fruits", Archive(site.url + "?other"))
 
 
 def test_a_cut_connection_is_continued_at_once_where_it_stopped(site, tmp_path):
@@ -178,7 +177,7 @@ def test_a_download_that_makes_no_headway_gives_up(site, tmp_path):
 def test_a_refusal_is_reported_with_what_to_do(site, tmp_path, status, error, message):
     site.status = status
     with pytest.raises(error, match=message):
-        fetch_images(tmp_path / "fruits", site.url)
+        fetch_images(tmp_path / "fruits", Archive(site.url))
     assert list(tmp_path.iterdir()) == []
 
 
@@ -187,7 +186,7 @@ def test_no_connection_names_the_ways_without_internet(tmp_path):
         unused.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{unused.getsockname()[1]}/fruits.tar.gz"
         with pytest.raises(TransientError, match=r"cannot be reached .*fruit-assets demo-images.*FRUIT_ASSETS_IMAGES"):
-            fetch_images(tmp_path / "fruits", url)
+            fetch_images(tmp_path / "fruits", Archive(url))
 
 
 @pytest.mark.parametrize(
@@ -198,32 +197,32 @@ def test_no_connection_names_the_ways_without_internet(tmp_path):
 def test_what_is_no_readable_archive_is_removed_and_reported(site, tmp_path, content):
     site.content = content
     with pytest.raises(InputError, match="did not give a readable archive"):
-        fetch_images(tmp_path / "fruits", site.url)
+        fetch_images(tmp_path / "fruits", Archive(site.url))
     assert not (tmp_path / "fruits").exists()
     site.content = _tar(FILES)
-    assert fetch_images(tmp_path / "fruits", site.url).images == 4
+    assert fetch_images(tmp_path / "fruits", Archive(site.url)).images == 4
 
 
 @pytest.mark.parametrize("pack", [_tar, _zip], ids=["tar", "zip"])
 def test_an_archive_that_writes_outside_its_folder_is_refused(site, tmp_path, pack):
     site.content = pack({**FILES, "../../Training/Evil/0_100.jpg": JPEG})
     with pytest.raises(InputError, match="did not give a readable archive"):
-        fetch_images(tmp_path / "deep" / "fruits", site.url)
+        fetch_images(tmp_path / "deep" / "fruits", Archive(site.url))
     assert not list(tmp_path.rglob("Evil"))
 
 
 def test_an_archive_without_images_and_a_folder_in_use_are_refused(site, tmp_path):
     site.content = _tar({"code-main/README.md": b"hello"})
     with pytest.raises(InputError, match="holds no images under Training, Test"):
-        fetch_images(tmp_path / "fruits", site.url)
+        fetch_images(tmp_path / "fruits", Archive(site.url))
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("precious")
     with pytest.raises(InputError, match="is not empty and was not fetched"):
-        fetch_images(tmp_path / "mine", site.url)
+        fetch_images(tmp_path / "mine", Archive(site.url))
     with pytest.raises(InputError, match="is a file"):
-        fetch_images(tmp_path / "mine" / "thesis.txt", site.url)
+        fetch_images(tmp_path / "mine" / "thesis.txt", Archive(site.url))
     with pytest.raises(InputError, match="is not a web address"):
-        fetch_images(tmp_path / "fruits", "ftp://example.org/fruits.zip")
+        fetch_images(tmp_path / "fruits", Archive("ftp://example.org/fruits.zip"))
 
 
 def test_a_download_larger_than_the_disk_is_refused_before_it_starts(site, tmp_path):
