@@ -18,7 +18,7 @@ from fruit_assets.spark.reading import ScanOptions, map_files
 from fruit_assets.spark.tasks import broadcast, collect
 from fruit_assets.spark.writing import RowWriter, WriteTarget, data_files_from, files_schema, stage_written
 from fruit_assets.storage.delta.staged_commit import StagedCommit
-from fruit_assets.storage.parquet_files import FILES_AT_A_TIME, DataFile, explained_reading
+from fruit_assets.storage.parquet_files import FILES_AT_A_TIME, DataFile, open_parquet
 from fruit_assets.storage.recovery import NOTES
 from fruit_assets.storage.staging import VersionWriter
 
@@ -120,11 +120,10 @@ def _still_valid(features: "Version", before: "Version") -> tuple[Sequence[DataF
 
 def _sources_of(components: "Version") -> Iterable[tuple[str, ...]]:
     """For each file the files of features that it holds the rows of; none of files that upkeep has merged."""
-    import pyarrow.parquet as pq
 
     def read(file: DataFile) -> tuple[str, ...]:
-        with explained_reading(components.store, file.path), components.store.open(file.path) as source:
-            metadata = pq.read_metadata(source).metadata or {}
+        with open_parquet(components.store, file.path) as parquet:
+            metadata = parquet.metadata.metadata or {}
         return tuple(json.loads(metadata.get(NOTES, b"{}")).get(_SOURCES, ()))
 
     with ThreadPoolExecutor(FILES_AT_A_TIME) as pool:

@@ -11,8 +11,6 @@ from typing import TYPE_CHECKING, ParamSpec
 
 import dagster as dg
 
-from fruit_assets.storage.rows import read_rows_at
-
 if TYPE_CHECKING:
     import numpy as np
 
@@ -115,7 +113,7 @@ def scatter(components: "Version", most: int) -> Pictures:
 
     count = components.row_count
     numbers = np.linspace(0, count - 1, min(count, most)).astype(np.int64)
-    table = read_rows_at(components, numbers, ["label", "pca_features"])
+    table = components.read_rows(numbers, ["label", "pca_features"])
     points = feature_matrix(table["pca_features"])[:, :2]
     if points.shape[1] < 2:  # a single component: spread the dots along one line
         points = np.column_stack([points, np.zeros(len(points))])

@@ -18,7 +18,6 @@ from fruit_assets.storage.artifacts import stage_files
 from fruit_assets.storage.delta.version import Version
 from fruit_assets.storage.io_managers import AssetStorage
 from fruit_assets.storage.key_table import KeyTable
-from fruit_assets.storage.rows import read_rows_at
 from fruit_assets.storage.staging import republish
 
 if TYPE_CHECKING:
@@ -102,7 +101,7 @@ def _some_of(components: Version) -> "pa.Table":
     keys = components.read_table(["path", "label"])
     numbered = keys.append_column("row", pa.array(np.arange(keys.num_rows)))
     chosen = choose(KeyTable.of(numbered), SamplePlan(fraction=MAX_IMAGES / keys.num_rows)).to_table()
-    return read_rows_at(components, np.sort(chosen["row"].to_numpy()), ["path", "label", "pca_features"])
+    return components.read_rows(np.sort(chosen["row"].to_numpy()), ["path", "label", "pca_features"])
 
 
 def _scores(outcome: Recognition) -> dict[str, Any]:

@@ -13,8 +13,7 @@ from fruit_assets.storage.upkeep import clean_up, forget_runs
 
 _WHAT = (
     "Of every asset's table: removes files that were replaced, or written and never published, longer ago than the "
-    "retention (FRUIT_ASSETS_RETENTION_DAYS) and before the oldest run in progress began; merges many small files; "
-    "writes a checkpoint of a log that has grown."
+    "retention (FRUIT_ASSETS_RETENTION_DAYS) and before the oldest run in progress began; merges many small files."
 )
 _ALIVE = [
     dg.DagsterRunStatus.QUEUED,
@@ -31,7 +30,6 @@ def clean_up_all(storage: AssetStorage, assets: Iterable[str], running_since: da
     forget_runs(storage.store, timedelta(days=storage.retention_days), running_since)
     parts = [f"removed {upkeep.removed} files of {asset}" for asset, upkeep in done.items() if upkeep.removed]
     parts += [f"merged {upkeep.compacted} files of {asset}" for asset, upkeep in done.items() if upkeep.compacted]
-    parts += [f"wrote a checkpoint of {asset}" for asset, upkeep in done.items() if upkeep.checkpoint]
     return f"Upkeep: {', '.join(parts)}." if parts else "Nothing to remove."
 
 

@@ -1,6 +1,6 @@
 """`fruit-assets history` and `fruit-assets restore`: which versions of an asset there are, and going back to one.
 
-Put here arguments and what is shown. The versions belong to `storage/delta/table.py`.
+Put here arguments and what is shown. The versions belong to `storage/`.
 """
 
 from datetime import timedelta
@@ -13,6 +13,7 @@ from fruit_assets.object_store.stores import open_store
 from fruit_assets.settings import Settings, load_settings
 from fruit_assets.storage.delta.commit_log import CommitInfo
 from fruit_assets.storage.delta.table import Table
+from fruit_assets.storage.staging import restore as restore_version
 
 # In the order of the graph.
 ASSET_NAMES = (
@@ -42,7 +43,7 @@ def restore(asset: str, number: int) -> None:
     """Make an earlier version of ASSET the newest again. No version is lost: restoring makes a new one."""
     table = asset_table(load_settings(), asset)
     before = table.current()
-    version = table.restore(number)
+    version = restore_version(table, number)
     click.echo(
         f"{asset} is as it was at version {number}: {version.row_count:,} rows, now version {version.number}. "
         f"To undo, run fruit-assets restore {asset} --version {before.number}"

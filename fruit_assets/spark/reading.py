@@ -17,7 +17,7 @@ from fruit_assets.object_store.stores import Store
 from fruit_assets.spark.arrow_streams import stream_of, table_of
 from fruit_assets.spark.tasks import ArrowFunction, run_tasks
 from fruit_assets.storage.delta.version import Version
-from fruit_assets.storage.parquet_files import ROW_GROUP_ROWS, explained_reading, take_rows
+from fruit_assets.storage.parquet_files import ROW_GROUP_ROWS, open_parquet, take_rows
 
 if TYPE_CHECKING:
     import numpy as np
@@ -194,12 +194,9 @@ def _even_shares(pieces: Iterable[_Piece], count: int) -> list[list[_Piece]]:
 
 
 def _batches(store: Store, pieces: Iterable[_Piece], reading: ScanOptions) -> "Iterator[pa.RecordBatch]":
-    import pyarrow.parquet as pq
-
     for path, group in groupby(pieces, key=lambda piece: piece.path):
         of_file = list(group)
-        with explained_reading(store, path), store.open(path) as source:
-            parquet = pq.ParquetFile(source, pre_buffer=of_file[0].row_group is not None)
+        with open_parquet(store, path, pre_buffer=of_file[0].row_group is not None) as parquet:
             whole = [piece for piece in of_file if piece.wanted is None]
             if whole:
                 yield from _read(parquet, whole, reading)

@@ -70,9 +70,7 @@ class RowWriter:
         self._pending_rows = 0
         self._buffer = io.BytesIO()
         self._parquet: Any = None
-        self._rows_in_file = 0
-        # The least and the greatest path of the file, by which readers skip it.
-        self._paths: tuple[str, str] | None = None
+        self._footers: list[Any] = []
         self._files: list[dict[str, Any]] = []
 
     def write(self, batch: "pa.RecordBatch") -> None:
@@ -98,18 +96,14 @@ class RowWriter:
 
     def _write_row_group(self) -> None:
         import pyarrow as pa
-        import pyarrow.compute as pc
         import pyarrow.parquet as pq
 
         table = pa.Table.from_batches(self._pending)
         if self._parquet is None:
-            self._parquet = pq.ParquetWriter(self._buffer, table.schema, **_encoding(table.schema))
+            self._parquet = pq.ParquetWriter(
+                self._buffer, table.schema, metadata_collector=self._footers, **_encoding(table.schema)
+            )
         self._parquet.write_table(table, row_group_size=table.num_rows)
-        self._rows_in_file += table.num_rows
-        if "path" in table.column_names:
-            least, greatest = pc.min(table["path"]).as_py(), pc.max(table["path"]).as_py()
-            known = self._paths or (least, greatest)
-            self._paths = min(known[0], least), max(known[1], greatest)
         self._pending, self._pending_rows = [], 0
 
     def _store_file(self) -> None:
@@ -117,10 +111,10 @@ class RowWriter:
         self._parquet.close()
         path = f"{self._target.prefix}/part-{self._name}-{len(self._files):05}.parquet"
         self._target.store.put(path, self._buffer.getvalue())
-        least, greatest = self._paths or (None, None)
-        written = {"path": path, "bytes": self._buffer.tell(), "rows": self._rows_in_file}
-        self._files.append({**written, "least": least, "greatest": greatest})
-        self._buffer, self._parquet, self._rows_in_file, self._paths = io.BytesIO(), None, 0, None
+        file = DataFile.of(path, self._buffer.tell(), self._footers.pop())
+        extremes = {"least": file.least.get("path"), "greatest": file.greatest.get("path")}
+        self._files.append({"path": path, "bytes": file.bytes, "rows": file.rows, **extremes})
+        self._buffer, self._parquet = io.BytesIO(), None
 
 
 def files_schema(*others: "pa.Field") -> "pa.Schema":

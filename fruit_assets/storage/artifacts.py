@@ -11,7 +11,7 @@ from fruit_assets.errors import StorageError
 from fruit_assets.storage.delta.columns import columns_of
 from fruit_assets.storage.delta.staged_commit import StagedCommit
 from fruit_assets.storage.delta.version import Version
-from fruit_assets.storage.parquet_files import read_files
+from fruit_assets.storage.parquet_files import read_tables
 from fruit_assets.storage.staging import VersionWriter, write_file
 
 if TYPE_CHECKING:
@@ -35,11 +35,11 @@ def stage_files(files: dict[str, bytes], writing: VersionWriter) -> StagedCommit
 def read_file(version: Version, name: str) -> bytes:
     """The bytes of one named file; raises StorageError when there is no such."""
     files = [file for file in version.files if file.least.get("name", "") <= name <= file.greatest.get("name", name)]
-    rows = read_files(version.store, files, None).to_pylist() if files else []
-    for row in rows:
-        if row["name"] == name:
-            content: bytes = row["content"]
-            return content
+    for table in read_tables(version.store, files, None):
+        for row in table.to_pylist():
+            if row["name"] == name:
+                content: bytes = row["content"]
+                return content
     raise StorageError(f"{version} holds no {name}.")
 
 
@@ -58,7 +58,7 @@ def array_bytes(array: "np.ndarray") -> bytes:
 
 
 def read_array(version: Version, name: str) -> "np.ndarray":
-    """An array that `array_bytes` wrote; refuses pickled objects."""
+    """An array that `array_bytes` wrote; see `array_from`."""
     return array_from(read_file(version, name))
 
 

@@ -70,14 +70,16 @@ class VersionIOManager(dg.ConfigurableIOManager):
 
     def handle_output(self, context: dg.OutputContext, obj: StagedCommit) -> None:
         spec = context.asset_spec
-        version = obj.table.commit(
+        table = self.storage.table(context.asset_key.path[-1])
+        version = table.commit(
             obj,
             comments=_comments(context),
             text=(spec.description or "").partition("\n\n")[0],
             code_version=spec.code_version or "",
         )
-        self.storage.pins(context.step_context.dagster_run).set(obj.table, version)
-        committed = version.run_id == context.run_id and version.number != _number(obj.base)
+        self.storage.pins(context.step_context.dagster_run).set(table, version)
+        before = obj.base.number if obj.base is not None else None
+        committed = version.run_id == context.run_id and version.number != before
         context.add_output_metadata(
             {
                 "dagster/uri": version.store.uri,
@@ -90,17 +92,13 @@ class VersionIOManager(dg.ConfigurableIOManager):
             }
         )
         if committed:
-            _tidy(obj.table, context)
+            _tidy(table, context)
 
     def load_input(self, context: dg.InputContext) -> Version:
         if context.upstream_output is None and not context.has_asset_key:
             raise InputError("Only published assets can be loaded; this input is not one.")
         table = self.storage.table(context.asset_key.path[-1])
         return self.storage.pins(context.step_context.dagster_run).version_of(table)
-
-
-def _number(version: Version | None) -> int | None:
-    return None if version is None else version.number
 
 
 def _comments(context: dg.OutputContext) -> dict[str, str]:

@@ -3,8 +3,9 @@
 Put here what concerns files one by one. Which files make up a version is in `delta/version.py`.
 """
 
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -15,6 +16,7 @@ from fruit_assets.object_store.stores import Store
 if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
+    import pyarrow.parquet as pq
 
 # Fact of a version whose row groups all have this many rows, but for the last of a file.
 ROW_GROUP_ROWS = "row_group_rows"
@@ -40,32 +42,35 @@ class DataFile:
     least: Mapping[str, str] = field(default_factory=dict, compare=False)
     greatest: Mapping[str, str] = field(default_factory=dict, compare=False)
 
-
-def read_files(store: Store, files: Sequence[DataFile], columns: list[str] | None) -> "pa.Table":
-    """All rows of some files, at least one; raises StorageError."""
-    import pyarrow as pa
-
-    with ThreadPoolExecutor(FILES_AT_A_TIME) as pool:
-        return pa.concat_tables(pool.map(lambda file: read_file(store, file, columns), files))
-
-
-def read_file(store: Store, file: DataFile, columns: Sequence[str] | None) -> "pa.Table":
-    """All rows of a file; raises StorageError.
-
-    Of the columns, those that lie side by side come in one request. `pyarrow.parquet.read_table` would import pandas.
-    """
-    import pyarrow.parquet as pq
-
-    with explained_reading(store, file.path), store.open(file.path) as source:
-        table = pq.ParquetFile(source, pre_buffer=True).read(columns)
-        return table if columns is None else table.select(columns)
+    @staticmethod
+    def of(path: str, size: int, footer: "pq.FileMetaData", key: str = "path") -> "DataFile":
+        """A file with this footer; the extremes are of column `key`, where all row groups have statistics of it."""
+        groups = [footer.row_group(number) for number in range(footer.num_row_groups)]
+        columns = [group.column(number) for group in groups for number in range(group.num_columns)]
+        known = [column.statistics for column in columns if column.path_in_schema == key]
+        if not known or not all(each is not None and each.has_min_max for each in known):
+            return DataFile(path, size, footer.num_rows)
+        least, greatest = min(each.min for each in known), max(each.max for each in known)
+        return DataFile(path, size, footer.num_rows, {key: least}, {key: greatest})
 
 
 @contextmanager
-def explained_reading(store: Store, path: str) -> Iterator[None]:
-    """Say which file it is that cannot be read; raises StorageError."""
+def open_parquet(store: Store, path: str, *, pre_buffer: bool = False) -> "Iterator[pq.ParquetFile]":
+    """Open a file; what fails while it is read names it too. `pyarrow.parquet.read_table` would import pandas.
+
+    Args:
+        store: of the table.
+        path: of the file in it.
+        pre_buffer: to fetch columns that lie side by side in one request, before they are decoded.
+
+    Raises:
+        StorageError: the file is missing or cannot be read.
+    """
+    import pyarrow.parquet as pq
+
     try:
-        yield
+        with store.open(path) as source:
+            yield pq.ParquetFile(source, pre_buffer=pre_buffer)
     except FileNotFoundError as error:
         raise StorageError(
             f"Cannot read {store.uri_of(path)}: it is gone. Files that were replaced longer ago than "
@@ -73,6 +78,24 @@ def explained_reading(store: Store, path: str) -> Iterator[None]:
         ) from error
     except (OSError, ValueError) as error:
         raise StorageError(f"Cannot read {store.uri_of(path)}: {error}") from error
+
+
+def read_tables(store: Store, files: Sequence[DataFile], columns: Sequence[str] | None) -> "Iterator[pa.Table]":
+    """All rows of each file, in order; eight are read ahead. Raises StorageError."""
+
+    def read(file: DataFile) -> "pa.Table":
+        with open_parquet(store, file.path, pre_buffer=True) as parquet:
+            table = parquet.read(columns)
+            return table if columns is None else table.select(columns)
+
+    ahead: deque[Future[pa.Table]] = deque()
+    with ThreadPoolExecutor(FILES_AT_A_TIME) as pool:
+        for file in files:
+            ahead.append(pool.submit(read, file))
+            if len(ahead) > FILES_AT_A_TIME:
+                yield ahead.popleft().result()
+        while ahead:
+            yield ahead.popleft().result()
 
 
 def take_rows(

@@ -4,13 +4,11 @@ Put here how keys get from files into a `KeyTable`. Images and features, which f
 """
 
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from itertools import chain
 from typing import TYPE_CHECKING
 
 from fruit_assets.object_store.stores import Store
 from fruit_assets.storage.key_table import KeyDatabase, KeyTable
-from fruit_assets.storage.parquet_files import FILES_AT_A_TIME, DataFile, read_file
+from fruit_assets.storage.parquet_files import DataFile, read_tables
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -21,7 +19,7 @@ def row_keys(store: Store, files: Sequence[DataFile], columns: Sequence[str], da
 
     Args:
         store: of the table.
-        files: in order; eight are read at a time.
+        files: in order.
         columns: of strings and whole numbers.
         database: that holds the keys.
 
@@ -33,7 +31,7 @@ def row_keys(store: Store, files: Sequence[DataFile], columns: Sequence[str], da
 
     def numbered() -> "Iterator[pa.RecordBatch]":
         row = 0
-        for number, table in enumerate(_tables(store, files, columns)):
+        for number, table in enumerate(read_tables(store, files, columns)):
             rows = np.arange(row, row + table.num_rows)
             row += table.num_rows
             table = table.append_column("file", pa.array(np.full(table.num_rows, number, np.int32)))
@@ -43,16 +41,3 @@ def row_keys(store: Store, files: Sequence[DataFile], columns: Sequence[str], da
     fields = [(name, types.get(name, pa.string())) for name in columns]
     schema = pa.schema([*fields, ("file", pa.int32()), ("row", pa.int64())])
     return KeyTable.of(pa.RecordBatchReader.from_batches(schema, numbered()), database)
-
-
-def _tables(store: Store, files: Sequence[DataFile], columns: Sequence[str]) -> "Iterator[pa.Table]":
-    with ThreadPoolExecutor(FILES_AT_A_TIME) as pool:
-        yield from chain.from_iterable(
-            pool.map(lambda file: read_file(store, file, columns), some) for some in _some_at_a_time(files)
-        )
-
-
-def _some_at_a_time(files: Sequence[DataFile]) -> Iterator[Sequence[DataFile]]:
-    """The files, as many at a time as are read at once."""
-    for start in range(0, len(files), FILES_AT_A_TIME):
-        yield files[start : start + FILES_AT_A_TIME]

@@ -9,8 +9,9 @@ import uuid
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from fruit_assets.errors import StorageError
 from fruit_assets.storage.delta.columns import Columns, from_arrow
-from fruit_assets.storage.delta.staged_commit import StagedCommit
+from fruit_assets.storage.delta.staged_commit import INPUTS, StagedCommit
 from fruit_assets.storage.delta.table import Table
 from fruit_assets.storage.delta.version import Version
 from fruit_assets.storage.parquet_files import DataFile
@@ -74,20 +75,34 @@ def write_file(table: "pa.Table", writing: VersionWriter, key: str, compression:
         key: column whose extremes let readers skip the file, where there is such a column.
         compression: of all columns.
     """
-    import pyarrow.compute as pc
     import pyarrow.parquet as pq
 
     writing.require_writable()
     buffer = io.BytesIO()
-    pq.write_table(table, buffer, compression=compression)
+    footers: list[pq.FileMetaData] = []
+    pq.write_table(table, buffer, compression=compression, metadata_collector=footers)
     path = f"{writing.prefix}/part-{uuid.uuid4().hex}.parquet"
     writing.table.store.put(path, buffer.getvalue())
-    if key not in table.column_names:
-        return DataFile(path, buffer.tell(), table.num_rows)
-    least, greatest = (pc.min(table[key]).as_py(), pc.max(table[key]).as_py())
-    return DataFile(path, buffer.tell(), table.num_rows, {key: least}, {key: greatest})
+    return DataFile.of(path, buffer.tell(), footers[0], key)
 
 
 def republish(version: Version, writing: VersionWriter) -> StagedCommit:
     """Stage the content of an existing version: no commit when it is the newest, else one that brings it back."""
     return writing.stage(version.files, version.columns, version.facts).with_figures(**version.figures)
+
+
+def restore(table: Table, number: int, run_id: str = "") -> Version:
+    """Make the content of an earlier version the newest again, in a commit of its own.
+
+    Raises:
+        StorageError: there is no such version, or some of its files have been removed.
+    """
+    earlier = table.at(number)
+    if not earlier.is_intact():
+        raise StorageError(
+            f"Version {number} of {table.name} cannot be restored: files of it are gone. They stay for "
+            f"{table.retention.days} days after they were replaced (FRUIT_ASSETS_RETENTION_DAYS)."
+        )
+    staged = republish(earlier, VersionWriter(table, run_id)).with_figures(restored_from=number)
+    # What a restored version was made from is older than what it replaces: that is its purpose.
+    return table.commit(staged.with_facts(**{INPUTS: {}}))

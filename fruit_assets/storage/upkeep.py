@@ -4,7 +4,6 @@ Put here what changes no row. What a version within the retention needs stays, a
 wrote.
 """
 
-import json
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -26,17 +25,14 @@ SMALL_FILE_BYTES = 8 * 2**20
 # As many small files as this are worth rewriting.
 SMALL_FILES = 32
 _TARGET_BYTES = 32 * 2**20
-# Commits after the last checkpoint, each of which a reader reads.
-_COMMITS_PER_CHECKPOINT = 10
 
 
 @dataclass(frozen=True)
 class Upkeep:
-    """What was done to one table: files removed, small files merged, whether a checkpoint was written."""
+    """What was done to one table: files removed, small files merged."""
 
     removed: int = 0
     compacted: int = 0
-    checkpoint: bool = False
 
 
 def remove_replaced(table: Table) -> int:
@@ -59,7 +55,7 @@ def clean_up(table: Table, running_since: datetime | None = None) -> Upkeep:
     _remove_older(table.store, RUNS, retention)
     # Of processes that were killed while they wrote; vacuum ignores hidden files.
     _remove_older(table.store, DATA, retention, hidden=True)
-    return Upkeep(removed, compacted, _checkpoint(table))
+    return Upkeep(removed, compacted)
 
 
 def forget_runs(storage: Store, retention: timedelta, running_since: datetime | None = None) -> int:
@@ -109,26 +105,11 @@ def _compact(table: Table) -> int:
     return 0
 
 
-def _checkpoint(table: Table) -> bool:
-    """Write a checkpoint when the log has grown since the last one."""
-    opened = table.open()
-    try:
-        last = json.loads(table.store.get("_delta_log/_last_checkpoint"))["version"]
-    except KeyError:
-        last = 0
-    if opened is None or opened.version() - last < _COMMITS_PER_CHECKPOINT:
-        return False
-    with explained(table.store, "write a checkpoint of"):
-        opened.create_checkpoint()
-    return True
-
-
 def _properties(version: Version) -> "CommitProperties":
     """The same content under a new number: facts, figures and run are those of the version it is made of."""
     from deltalake import CommitProperties
 
-    metadata = commit_metadata(version.run_id, "", version.facts, version.figures, version.published)
-    return CommitProperties(custom_metadata=metadata)
+    return CommitProperties(commit_metadata(version))
 
 
 def _remove_older(store: Store, prefix: str, age: timedelta, *, hidden: bool = False) -> int:

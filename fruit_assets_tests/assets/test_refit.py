@@ -17,6 +17,7 @@ from fruit_assets.resources import resources_for
 from fruit_assets.spark.resource import SparkResource
 from fruit_assets.storage.artifacts import read_all
 from fruit_assets.storage.delta.table import Table
+from fruit_assets.storage.staging import restore
 from fruit_assets_tests.assets.conftest import Graph, Run, copy_some
 from fruit_assets_tests.conftest import materialised_metadata
 
@@ -123,7 +124,7 @@ def test_an_earlier_basis_that_is_restored_serves_again(graph, collection):
     _add(graph, collection, 2)
     graph.run()
     assert _basis(graph) != basis
-    resources_for(graph.settings)["storage"].table("pca_model").restore(0)
+    restore(resources_for(graph.settings)["storage"].table("pca_model"), 0)
     result = graph.run("pca_model", "pca_components", config=_KEPT)
     assert _basis(graph) == basis
     assert materialised_metadata(result, "pca_components")["rows_projected"] == 2

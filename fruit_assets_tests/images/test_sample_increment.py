@@ -69,7 +69,7 @@ def test_keys_are_read_with_their_places_from_any_number_of_files(tmp_path, monk
         rows = [{"path": f"{number}/{row}", "size": row, "content": b"x"} for row in range(count)]
         pq.write_table(pa.Table.from_pylist(rows), tmp_path / f"{number}.parquet", row_group_size=7)
         files.append(DataFile(f"{number}.parquet", 1, count))
-    monkeypatch.setattr("fruit_assets.storage.row_keys.FILES_AT_A_TIME", 2)
+    monkeypatch.setattr("fruit_assets.storage.parquet_files.FILES_AT_A_TIME", 2)
     keys = row_keys(LocalStore(tmp_path), files, ["path", "size"], KeyDatabase()).to_table()
     assert keys.column_names == ["path", "size", "file", "row"]
     assert keys["row"].to_pylist() == list(range(26))

@@ -20,6 +20,7 @@ from fruit_assets.storage.delta.staged_commit import StagedCommit
 from fruit_assets.storage.delta.table import Table
 from fruit_assets.storage.delta.version import Version
 from fruit_assets.storage.parquet_files import DataFile
+from fruit_assets.storage.staging import restore
 
 COLUMNS = columns_of("path string, features array<float>")
 SCHEMA = pa.schema([("path", pa.string()), ("features", pa.list_(pa.float32()))])
@@ -134,7 +135,7 @@ def test_other_columns_replace_the_schema(table: Table) -> None:
     version = table.commit(table.stage([file], columns_of("path string, label string"), "two", table.current()))
     assert [column.name for column in version.columns] == ["path", "label"]
     assert version.read_table().to_pylist() == [{"path": "a", "label": "x"}]
-    assert table.restore(0).read_table().column_names == ["path", "features"]
+    assert restore(table, 0).read_table().column_names == ["path", "features"]
 
 
 def test_the_latest_version_with_given_facts_is_found_while_its_files_are_there(table: Table) -> None:
@@ -147,7 +148,7 @@ def test_the_latest_version_with_given_facts_is_found_while_its_files_are_there(
     table.store.delete([first.files[0].path])
     assert table.find_latest(fingerprint="f") is None
     with pytest.raises(StorageError, match=r"Version 0 of image_features cannot be restored.*RETENTION_DAYS"):
-        table.restore(0)
+        restore(table, 0)
     with pytest.raises(StorageError, match=r"Cannot read .*part-a.parquet: it is gone.*RETENTION_DAYS"):
         first.read_table()
 
@@ -155,7 +156,7 @@ def test_the_latest_version_with_given_facts_is_found_while_its_files_are_there(
 def test_an_earlier_version_is_restored_by_a_commit_of_its_own(table: Table) -> None:
     published(table, "one", "a", data_version="good")
     published(table, "two", "b", data_version="bad")
-    version = table.restore(0)
+    version = restore(table, 0)
     assert (version.number, paths_of(version), version.facts["data_version"]) == (2, ["a"], "good")
     assert version.figures["restored_from"] == 0
     assert paths_of(table.at(1)) == ["b"]
@@ -273,3 +274,13 @@ def test_a_version_that_never_was_and_a_bucket_that_is_not_there_are_named(table
     missing = Table(open_store(f"s3://no-{bucket}/assets/image_features"))
     with pytest.raises(StorageError, match="the bucket does not exist"):
         missing.current_or_none()
+
+
+def test_the_log_has_a_checkpoint_at_every_tenth_commit_from_which_readers_start(table):
+    for number in range(12):
+        version = published(table, f"run{number}", str(number))
+    listed = [item.key.rpartition("/")[2] for item in table.store.list("_delta_log/")]
+    assert [name for name in listed if name.endswith(".checkpoint.parquet")] == [f"{9:020}.checkpoint.parquet"]
+    table.store.delete([f"_delta_log/{number:020}.json" for number in range(9)])
+    assert table.current() == version
+    assert [commit.number for commit in table.history()] == [11, 10, 9]

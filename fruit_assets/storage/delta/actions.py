@@ -1,38 +1,80 @@
-"""Files of a table as delta-rs has them, and its errors as ours.
+"""What delta-rs does to a table: files as actions of its log, commits of them, and its errors as ours.
 
-Put here the way from `DataFile` to actions of the log, and back.
+Put here the way from `DataFile` to the log, and back. What is to be committed is decided in `table.py`.
 """
 
 import json
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 from fruit_assets.errors import FruitAssetsError, StorageError
 from fruit_assets.object_store.s3_store import S3_ADVICE
 from fruit_assets.object_store.stores import Store
+from fruit_assets.storage.delta.columns import to_delta
+from fruit_assets.storage.delta.version import Version
 from fruit_assets.storage.parquet_files import DataFile
 
 if TYPE_CHECKING:
-    from deltalake import DeltaTable
-    from deltalake.transaction import AddAction, RemoveAction
-
-
-def add_action(file: DataFile) -> "AddAction":
-    """The action that adds a file to the table."""
+    from deltalake import CommitProperties, DeltaTable
     from deltalake.transaction import AddAction
 
-    stats = {"numRecords": file.rows, "minValues": dict(file.least), "maxValues": dict(file.greatest)}
-    return AddAction(file.path, file.bytes, {}, _milliseconds(), True, json.dumps(stats))
+# Readers read the commits after the last checkpoint one by one.
+_COMMITS_PER_CHECKPOINT = 10
 
 
-def remove_action(file: DataFile) -> "RemoveAction":
-    """The action that removes a file from the table; its bytes stay for the retention."""
+def create(version: Version, properties: "CommitProperties", description: str, retention_days: int) -> bool:
+    """Make a new table of a version; False when there is one by now. Raises StorageError."""
+    from deltalake import DeltaTable
+    from deltalake.exceptions import DeltaError, TableNotFoundError
+    from deltalake.transaction import create_table_with_add_actions
+
+    uri, options = version.store.delta()
+    with explained(version.store, "create"):
+        try:
+            create_table_with_add_actions(
+                uri,
+                to_delta(version.columns),
+                [_add_action(file) for file in version.files],
+                name=version.name,
+                description=description or None,
+                configuration={
+                    "delta.checkpointInterval": str(_COMMITS_PER_CHECKPOINT),
+                    "delta.deletedFileRetentionDuration": f"interval {retention_days} days",
+                    "delta.logRetentionDuration": f"interval {max(30, retention_days)} days",
+                },
+                storage_options=options,
+                commit_properties=properties,
+            )
+        except DeltaError:
+            # Not `is_deltatable`: it keeps all other threads of the process waiting.
+            with suppress(TableNotFoundError):
+                DeltaTable(uri, storage_options=options)
+                return False
+            raise
+    return True
+
+
+def replace_files(table: "DeltaTable", current: Version, wanted: Version, properties: "CommitProperties") -> bool:
+    """Commit the difference to the version that was compared; False when it is not the newest. Raises StorageError."""
+    from deltalake.exceptions import CommitFailedError
     from deltalake.transaction import RemoveAction
 
-    return RemoveAction(file.path, True, _milliseconds(), file.bytes, {})
+    held, listed = {file.path for file in current.files}, {file.path for file in wanted.files}
+    actions: list[Any] = [_add_action(file) for file in wanted.files if file.path not in held]
+    # An overwrite takes the schema and the comments over, but cannot keep a file.
+    mode = "append" if held & listed or held == listed else "overwrite"
+    if mode == "append":
+        removed = [file for file in current.files if file.path not in listed]
+        actions += [RemoveAction(file.path, True, _milliseconds(), file.bytes, {}) for file in removed]
+    with explained(wanted.store, "commit to"):
+        try:
+            table.create_write_transaction(actions, mode, to_delta(wanted.columns), commit_properties=properties)
+        except CommitFailedError:
+            return False
+    return True
 
 
 def files_of(table: "DeltaTable", store: Store) -> tuple[DataFile, ...]:
@@ -46,27 +88,15 @@ def files_of(table: "DeltaTable", store: Store) -> tuple[DataFile, ...]:
             f"{store.uri} uses {', '.join(sorted(unread))}, which this project does not read. Restore a version from "
             "before, or delete the table and materialise it again."
         )
-    actions = table.get_add_actions()
-    columns = {name: _values(actions[name]) for name in actions.column_names}
-    empty = [None] * actions.num_rows
-    files = zip(
-        columns["path"],
-        columns["size_bytes"],
-        columns["num_records"],
-        columns.get("min", empty),
-        columns.get("max", empty),
-        strict=True,
-    )
-    # The log holds paths percent-encoded.
-    listed = (
-        DataFile(unquote(path), size, rows or 0, _texts(least), _texts(most)) for path, size, rows, least, most in files
-    )
-    return tuple(sorted(listed, key=lambda file: file.path))
+    actions = table.get_add_actions(flatten=True)
+    columns = (actions[name].to_pylist() for name in actions.column_names)
+    files = (dict(zip(actions.column_names, values, strict=True)) for values in zip(*columns, strict=True))
+    return tuple(sorted(map(_data_file, files), key=lambda file: file.path))
 
 
 @contextmanager
 def explained(store: Store, verb: str) -> Iterator[None]:
-    """Say which table delta-rs failed with, and what to do; raises StorageError."""
+    """Name the table that delta-rs failed with, and what to do; raises StorageError."""
     from deltalake.exceptions import DeltaError
 
     try:
@@ -78,12 +108,26 @@ def explained(store: Store, verb: str) -> Iterator[None]:
         raise StorageError(f"Cannot {verb} the table {store.uri}: {advice}") from error
 
 
-def _values(column: Any) -> list[Any]:
-    return [value.as_py() for value in column]
+def _add_action(file: DataFile) -> "AddAction":
+    from deltalake.transaction import AddAction
+
+    stats = {"numRecords": file.rows, "minValues": dict(file.least), "maxValues": dict(file.greatest)}
+    return AddAction(file.path, file.bytes, {}, _milliseconds(), True, json.dumps(stats))
 
 
-def _texts(values: Mapping[str, Any] | None) -> dict[str, str]:
-    return {name: value for name, value in (values or {}).items() if isinstance(value, str)}
+def _data_file(action: Mapping[str, Any]) -> DataFile:
+    # The log holds paths percent-encoded.
+    path, size, rows = unquote(action["path"]), action["size_bytes"], action["num_records"] or 0
+    return DataFile(path, size, rows, _texts(action, "min."), _texts(action, "max."))
+
+
+def _texts(statistics: Mapping[str, Any], prefix: str) -> dict[str, str]:
+    """The extremes that are text, by column; delta-rs calls them `min.path` and so on."""
+    return {
+        name.removeprefix(prefix): value
+        for name, value in statistics.items()
+        if name.startswith(prefix) and isinstance(value, str)
+    }
 
 
 def _milliseconds() -> int:

@@ -1,15 +1,16 @@
-"""Columns of a table, in the three notations that need them: Spark's DDL, Delta's JSON, Arrow.
+"""Columns of a table, as Spark's DDL names them; delta-rs converts them to and from Arrow.
 
 Put here names, types and comments. Only flat columns and arrays of them occur.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    from deltalake import Schema
 
 _ARRAY = "array<"
 
@@ -36,8 +37,10 @@ def with_comments(columns: Columns, comments: Mapping[str, str]) -> Columns:
     return tuple(replace(column, comment=comments.get(column.name, column.comment)) for column in columns)
 
 
-def to_delta(columns: Columns) -> str:
-    """Delta's JSON of the schema."""
+def to_delta(columns: Columns) -> "Schema":
+    """The schema of a Delta table."""
+    from deltalake import Schema
+
     fields = [
         {
             "name": column.name,
@@ -47,27 +50,29 @@ def to_delta(columns: Columns) -> str:
         }
         for column in columns
     ]
-    return json.dumps({"type": "struct", "fields": fields})
+    return Schema.from_json(json.dumps({"type": "struct", "fields": fields}))
 
 
-def from_delta(text: str) -> Columns:
-    """The columns of a table, from Delta's JSON of its schema."""
+def from_delta(schema: "Schema") -> Columns:
+    """The columns of a Delta table."""
     return tuple(
         Column(field["name"], _ddl_type(field["type"]), field["metadata"].get("comment", ""))
-        for field in json.loads(text)["fields"]
+        for field in json.loads(schema.to_json())["fields"]
     )
 
 
 def from_arrow(schema: "pa.Schema") -> Columns:
     """The columns of an Arrow table."""
-    return tuple(Column(item.name, _ddl_of_arrow(item.type)) for item in schema)
+    from deltalake import Schema
+
+    return from_delta(Schema.from_arrow(schema))
 
 
-def to_arrow(columns: Sequence[Column]) -> "pa.Schema":
+def to_arrow(columns: Columns) -> "pa.Schema":
     """The Arrow schema of the columns."""
     import pyarrow as pa
 
-    return pa.schema([(column.name, _arrow_type(column.type)) for column in columns])
+    return pa.schema(to_delta(columns).to_arrow())
 
 
 def _delta_type(ddl: str) -> Any:
@@ -80,21 +85,3 @@ def _ddl_type(delta: Any) -> str:
     if isinstance(delta, str):
         return {"long": "bigint"}.get(delta, delta)
     return f"{_ARRAY}{_ddl_type(delta['elementType'])}>" if delta["type"] == "array" else json.dumps(delta)
-
-
-def _arrow_type(ddl: str) -> "pa.DataType":
-    import pyarrow as pa
-
-    if ddl.startswith(_ARRAY):
-        return pa.list_(_arrow_type(ddl[len(_ARRAY) : -1]))
-    names = {"bigint": pa.int64(), "float": pa.float32(), "double": pa.float64(), "binary": pa.binary()}
-    return names.get(ddl, pa.string())
-
-
-def _ddl_of_arrow(arrow: "pa.DataType") -> str:
-    import pyarrow as pa
-
-    if pa.types.is_list(arrow) or pa.types.is_large_list(arrow):
-        return f"{_ARRAY}{_ddl_of_arrow(arrow.value_type)}>"
-    names = {"string": "string", "binary": "binary", "float": "float", "double": "double", "int64": "bigint"}
-    return names[str(arrow)]

@@ -4,13 +4,10 @@ Put here the staged content of a table and how it compares with what the table h
 """
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from fruit_assets.errors import NewerVersionError
 from fruit_assets.storage.delta.version import Version
-
-if TYPE_CHECKING:
-    from fruit_assets.storage.delta.table import Table
 
 # Fact: for each asset that a version was made from, which of its versions.
 INPUTS = "inputs"
@@ -23,12 +20,10 @@ class StagedCommit:
     """What a table shall hold, complete on storage and seen by no reader until `Table.commit`.
 
     Attributes:
-        table: where it is to be committed.
         base: the version that the table had when the work began; None when it had none.
         version: the table as readers would see it.
     """
 
-    table: "Table"
     base: Version | None
     version: Version
 
@@ -66,16 +61,14 @@ def require_newest(current: Version, staged: StagedCommit) -> None:
     """Refuse to replace what others published meanwhile, unless it was made from older inputs than ours."""
     tables, their_tables = staged.version.facts.get(INPUT_TABLES, {}), current.facts.get(INPUT_TABLES, {})
     mine, theirs = staged.version.facts.get(INPUTS, {}), current.facts.get(INPUTS, {})
-    theirs = {name: number for name, number in theirs.items() if tables.get(name) == their_tables.get(name)}
-    ages = [mine[name] - version for name, version in theirs.items() if name in mine]
-    if any(age < 0 for age in ages):
-        name = next(name for name, version in theirs.items() if name in mine and mine[name] < version)
+    common = [name for name in theirs if name in mine and tables.get(name) == their_tables.get(name)]
+    if name := next((name for name in common if mine[name] < theirs[name]), None):
         raise NewerVersionError(
             f"Version {current.number} of {current.name}, by run {current.run_id}, was made from version "
             f"{theirs[name]} of {name}; this run read version {mine[name]}. Nothing was published. Run it again."
         )
     base = staged.base.published if staged.base is not None else None
-    if current.published != base and not any(ages):
+    if current.published != base and not any(mine[name] > theirs[name] for name in common):
         started = "before there was any version" if base is None else f"from version {base}"
         raise NewerVersionError(
             f"Run {current.run_id or 'of another program'} published version {current.published} of {current.name} "

@@ -18,16 +18,16 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 from fruit_assets.errors import NotPublishedError, StorageError
 from fruit_assets.object_store.stores import Store
-from fruit_assets.storage.delta.actions import add_action, explained, files_of, remove_action
-from fruit_assets.storage.delta.columns import Columns, from_delta, to_delta, with_comments
-from fruit_assets.storage.delta.commit_log import CommitInfo, commit_metadata, read_commits
-from fruit_assets.storage.delta.staged_commit import INPUTS, StagedCommit, is_published, require_newest
+from fruit_assets.storage.delta.actions import create, explained, files_of, replace_files
+from fruit_assets.storage.delta.columns import Columns, from_delta, with_comments
+from fruit_assets.storage.delta.commit_log import CommitInfo, commit_metadata, content_commit, read_commits
+from fruit_assets.storage.delta.staged_commit import StagedCommit, is_published, require_newest
 from fruit_assets.storage.delta.version import STAGED, Version
 from fruit_assets.storage.parquet_files import DataFile
 
@@ -40,8 +40,6 @@ _OLD_LAYOUT = "CURRENT"
 _LOOK_BACK = 30
 # Other writers may be first this often before a commit gives up.
 _COMMIT_ATTEMPTS = 20
-# Operations of other programs that leave the rows as they are.
-_MAINTENANCE = frozenset({"OPTIMIZE", "VACUUM START", "VACUUM END", "SET TBLPROPERTIES", "CHANGE COLUMN"})
 
 
 class Table:
@@ -62,21 +60,23 @@ class Table:
 
     def current(self) -> Version:
         """The newest version; raises NotPublishedError when there is none."""
-        if (version := self.current_or_none()) is None:
-            raise NotPublishedError(
-                f"{self.name} has not been published at {self.store.uri} yet: materialise {self.name} first."
-            )
-        return version
+        return self.at(None)
 
     def current_or_none(self) -> Version | None:
         table = self.open()
         return None if table is None else self._version(table)
 
-    def at(self, number: int) -> Version:
-        """One version by its number; raises StorageError when there is no such."""
-        table = self.open(number)
-        if table is None:
-            raise NotPublishedError(f"{self.name} has not been published at {self.store.uri} yet.")
+    def at(self, number: int | None) -> Version:
+        """One version by its number, the newest for None.
+
+        Raises:
+            NotPublishedError: there is no table.
+            StorageError: there is no such version.
+        """
+        if (table := self.open(number)) is None:
+            raise NotPublishedError(
+                f"{self.name} has not been published at {self.store.uri} yet: materialise {self.name} first."
+            )
         return self._version(table)
 
     def history(self) -> Iterator[CommitInfo]:
@@ -124,7 +124,7 @@ class Table:
             facts: see `Version`.
         """
         listed = tuple(sorted(files, key=lambda file: file.path))
-        return StagedCommit(self, base, Version(self.store, STAGED, listed, columns, facts or {}, run_id=run_id))
+        return StagedCommit(base, Version(self.store, STAGED, listed, columns, facts or {}, run_id=run_id))
 
     def commit(
         self, staged: StagedCommit, *, comments: Mapping[str, str] | None = None, text: str = "", code_version: str = ""
@@ -141,42 +141,27 @@ class Table:
             NewerVersionError: another run published meanwhile, or published what was made from newer inputs.
             StorageError: storage cannot be written.
         """
+        from deltalake import CommitProperties
+
         # As the log will have them: lists for tuples.
         staged = staged.with_facts(**json.loads(json.dumps(dict(staged.version.facts))))
-        version = staged.version
-        self._require_files(version, staged.base)
-        columns = with_comments(version.columns, comments or {})
-        metadata = commit_metadata(version.run_id, code_version, version.facts, version.figures)
+        self._require_files(staged)
+        wanted = replace(staged.version, columns=with_comments(staged.version.columns, comments or {}))
+        properties = CommitProperties(commit_metadata(wanted, code_version), max_commit_retries=0)
         for _ in range(_COMMIT_ATTEMPTS):
-            table = self.open()
-            if table is None:
-                if self._create(version, columns, metadata, text):
+            if (table := self.open()) is None:
+                if create(wanted, properties, text, self.retention.days):
                     return self.at(0)
                 continue
             current = self._version(table)
             if is_published(current, staged):
                 return current
             require_newest(current, staged)
-            if self._write(table, current, version, columns, metadata):
+            if replace_files(table, current, wanted, properties):
                 number = current.number + 1
-                return replace(version, number=number, published=number, columns=columns, table_id=current.table_id)
+                return replace(wanted, number=number, published=number, table_id=current.table_id)
+            time.sleep(0.05)
         raise StorageError(f"{self.store.uri} is being written by too many runs at once: nothing was published.")
-
-    def restore(self, number: int, run_id: str = "") -> Version:
-        """Make the content of an earlier version the newest again, in a commit of its own.
-
-        Raises:
-            StorageError: there is no such version, or some of its files have been removed.
-        """
-        earlier = self.at(number)
-        if not earlier.is_intact():
-            raise StorageError(
-                f"Version {number} of {self.name} cannot be restored: files of it are gone. They stay for "
-                f"{self.retention.days} days after they were replaced (FRUIT_ASSETS_RETENTION_DAYS)."
-            )
-        staged = self.stage(earlier.files, earlier.columns, run_id, self.current(), earlier.facts)
-        # What a restored version was made from is older than what it replaces: that is its purpose.
-        return self.commit(staged.with_figures(**earlier.figures, restored_from=number).with_facts(**{INPUTS: {}}))
 
     def open(self, number: int | None = None) -> "DeltaTable | None":
         """delta-rs' view of the table, or None when there is no table."""
@@ -191,12 +176,12 @@ class Table:
 
     def _version(self, table: "DeltaTable") -> Version:
         number = table.version()
-        commit = _content_commit(read_commits(self.store, number), number)
+        commit = content_commit(self.store, number)
         return Version(
             store=self.store,
             number=number,
             files=files_of(table, self.store),
-            columns=from_delta(table.schema().to_json()),
+            columns=from_delta(table.schema()),
             facts=commit.facts,
             figures=commit.figures,
             run_id=commit.run_id,
@@ -204,83 +189,18 @@ class Table:
             table_id=str(table.metadata().id),
         )
 
-    def _create(self, version: Version, columns: Columns, metadata: dict[str, Any], text: str) -> bool:
-        from deltalake import CommitProperties, Schema
-        from deltalake.exceptions import DeltaError
-        from deltalake.transaction import create_table_with_add_actions
-
-        days = self.retention.days
-        uri, options = self.store.delta()
-        with explained(self.store, "create"):
-            try:
-                create_table_with_add_actions(
-                    uri,
-                    Schema.from_json(to_delta(columns)),
-                    [add_action(file) for file in version.files],
-                    name=self.name,
-                    description=text or None,
-                    configuration={
-                        "delta.deletedFileRetentionDuration": f"interval {days} days",
-                        "delta.logRetentionDuration": f"interval {max(30, days)} days",
-                    },
-                    storage_options=options,
-                    commit_properties=CommitProperties(custom_metadata=metadata, max_commit_retries=0),
-                )
-            except DeltaError:
-                if self.open() is None:
-                    raise
-                return False  # another run was first
-        return True
-
-    def _write(
-        self, table: "DeltaTable", current: Version, wanted: Version, columns: Columns, metadata: dict[str, Any]
-    ) -> bool:
-        """Commit the difference, on top of exactly the version that was compared; False when it is not the newest."""
-        from deltalake import CommitProperties, Schema
-        from deltalake.exceptions import CommitFailedError
-
-        held, listed = {file.path for file in current.files}, {file.path for file in wanted.files}
-        actions: list[Any] = [add_action(file) for file in wanted.files if file.path not in held]
-        # An overwrite takes the schema and the comments over, but cannot keep a file.
-        mode = "append" if held & listed or held == listed else "overwrite"
-        if mode == "append":
-            actions += [remove_action(file) for file in current.files if file.path not in listed]
-        properties = CommitProperties(custom_metadata=metadata, max_commit_retries=0)
-        with explained(self.store, "commit to"):
-            try:
-                schema = Schema.from_json(to_delta(columns))
-                table.create_write_transaction(actions, mode, schema, commit_properties=properties)
-            except CommitFailedError:
-                time.sleep(0.05)
-                return False
-        return True
-
-    def _require_files(self, version: Version, base: Version | None) -> None:
+    def _require_files(self, staged: StagedCommit) -> None:
         """Files of earlier versions that come back may have been removed from storage since they were listed."""
-        held = {file.path for file in base.files} if base is not None else set()
-        missing = replace(version, files=tuple(file for file in version.files if file.path not in held))
-        if not missing.is_intact():
+        held = {file.path for file in staged.base.files} if staged.base is not None else set()
+        new = tuple(file for file in staged.version.files if file.path not in held)
+        if not replace(staged.version, files=new).is_intact():
             raise StorageError(f"Files that were to be published at {self.store.uri} are gone. Run it again.")
 
     def _require_no_old_layout(self) -> None:
-        try:
+        with suppress(KeyError):
             self.store.get(_OLD_LAYOUT)
-        except KeyError:
-            return
-        raise StorageError(
-            f"{self.store.uri} was published by a release before Delta tables (it holds {_OLD_LAYOUT} and versions/), "
-            "which this one does not read. Delete that folder, or name another FRUIT_ASSETS_STORAGE, and materialise "
-            f"{self.name} again."
-        )
-
-
-def _content_commit(commits: Iterator[CommitInfo], number: int) -> CommitInfo:
-    """The commit whose facts hold for version `number`; without any when another program changed the rows."""
-    newest = None
-    for commit in commits:
-        newest = newest or commit
-        if commit.ours:
-            return commit
-        if commit.operation not in _MAINTENANCE:
-            break
-    return newest or CommitInfo(number, datetime.now(UTC), "unknown", published=number)
+            raise StorageError(
+                f"{self.store.uri} was published by a release before Delta tables (it holds {_OLD_LAYOUT} and "
+                "versions/), which this one does not read. Delete that folder, or name another FRUIT_ASSETS_STORAGE, "
+                f"and materialise {self.name} again."
+            )

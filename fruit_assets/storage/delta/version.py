@@ -1,22 +1,26 @@
 """A table at one version: its files, its rows, and what is known about them.
 
-Put here how a version that is pinned or staged is read. How versions come about belongs in `table.py`, some rows of one
-in `rows.py`.
+Put here how a version that is pinned or staged is read. How versions come about belongs in `table.py`; what Spark's
+workers read is in `spark/reading.py`.
 """
 
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from fruit_assets.object_store.stores import Store
 from fruit_assets.storage.delta.columns import Columns, to_arrow
-from fruit_assets.storage.parquet_files import DataFile, read_files
+from fruit_assets.storage.parquet_files import FILES_AT_A_TIME, DataFile, open_parquet, read_tables, take_rows
 
 if TYPE_CHECKING:
+    import numpy as np
     import pyarrow as pa
 
 # Number of a version that has not been committed.
 STAGED = -1
+_ROWS_AT_A_TIME = 2048
 
 
 @dataclass(frozen=True)
@@ -67,11 +71,34 @@ class Version:
         Raises:
             StorageError: a file cannot be read.
         """
+        import pyarrow as pa
+
         if not self.files:
-            return to_arrow(
-                [column for column in self.columns if columns is None or column.name in columns]
-            ).empty_table()
-        return read_files(self.store, self.files, columns)
+            none = to_arrow(self.columns).empty_table()
+            return none if columns is None else none.select(columns)
+        return pa.concat_tables(read_tables(self.store, self.files, columns))
+
+    def read_rows(self, numbers: "np.ndarray", columns: list[str]) -> "pa.Table":
+        """Some rows by their sorted numbers, in the order of the files; holds few others at a time.
+
+        Raises:
+            StorageError: a file cannot be read.
+        """
+        import numpy as np
+        import pyarrow as pa
+
+        # Where the rows of every file begin, in the version and among the numbers.
+        firsts = np.cumsum([0, *(file.rows for file in self.files)])
+        places = np.searchsorted(numbers, firsts)
+
+        def rows_of(index: int) -> "list[pa.RecordBatch]":
+            with open_parquet(self.store, self.files[index].path) as parquet:
+                batches = parquet.iter_batches(_ROWS_AT_A_TIME, columns=columns)
+                return [batch for batch, _ in take_rows(batches, numbers, int(firsts[index]))]
+
+        with ThreadPoolExecutor(FILES_AT_A_TIME) as pool:
+            parts = list(chain.from_iterable(pool.map(rows_of, np.flatnonzero(np.diff(places)).tolist())))
+        return pa.Table.from_batches(parts) if parts else self.read_table(columns).slice(0, 0)
 
     def is_intact(self) -> bool:
         """Whether every file is there, with the size it was published with."""

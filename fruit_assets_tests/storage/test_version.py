@@ -7,10 +7,9 @@ import pytest
 from fruit_assets.errors import StorageError
 from fruit_assets.object_store.stores import LocalStore
 from fruit_assets.spark.writing import RowWriter, WriteTarget, data_files_from, stage_written
-from fruit_assets.storage import rows
+from fruit_assets.storage.delta import version as versions
 from fruit_assets.storage.delta.staged_commit import StagedCommit
 from fruit_assets.storage.delta.table import Table
-from fruit_assets.storage.rows import read_rows_at
 from fruit_assets.storage.staging import VersionWriter
 from fruit_assets_tests.object_store.places import AWKWARD
 
@@ -38,10 +37,10 @@ def _staged(folder: Table, name: str) -> StagedCommit:
 @pytest.mark.parametrize("rows_at_a_time", [1, 3, 2048])
 @pytest.mark.parametrize("numbers", [[], [0], [19, 20, 21], [0, 0, 15, 16, 17, 49], list(range(50))])
 def test_rows_are_found_by_their_numbers_in_the_order_of_the_files(folder, monkeypatch, numbers, rows_at_a_time):
-    monkeypatch.setattr(rows, "_ROWS_AT_A_TIME", rows_at_a_time)
+    monkeypatch.setattr(versions, "_ROWS_AT_A_TIME", rows_at_a_time)
     version = folder.commit(_staged(folder, "one"))
     everything = version.read_table(["label", "path"])
-    found = read_rows_at(version, np.array(numbers, np.int64), ["label", "path"])
+    found = version.read_rows(np.array(numbers, np.int64), ["label", "path"])
     assert found.to_pylist() == everything.take(pa.array(numbers, pa.int64())).to_pylist()
 
 
@@ -49,4 +48,4 @@ def test_a_file_that_is_gone_is_named(folder):
     version = folder.commit(_staged(folder, "one"))
     (folder.store.root / version.files[1].path).unlink()
     with pytest.raises(StorageError, match=r"Cannot read .*data/one-0/part-"):
-        read_rows_at(version, np.arange(50), ["path"])
+        version.read_rows(np.arange(50), ["path"])
