@@ -25,7 +25,7 @@ export FRUIT_ASSETS_TEST_DATA ?= $(wildcard $(CURDIR)/../shared/data)
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
 
-run: setup java $(DAGSTER_HOME)/dagster.yaml ## Set up, render demo images, materialise the whole graph, say what was made
+run: dotenv setup java $(DAGSTER_HOME)/dagster.yaml ## Set up, render demo images, materialise the whole graph, say what was made
 	@FRUIT_ASSETS_WEIGHTS=$${FRUIT_ASSETS_WEIGHTS:-auto} .ci/demo-run
 
 test: setup java test-system ## Set up and pass all tests
@@ -34,7 +34,7 @@ test: setup java test-system ## Set up and pass all tests
 test-fast: setup ## Pass the tests that start no JVM, browser, Maven or server
 	@JAVA_HOME=/nonexistent $(BIN)/pytest -m 'not programs'
 
-dev: setup java $(DAGSTER_HOME)/dagster.yaml ## Open Dagit on http://localhost:3000
+dev: dotenv setup java $(DAGSTER_HOME)/dagster.yaml ## Open Dagit on http://localhost:3000
 	@PATH="$(CURDIR)/$(BIN):$$PATH" FRUIT_ASSETS_WEIGHTS=$${FRUIT_ASSETS_WEIGHTS:-auto} $(BIN)/dagster dev -w workspace.yaml
 
 lint: setup ## Check formatting, lint, types and the direction of imports
@@ -82,6 +82,11 @@ $(PEERS_INSTALLED): $(PEERS_REQUIREMENTS).txt | setup
 
 $(DAGSTER_HOME)/dagster.yaml: dagster.yaml
 	@mkdir -p $(dir $@) && cp $< $@
+
+# Dagster reads this file before it loads the project, and ends with a traceback when it cannot.
+.PHONY: dotenv
+dotenv:
+	@test ! -e .env || iconv -f UTF-8 -t UTF-8 .env >/dev/null 2>&1 || { echo "$(CURDIR)/.env is not UTF-8 text: save it in UTF-8."; exit 1; }
 
 # Debian packages, only where they are missing.
 .PHONY: java test-system

@@ -14,21 +14,23 @@ from fruit_assets.images.listing import ImageListing
 
 RAW_IMAGES = "raw_images"
 _LISTED = 20
+_SPEC = dg.AssetSpec(
+    RAW_IMAGES,
+    group_name="images",
+    kinds={"file", "image"},
+    description="The image collection at `FRUIT_ASSETS_IMAGES`: a folder or an `s3://` prefix laid "
+    "out `<anything>/<label>/<file>.jpg`.\n\nAn observation lists it without reading an image. Its data version "
+    "changes when an image is added, removed or rewritten. Every sampling run records one; so does the sensor "
+    "`watch_raw_images` when something changed, once it is switched on.",
+)
 
 
 with warnings.catch_warnings():
-    # Observable source assets are marked beta, and nothing else gives a collection an "Observe" button.
+    # Observable assets are marked beta, and nothing else gives a collection an "Observe" button. (The decorator for a
+    # single one makes Dagster warn of itself when the project is loaded.)
     warnings.simplefilter("ignore", dg.BetaWarning)
 
-    @dg.observable_source_asset(
-        name=RAW_IMAGES,
-        group_name="images",
-        description="The image collection at `FRUIT_ASSETS_IMAGES`: a folder or an `s3://` prefix laid "
-        "out `<anything>/<label>/<file>.jpg`.\n\nAn observation lists it without reading an image. Its data version "
-        "changes when an image is added, removed or rewritten. Every sampling run records one; so does the sensor "
-        "`watch_raw_images` when something changed, once it is switched on.",
-        tags={"dagster/kind/file": "", "dagster/kind/image": ""},
-    )
+    @dg.multi_observable_source_asset(name=RAW_IMAGES, specs=[_SPEC])  # type: ignore[untyped-decorator]
     def raw_images(context: dg.OpExecutionContext, images: ImageCollection) -> dg.ObserveResult:
         """List the collection and record files, bytes and classes."""
         with translate_errors():

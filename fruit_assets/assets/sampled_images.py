@@ -16,6 +16,7 @@ from fruit_assets.assets.check_set import CheckSet
 from fruit_assets.assets.config_inheritance import RUN_CONFIG, config_of_run
 from fruit_assets.assets.publishing import PhaseTimer, publish_results, translate_errors
 from fruit_assets.assets.raw_images import RAW_IMAGES, observation_of
+from fruit_assets.assets.rejected_share import share_field, share_while_sampling
 from fruit_assets.assets.resources import SPARK_POOL, ImageCollection
 from fruit_assets.assets.table_schema import LABEL, PATH, SHA256, table_metadata
 from fruit_assets.images.fetching import read_few
@@ -75,6 +76,7 @@ class SamplingConfig(dg.Config):
     )
     max_per_class: int | None = Field(default=None, ge=1, description="Images of every class to keep at most.")
     seed: int = Field(default=0, description="Another seed gives another sample; the same seed always the same.")
+    max_rejected_share: float | None = share_field(default_from="image_features in the same run")
 
     @model_validator(mode="after")
     def _limits_fit(self) -> "SamplingConfig":
@@ -84,7 +86,7 @@ class SamplingConfig(dg.Config):
 
     def plan(self, listed: int) -> SamplePlan:
         """How much to take of a collection of `listed` images."""
-        given = self.model_dump(exclude={"fraction"})
+        given = self.model_dump(exclude={"fraction", "max_rejected_share"})
         return SamplePlan(fraction=self.fraction or default_fraction(listed), **given)
 
 
@@ -157,6 +159,8 @@ def sampled_images(
         phases = PhaseTimer()
         writing = storage.writing(NAME, context)
         config = config_of_run(context, config, writing.base)
+        most_unread = share_while_sampling(config.max_rejected_share, context.run.run_config)
+        config = config.model_copy(update={"max_rejected_share": most_unread})
         if writing.base is None:
             spark.prepare()  # there is nothing that could be published again
         choice = _choice(context, config, images, phases)
@@ -171,7 +175,7 @@ def sampled_images(
             increment = _increment(context, spark, choice, known, phases)
             with phases("pictures"):
                 shown = _pictures(choice)
-            staged = _staged(context, spark, choice, increment, known, writing, phases)
+            staged = _staged(context, spark, choice, increment, known, writing, phases, most_unread)
             figures = increment.figures()
         staged = staged.with_facts(**{RUN_CONFIG: config.model_dump(mode="json")})
         figures = {**choice.figures(), **figures, "read_again": figures["images_fetched"] > 0}
@@ -264,6 +268,7 @@ def _staged(
     known: KnownRows,
     writing: VersionWriter,
     phases: PhaseTimer,
+    most_unread: float,
 ) -> StagedCommit:
     """Write what does not stay, and stage the sample; the version before where its content is the same."""
     root, before = choice.listing.root, writing.base
@@ -273,7 +278,7 @@ def _staged(
             workers = spark.context()
         with phases("reading_and_writing"), reported_progress(workers, context.log.info, NAME):
             written = write_rows(workers, root, increment, known, writing)
-    staged = stage_sample(root, increment, written, writing).with_facts(listed=choice.digest)
+    staged = stage_sample(root, increment, written, writing, most_unread).with_facts(listed=choice.digest)
     context.log.info(str(increment))
     facts = staged.version.facts.items()
     if before is not None and known.listed and all(before.facts.get(name) == value for name, value in facts):

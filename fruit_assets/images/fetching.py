@@ -43,7 +43,6 @@ _ROW_GROUP_BYTES = 64 * 2**20
 _READERS_PER_WORKER = 16  # small objects cost latency, not bandwidth
 _IMAGES_PER_CALL = 4
 _IMAGES_IN_FLIGHT = 64  # bounds a worker's memory when the images are large
-MOST_UNREAD = 0.5  # share of a sample, beyond which something is wrong with the collection rather than with images
 _LOOKED_INTO = 16  # unread images, for why
 LARGEST_IMAGE_BYTES = 256 * 2**20  # not a photograph of a fruit any more
 
@@ -164,15 +163,16 @@ def _raise_fault(error: OSError) -> None:
         raise error
 
 
-def require_readable(keys: KeyTable, root: str) -> None:
-    """Raise when most images of a sample could not be read; the message names the commonest cause, with an example.
+def require_readable(keys: KeyTable, root: str, allowed: float) -> None:
+    """Raise when too many images of a sample could not be read; the message names the commonest cause, with an example.
 
     Args:
         keys: `path, sha256` of the sample; sha256 is null where nothing could be read.
         root: the collection's folder or `s3://` URI.
+        allowed: largest share of them.
     """
     rows, unread = keys.values("count(*), count(*) - count(sha256)")
-    if unread <= MOST_UNREAD * rows:
+    if unread <= allowed * rows:
         return
     paths = keys.select("select path from {table} where sha256 is null order by path")
     looked_into = paths.every(-(-unread // _LOOKED_INTO)).to_table()["path"].to_pylist()
@@ -180,9 +180,9 @@ def require_readable(keys: KeyTable, root: str) -> None:
     [(cause, count)] = Counter(cause for cause, _ in causes).most_common(1)
     example = next(path for each, path in causes if each == cause)
     raise InputError(
-        f"{unread} of {rows} images of {root} cannot be read. The commonest cause, {count} times among "
-        f"{len(causes)} that were looked into: {cause}, such as {example}. Nothing was published, the previous version "
-        "stays. Correct the permissions or FRUIT_ASSETS_IMAGES."
+        f"{unread} of {rows} images of {root} cannot be read; {allowed:.0%} may be. "
+        f"The commonest cause, {count} times among {len(causes)} that were looked into: {cause}, such as {example}. "
+        "Nothing was published, the previous version stays. Correct the permissions or FRUIT_ASSETS_IMAGES, or raise max_rejected_share."
     )
 
 

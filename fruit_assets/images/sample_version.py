@@ -85,7 +85,9 @@ def write_rows(
     return WrittenRows(of_version, fetch_images(context, root, increment.fetched, target, notes), copied)
 
 
-def stage_sample(root: str, increment: SampleIncrement, written: WrittenRows, writing: VersionWriter) -> StagedCommit:
+def stage_sample(
+    root: str, increment: SampleIncrement, written: WrittenRows, writing: VersionWriter, most_unread: float
+) -> StagedCommit:
     """Stage the files of a sample; its facts name the collection and the content.
 
     Args:
@@ -93,13 +95,14 @@ def stage_sample(root: str, increment: SampleIncrement, written: WrittenRows, wr
         increment: from `increment_of`.
         written: from `write_rows`.
         writing: the asset's folder, run and attempt.
+        most_unread: largest share of images that cannot be read.
 
     Raises:
-        InputError: most images cannot be read.
+        InputError: more of them cannot be read.
     """
     digests = row_keys(writing.table.store, written.fetched, ("path", "label", "sha256"), increment.fetched.database)
     rows = increment.kept.select(_ALL_ROWS, copied=increment.copied, fetched=digests)
-    require_readable(rows, root)
+    require_readable(rows, root, most_unread)
     (unread,) = rows.values("count(*) - count(sha256)")
     facts = {ROW_GROUP_ROWS: written.row_group_rows, "root": root, "unread": unread}
     files = [*increment.kept_files, *written.copied, *written.fetched]

@@ -208,6 +208,28 @@ def test_images_that_may_not_be_opened_replace_no_sample_and_the_cause_is_named(
     assert graph.current("sampled_images").number == before
 
 
+@pytest.mark.parametrize("asset", ["sampled_images", "image_features"])
+def test_max_rejected_share_of_either_asset_holds_for_fetching_and_for_decoding(make_graph, collection, asset):
+    graph = make_graph()
+    copy_some(collection, graph.images, classes=2, per_class=3)
+    gone, *broken = sorted(graph.images.rglob("*.jpg"))[:4]
+    gone.unlink()
+    gone.symlink_to(gone)
+    for path in broken:
+        path.write_bytes(b"not an image")
+    features = "image_features", "rejected_images"
+    made = "sampled_images", "feature_extractor", *features
+    failure = graph.failure(graph.run(*made, config={asset: {"max_rejected_share": 0.1}}, success=False))
+    assert "1 of 6 images of " in failure
+    assert "cannot be read; 10% may be." in failure
+    graph.run(*made, config={asset: {"max_rejected_share": 0.7}})
+    assert graph.table("image_features").num_rows == 2
+    # A later run of the features alone keeps to the sample's.
+    graph.run(*features, config={"image_features": {"reuse": False}})
+    failure = graph.failure(graph.run(*features, config={"image_features": {"max_rejected_share": 0.6}}, success=False))
+    assert "4 of 6 images were rejected; 60% are allowed." in failure
+
+
 @pytest.mark.parametrize(("classes", "per_class"), [(1, 2), (2, 1), (3, 1)])
 def test_the_defaults_fit_every_collection_of_two_images_and_more(make_graph, collection, classes, per_class):
     graph = make_graph()

@@ -64,6 +64,16 @@ def test_a_dotenv_file_that_is_not_utf_8_is_one_line(tmp_path: Path, command: st
     assert isinstance(result.exception, SystemExit)
 
 
+@pytest.mark.parametrize(("encoding", "code", "message"), [("utf-8", 0, ""), ("latin-1", 2, "is not UTF-8 text")])
+def test_make_names_a_dotenv_file_that_dagster_cannot_read(
+    tmp_path: Path, encoding: str, code: int, message: str
+) -> None:
+    (tmp_path / ".env").write_bytes("FRUIT_ASSETS_IMAGES=é\n".encode(encoding))
+    line = ["make", "-f", str(Path(__file__).parents[2] / "Makefile"), "dotenv"]
+    done = subprocess.run(line, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.returncode, message in done.stdout) == (code, True), done.stderr
+
+
 _EVERY_COMMAND = [
     "summary", "similar x.jpg", "doctor", "deploy --yes", "destroy --yes", "history", "register", "cluster status",
     "restore image_features --version 0",

@@ -43,7 +43,7 @@ class Sample:
         written = WrittenRows(known.version.facts[ROW_GROUP_ROWS])
         if increment.written_count:
             written = write_rows(self._context, self._root, increment, known, writing)
-        staged = stage_sample(self._root, increment, written, writing)
+        staged = stage_sample(self._root, increment, written, writing, 0.5)
         return self.table.commit(staged.with_facts(listed=digest_of(chosen))), increment
 
     def contents(self) -> dict[str, bytes]:

@@ -77,7 +77,7 @@ def mostly_readable(sampled: int, rejected: int, commonest: Cause | None, allowe
             f" The commonest cause, {commonest.count} times: {commonest.name}, such as {commonest.path} "
             f"({commonest.reason})."
         )
-        text += " Correct the collection, or raise max_rejected_share of image_features."
+        text += " Correct the collection, or raise max_rejected_share."
     return CHECKS.result("mostly_readable", passed, text, {"rejected": rejected, "allowed_share": allowed})
 
 

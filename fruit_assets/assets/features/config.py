@@ -5,6 +5,7 @@ from enum import Enum
 import dagster as dg
 from pydantic import Field, field_validator, model_validator
 
+from fruit_assets.assets.rejected_share import share_field
 from fruit_assets.images.pixels.decoding_options import DecodingOptions
 from fruit_assets.images.pixels.opening import MAX_PIXELS
 
@@ -78,12 +79,7 @@ class FeaturesConfig(dg.Config):
             raise ValueError(f"background is {background!r}, which is no colour: give a name such as white, or #rrggbb")
         return background
 
-    max_rejected_share: float = Field(
-        default=0.5,
-        ge=0,
-        le=1,
-        description="Share of the sampled images that may be rejected; beyond it nothing is published.",
-    )
+    max_rejected_share: float | None = share_field(default_from="sampled_images")
 
     @model_validator(mode="after")
     def _reference_is_f32(self) -> "FeaturesConfig":

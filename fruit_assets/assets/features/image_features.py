@@ -23,6 +23,7 @@ from fruit_assets.assets.features.report import (
     materialize_results,
 )
 from fruit_assets.assets.publishing import PhaseTimer, translate_errors
+from fruit_assets.assets.rejected_share import share_for_features
 from fruit_assets.assets.resources import SPARK_POOL, CorePrice
 from fruit_assets.assets.table_schema import LABEL, PATH, SHA256, table_metadata
 from fruit_assets.extractor.specification import ExtractorFiles
@@ -153,8 +154,9 @@ def image_features(
         outcome = replace(
             outcome, features=features.made_from(*made_from), rejected=outcome.rejected.made_from(*made_from)
         )
+        most_rejected = share_for_features(config.max_rejected_share, sampled_images)
         yield from materialize_results(
-            outcome, phases, fingerprint, sampled_images, precision, core_price, config.max_rejected_share
+            outcome, phases, fingerprint, sampled_images, precision, core_price, most_rejected
         )
 
 
