@@ -182,7 +182,8 @@ def require_readable(keys: KeyTable, root: str, allowed: float) -> None:
     raise InputError(
         f"{unread} of {rows} images of {root} cannot be read; {allowed:.0%} may be. "
         f"The commonest cause, {count} times among {len(causes)} that were looked into: {cause}, such as {example}. "
-        "Nothing was published, the previous version stays. Correct the permissions or FRUIT_ASSETS_IMAGES, or raise max_rejected_share."
+        "Nothing was published, the previous version stays. Correct the permissions or FRUIT_ASSETS_IMAGES, or raise "
+        "max_rejected_share."
     )
 
 
