@@ -230,7 +230,7 @@ def _publish(folder: Path, settings: Settings) -> None:
 def extractor_folder(published: PublishedGraph, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the files of the published extractor."""
     from fruit_assets.resources import resources_for
-    from fruit_assets.storage.artifacts import read_all
+    from fruit_assets_tests.storage.tables import read_all
 
     folder = tmp_path_factory.mktemp("extractor")
     version = resources_for(published.settings)["storage"].table("feature_extractor").current()
@@ -245,7 +245,7 @@ def int8_extractor(published: PublishedGraph, tmp_path_factory: pytest.TempPathF
     from fruit_assets.extractor.calibration import resolve_calibration
     from fruit_assets.extractor.quantization import Quantization
     from fruit_assets.resources import resources_for
-    from fruit_assets.storage.artifacts import read_all
+    from fruit_assets_tests.storage.tables import read_all
 
     folder = tmp_path_factory.mktemp("int8")
     version = resources_for(published.settings)["storage"].table("feature_extractor").current()

@@ -90,10 +90,8 @@ class S3Connection:
 
         if not isinstance(self._session.get_credentials(), RefreshableCredentials):
             self._renewed(self._client)
-        credentials = self._session.get_credentials()
-        if credentials is None:
+        if (frozen := _frozen(self._session)) is None:
             return {}
-        frozen = credentials.get_frozen_credentials()
         return {
             "aws_access_key_id": frozen.access_key,
             "aws_secret_access_key": frozen.secret_key,

@@ -91,18 +91,19 @@ class S3Store:
             raise FileNotFoundError(self.uri_of(key)) from None
 
     def put(self, key: str, content: bytes) -> None:
-        self._call("write", "put_object", key, Key=self._location.key(key), Body=content, **self._encryption)
+        self._put(key, content)
 
     def create(self, key: str, content: bytes) -> bool:
         """Write a new object; False when there is one already."""
-        asked = {"Key": self._location.key(key), "Body": content, "IfNoneMatch": "*", **self._encryption}
         try:
-            self._call("write", "put_object", key, **asked)
-        except StorageError as error:
-            if _error_code(error.__cause__) in ("PreconditionFailed", "ConditionalRequestConflict"):
-                return False
-            raise
+            self._put(key, content, IfNoneMatch="*")
+        except FileExistsError:
+            return False
         return True
+
+    def _put(self, key: str, content: bytes, **conditions: str) -> None:
+        asked = {"Key": self._location.key(key), "Body": content, **conditions, **self._encryption}
+        self._call("write", "put_object", key, **asked)
 
     def list(self, prefix: str = "") -> Iterator[ListedObject]:
         for page in self.pages(prefix):
@@ -186,6 +187,8 @@ class S3Store:
             code = error.response.get("Error", {}).get("Code", "")
             if code in ("NoSuchKey", "404"):
                 raise KeyError(key) from error
+            if code in ("PreconditionFailed", "ConditionalRequestConflict"):
+                raise FileExistsError(key) from error
             kind = ObjectError if code in ("AccessDenied", "403", "InvalidRange") and verb == "read" else StorageError
             raise kind(f"Cannot {verb} {self.uri_of(key)}: {S3_ADVICE.get(code, str(error))}") from error
         except BotoCoreError as error:
@@ -237,8 +240,3 @@ S3_ADVICE = {
     "PermanentRedirect": "the bucket lies in another region. Set AWS_DEFAULT_REGION to the bucket's.",
     "InvalidAccessKeyId": "the AWS access key is not known. Check AWS_ACCESS_KEY_ID.",
 }
-
-
-def _error_code(error: BaseException | None) -> str:
-    response: dict[str, Any] = getattr(error, "response", {})
-    return str(response.get("Error", {}).get("Code", ""))

@@ -1,7 +1,7 @@
 """Where bytes live: a folder or an S3 prefix behind the same five verbs.
 
 Put here what differs between places. Keys are '/'-separated and relative to the store's root.
-What the bytes mean (versions, manifests, tables) does not belong here.
+What the bytes mean (tables, images, models) does not belong here.
 """
 
 import os
@@ -75,35 +75,17 @@ class LocalStore:
                 raise KeyError(key) from error
 
     def put(self, key: str, content: bytes) -> None:
-        target = self.root / key
-        with self._explained("write", key):
-            target.parent.mkdir(parents=True, exist_ok=True)
-            descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
-            temporary = Path(name)
-            try:
-                with os.fdopen(descriptor, "wb") as file:
-                    file.write(content)
-                    file.flush()
-                    os.fsync(file.fileno())
-                temporary.chmod(0o644)
-                temporary.replace(target)
-            except BaseException:
-                temporary.unlink(missing_ok=True)
-                raise
-            _sync_folder(target.parent)
+        with self._complete_file(key, content) as file:
+            file.replace(self.root / key)
+            _sync_folder(file.parent)
 
     def create(self, key: str, content: bytes) -> bool:
         """Write a new object; False when there is one already."""
-        target = self.root / key
-        with self._explained("write", key):
-            target.parent.mkdir(parents=True, exist_ok=True)
-            with tempfile.NamedTemporaryFile(dir=target.parent, prefix=f".{target.name}.") as file:
-                file.write(content)
-                file.flush()
-                try:
-                    target.hardlink_to(file.name)
-                except FileExistsError:
-                    return False
+        with self._complete_file(key, content) as file:
+            try:
+                (self.root / key).hardlink_to(file)
+            except FileExistsError:
+                return False
         return True
 
     def list(self, prefix: str = "") -> Iterator[ListedObject]:
@@ -146,6 +128,23 @@ class LocalStore:
         import pyarrow as pa
 
         return pa.OSFile(str(self.root / key))
+
+    @contextmanager
+    def _complete_file(self, key: str, content: bytes) -> Iterator[Path]:
+        """A hidden file with this content beside the key's, to be renamed or linked; removed at the end."""
+        target = self.root / key
+        with self._explained("write", key):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+            try:
+                with os.fdopen(descriptor, "wb") as file:
+                    file.write(content)
+                    file.flush()
+                    os.fsync(file.fileno())
+                Path(name).chmod(0o644)
+                yield Path(name)
+            finally:
+                Path(name).unlink(missing_ok=True)
 
     @contextmanager
     def _explained(self, verb: str, key: str) -> Iterator[None]:

@@ -28,7 +28,7 @@ def stage_files(files: dict[str, bytes], writing: VersionWriter) -> StagedCommit
         pa.table({"name": [name], "content": pa.array([content], pa.binary())})
         for name, content in sorted(files.items())
     ]
-    listed = [write_file(row, writing, "name", compression="none") for row in rows]
+    listed = [write_file(row, writing, "name") for row in rows]
     return writing.stage(listed, ARTIFACT_COLUMNS)
 
 
@@ -41,11 +41,6 @@ def read_file(version: Version, name: str) -> bytes:
                 content: bytes = row["content"]
                 return content
     raise StorageError(f"{version} holds no {name}.")
-
-
-def read_all(version: Version) -> dict[str, bytes]:
-    """All named files."""
-    return {row["name"]: row["content"] for row in version.read_table().to_pylist()}
 
 
 def array_bytes(array: "np.ndarray") -> bytes:

@@ -18,8 +18,6 @@ from fruit_assets.storage.parquet_files import FILES_AT_A_TIME, DataFile
 from fruit_assets.storage.staging import DATA
 
 if TYPE_CHECKING:
-    import pyarrow.parquet as pq
-
     from fruit_assets.object_store.s3_store import ListedObject
     from fruit_assets.storage.delta.table import Table
 
@@ -84,19 +82,4 @@ def _recovered(store: Store, item: "ListedObject", fingerprint: str) -> Recovere
     noted = footer.metadata or {}
     if noted.get(FINGERPRINT) != fingerprint.encode():
         return None
-    least, greatest = _path_extremes(footer)
-    file = DataFile(item.key, item.size, footer.num_rows, least, greatest)
-    return RecoveredFile(file, json.loads(noted.get(NOTES, b"{}")))
-
-
-def _path_extremes(footer: "pq.FileMetaData") -> tuple[dict[str, str], dict[str, str]]:
-    """The least and the greatest path of a file, from the statistics of its row groups."""
-    names = [footer.schema.column(number).path for number in range(footer.num_columns)]
-    if "path" not in names or not footer.num_row_groups:
-        return {}, {}
-    number = names.index("path")
-    columns = (footer.row_group(group).column(number) for group in range(footer.num_row_groups))
-    known = [column.statistics for column in columns]
-    if not all(each is not None and each.has_min_max for each in known):
-        return {}, {}
-    return {"path": min(each.min for each in known)}, {"path": max(each.max for each in known)}
+    return RecoveredFile(DataFile.of(item.key, item.size, footer), json.loads(noted.get(NOTES, b"{}")))

@@ -1,6 +1,6 @@
 """Writing new files of a table, before anyone sees them.
 
-Put here where one attempt of one run writes, and how small tables get there from the driver. What Spark's workers write
+Put here where one attempt of one run writes, and how few rows get there from the driver. What Spark's workers write
 is in `spark/writing.py`; publishing is `delta.Table.commit`.
 """
 
@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from fruit_assets.errors import StorageError
-from fruit_assets.storage.delta.columns import Columns, from_arrow
+from fruit_assets.storage.delta.columns import Columns
 from fruit_assets.storage.delta.staged_commit import INPUTS, StagedCommit
 from fruit_assets.storage.delta.table import Table
 from fruit_assets.storage.delta.version import Version
@@ -61,26 +61,20 @@ class VersionWriter:
         return self.table.stage(files, columns, self.run_id, self.base, facts)
 
 
-def stage_table(table: "pa.Table", writing: VersionWriter, key: str = "path") -> StagedCommit:
-    """Write a small Arrow table as one file, and stage it as all that the table shall hold."""
-    return writing.stage([write_file(table, writing, key)] if table.num_rows else [], from_arrow(table.schema))
-
-
-def write_file(table: "pa.Table", writing: VersionWriter, key: str, compression: str = "zstd") -> DataFile:
+def write_file(table: "pa.Table", writing: VersionWriter, key: str) -> DataFile:
     """Write rows as a file of their own.
 
     Args:
         table: at least one row.
         writing: the asset's table, run and attempt.
         key: column whose extremes let readers skip the file, where there is such a column.
-        compression: of all columns.
     """
     import pyarrow.parquet as pq
 
     writing.require_writable()
     buffer = io.BytesIO()
     footers: list[pq.FileMetaData] = []
-    pq.write_table(table, buffer, compression=compression, metadata_collector=footers)
+    pq.write_table(table, buffer, compression="none", metadata_collector=footers)
     path = f"{writing.prefix}/part-{uuid.uuid4().hex}.parquet"
     writing.table.store.put(path, buffer.getvalue())
     return DataFile.of(path, buffer.tell(), footers[0], key)

@@ -8,7 +8,8 @@ from fruit_assets.object_store.stores import LocalStore
 from fruit_assets.storage.delta.table import Table
 from fruit_assets.storage.delta.version import Version
 from fruit_assets.storage.key_table import KeyTable
-from fruit_assets.storage.staging import VersionWriter, stage_table
+from fruit_assets.storage.staging import VersionWriter
+from fruit_assets_tests.storage.tables import stage_table
 
 _COUNT = 120
 

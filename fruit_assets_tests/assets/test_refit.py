@@ -15,11 +15,11 @@ from fruit_assets.errors import InputError
 from fruit_assets.object_store.stores import open_store
 from fruit_assets.resources import resources_for
 from fruit_assets.spark.resource import SparkResource
-from fruit_assets.storage.artifacts import read_all
 from fruit_assets.storage.delta.table import Table
 from fruit_assets.storage.staging import restore
 from fruit_assets_tests.assets.conftest import Graph, Run, copy_some
 from fruit_assets_tests.conftest import materialised_metadata
+from fruit_assets_tests.storage.tables import read_all
 
 _KEPT = {"pca_model": {"n_components": 3, "refit": "when_needed"}}
 

@@ -13,9 +13,10 @@ import pytest
 from fruit_assets.resources import resources_for
 from fruit_assets.spark.resource import SparkResource
 from fruit_assets.storage.delta.table import Table
-from fruit_assets.storage.staging import VersionWriter, stage_table
+from fruit_assets.storage.staging import VersionWriter
 from fruit_assets_tests.assets.conftest import Graph
 from fruit_assets_tests.conftest import materialised_metadata
+from fruit_assets_tests.storage.tables import stage_table
 
 pytestmark = pytest.mark.long
 

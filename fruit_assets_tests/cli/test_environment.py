@@ -14,7 +14,8 @@ from fruit_assets.cli import COMMANDS, main
 from fruit_assets.cli.similar import _show
 from fruit_assets.object_store.stores import open_store
 from fruit_assets.storage.delta.table import Table
-from fruit_assets.storage.staging import VersionWriter, stage_table
+from fruit_assets.storage.staging import VersionWriter
+from fruit_assets_tests.storage.tables import stage_table
 
 _SCRIPT = str(Path(sys.executable).parent / "fruit-assets")
 

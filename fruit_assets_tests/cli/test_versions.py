@@ -10,7 +10,8 @@ from fruit_assets.cli import main
 from fruit_assets.object_store.stores import open_store
 from fruit_assets.storage import read_current
 from fruit_assets.storage.delta.table import Table
-from fruit_assets.storage.staging import VersionWriter, stage_table
+from fruit_assets.storage.staging import VersionWriter
+from fruit_assets_tests.storage.tables import stage_table
 
 
 @pytest.fixture

@@ -14,9 +14,10 @@ from fruit_assets.extractor.specification import ExtractorFiles, ExtractorSpec
 from fruit_assets.extractor.weights import resolve_weights
 from fruit_assets.object_store.stores import open_store
 from fruit_assets.resources import resources_for
-from fruit_assets.storage.artifacts import read_all, stage_files
+from fruit_assets.storage.artifacts import stage_files
 from fruit_assets.storage.delta.table import Table
 from fruit_assets.storage.staging import VersionWriter
+from fruit_assets_tests.storage.tables import read_all
 
 _NOWHERE = "http://127.0.0.1:9"
 

@@ -12,7 +12,8 @@ from fruit_assets.errors import InputError
 from fruit_assets.infra.glue_tables import register
 from fruit_assets.object_store.stores import open_store
 from fruit_assets.storage.delta.table import Table
-from fruit_assets.storage.staging import VersionWriter, stage_table
+from fruit_assets.storage.staging import VersionWriter
+from fruit_assets_tests.storage.tables import stage_table
 
 
 def _published(place: str, *assets: str) -> list[Table]:

@@ -9,7 +9,8 @@ from fruit_assets.storage import io_managers
 from fruit_assets.storage.delta.staged_commit import StagedCommit
 from fruit_assets.storage.delta.version import Version
 from fruit_assets.storage.io_managers import AssetStorage, VersionIOManager
-from fruit_assets.storage.staging import VersionWriter, stage_table
+from fruit_assets.storage.staging import VersionWriter
+from fruit_assets_tests.storage.tables import stage_table
 
 
 class _NoCheck(dg.ConfigurableResource):

@@ -13,8 +13,9 @@ from fruit_assets.object_store.stores import open_store
 from fruit_assets.storage.delta.table import Table
 from fruit_assets.storage.delta.version import Version
 from fruit_assets.storage.parquet_files import ROW_GROUP_ROWS
-from fruit_assets.storage.staging import VersionWriter, restore, stage_table, write_file
+from fruit_assets.storage.staging import VersionWriter, restore, write_file
 from fruit_assets.storage.upkeep import SMALL_FILES, Upkeep, clean_up, remove_replaced
+from fruit_assets_tests.storage.tables import stage_table
 
 _DAY = timedelta(days=1)
 

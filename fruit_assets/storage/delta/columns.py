@@ -61,13 +61,6 @@ def from_delta(schema: "Schema") -> Columns:
     )
 
 
-def from_arrow(schema: "pa.Schema") -> Columns:
-    """The columns of an Arrow table."""
-    from deltalake import Schema
-
-    return from_delta(Schema.from_arrow(schema))
-
-
 def to_arrow(columns: Columns) -> "pa.Schema":
     """The Arrow schema of the columns."""
     import pyarrow as pa
