@@ -14,10 +14,10 @@ from fruit_assets.assets import asset_plots as pictures
 from fruit_assets.assets.check_set import CheckSet
 from fruit_assets.assets.publishing import PhaseTimer, publish_results, translate_errors
 from fruit_assets.images.sampling import SamplePlan, choose
+from fruit_assets.keys.key_table import KeyTable
 from fruit_assets.storage.artifacts import stage_files
 from fruit_assets.storage.delta.version import Version
 from fruit_assets.storage.io_managers import AssetStorage
-from fruit_assets.storage.key_table import KeyTable
 from fruit_assets.storage.staging import republish
 
 if TYPE_CHECKING:

@@ -34,7 +34,7 @@ from fruit_assets.storage.staging import VersionWriter, republish
 
 if TYPE_CHECKING:
     from fruit_assets.images.listing import ImageListing
-    from fruit_assets.storage.key_table import KeyTable
+    from fruit_assets.keys.key_table import KeyTable
 
 NAME = "sampled_images"
 # A minute's work for two cores, and enough images of every class for a model to learn from.

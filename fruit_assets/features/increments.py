@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from fruit_assets.keys.key_table import KeyDatabase, KeyTable
 from fruit_assets.spark.reading import ROW
-from fruit_assets.storage.key_table import KeyDatabase, KeyTable
 from fruit_assets.storage.parquet_files import DataFile
 
 if TYPE_CHECKING:

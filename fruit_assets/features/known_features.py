@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from fruit_assets.features.increments import KEYS, REJECTED, IncrementalPlan, KnownKeys, plan_increment
+from fruit_assets.keys.key_table import KeyDatabase, KeyTable
+from fruit_assets.keys.row_keys import row_keys
 from fruit_assets.storage.delta.version import STAGED, Version
-from fruit_assets.storage.key_table import KeyDatabase, KeyTable
 from fruit_assets.storage.recovery import RecoveredFile, find_recoverable
-from fruit_assets.storage.row_keys import row_keys
 
 if TYPE_CHECKING:
     from fruit_assets.object_store.stores import Store

@@ -16,7 +16,7 @@ from fruit_assets.spark.writing import files_schema
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from fruit_assets.storage.key_table import KeyTable
+    from fruit_assets.keys.key_table import KeyTable
 
 
 @dataclass(frozen=True)

@@ -15,13 +15,13 @@ from itertools import chain
 from typing import TYPE_CHECKING
 
 from fruit_assets.errors import InputError, ObjectError
+from fruit_assets.keys.key_table import KeyTable
 from fruit_assets.machine_faults import machine_fault
 from fruit_assets.object_store.s3_location import parse_s3_uri
 from fruit_assets.object_store.s3_store import S3Store
 from fruit_assets.spark.arrow_streams import stream_of
 from fruit_assets.spark.tasks import collect, run_tasks
 from fruit_assets.spark.writing import RowWriter, WriteTarget, data_files_from, files_schema
-from fruit_assets.storage.key_table import KeyTable
 from fruit_assets.storage.parquet_files import DataFile
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from fruit_assets.errors import InputError
 from fruit_assets.images.file_kinds import IMAGE_SUFFIXES, OTHER_SUFFIXES, PEEKED_FILES, UnknownFiles, images_among
 from fruit_assets.images.file_listing import list_files
 from fruit_assets.images.s3_inventory import inventory_files
-from fruit_assets.storage.key_table import BATCH_ROWS, KeyDatabase, KeyTable
+from fruit_assets.keys.key_table import BATCH_ROWS, KeyDatabase, KeyTable
 
 if TYPE_CHECKING:
     import pyarrow as pa

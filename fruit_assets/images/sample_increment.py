@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from fruit_assets.keys.key_table import KeyTable
+from fruit_assets.keys.row_keys import row_keys
 from fruit_assets.object_store.stores import Store
-from fruit_assets.storage.key_table import KeyTable
 from fruit_assets.storage.parquet_files import DataFile
-from fruit_assets.storage.row_keys import row_keys
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -19,12 +19,12 @@ from fruit_assets.images.fetching import (
 from fruit_assets.images.known_rows import KnownRows, fingerprint_of
 from fruit_assets.images.sample_increment import SampleIncrement
 from fruit_assets.images.sampling import content_digest
+from fruit_assets.keys.row_keys import row_keys
 from fruit_assets.spark.reading import ScanOptions, map_batches
 from fruit_assets.spark.tasks import ArrowFunction, collect
 from fruit_assets.spark.writing import RowWriter, WriteTarget, data_files_from, files_schema, stage_written
 from fruit_assets.storage.delta.staged_commit import StagedCommit
 from fruit_assets.storage.parquet_files import ROW_GROUP_ROWS, DataFile
-from fruit_assets.storage.row_keys import row_keys
 from fruit_assets.storage.staging import VersionWriter
 
 if TYPE_CHECKING:

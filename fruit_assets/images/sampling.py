@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from fruit_assets.errors import InputError
 from fruit_assets.images.listing import class_counts
-from fruit_assets.storage.key_table import BATCH_ROWS, KeyTable
+from fruit_assets.keys.key_table import BATCH_ROWS, KeyTable
 
 if TYPE_CHECKING:
     import numpy as np

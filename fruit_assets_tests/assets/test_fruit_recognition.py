@@ -4,10 +4,10 @@ import pyarrow as pa
 
 from fruit_assets.assets import fruit_recognition as module
 from fruit_assets.images.sampling import SamplePlan, choose
+from fruit_assets.keys.key_table import KeyTable
 from fruit_assets.object_store.stores import LocalStore
 from fruit_assets.storage.delta.table import Table
 from fruit_assets.storage.delta.version import Version
-from fruit_assets.storage.key_table import KeyTable
 from fruit_assets.storage.staging import VersionWriter
 from fruit_assets_tests.storage.tables import stage_table
 

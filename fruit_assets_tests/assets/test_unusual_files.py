@@ -8,7 +8,7 @@ from PIL import Image
 
 from fruit_assets.assets.features.checks import mostly_readable
 from fruit_assets.assets.features.report import RejectedRows
-from fruit_assets.storage.key_table import KeyDatabase, KeyTable
+from fruit_assets.keys.key_table import KeyDatabase, KeyTable
 
 _HEIC = b"\0\0\0\x18ftypheic\0\0\0\0heicmif1" + b"\0" * 64
 

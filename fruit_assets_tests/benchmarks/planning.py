@@ -24,7 +24,7 @@ from fruit_assets_tests.benchmarks.report import MIB, Ratio, Report, mib
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from fruit_assets.storage.key_table import KeyTable
+    from fruit_assets.keys.key_table import KeyTable
     from fruit_assets.storage.parquet_files import DataFile
 
 FULL: list[list[str]] = [["--images", "10000000"]]
@@ -156,9 +156,9 @@ def _plan(folder: Path, images: int, fraction: float) -> None:
     from fruit_assets.images.listing import class_counts, images_of
     from fruit_assets.images.sample_increment import increment_of
     from fruit_assets.images.sampling import SamplePlan, choose, content_digest
+    from fruit_assets.keys.row_keys import row_keys
     from fruit_assets.object_store.stores import LocalStore
     from fruit_assets.storage.delta.table import Table
-    from fruit_assets.storage.row_keys import row_keys
 
     report = Report("planning", {"images": images, "fraction": fraction})
     phases = _Phases()

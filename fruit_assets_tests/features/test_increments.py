@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fruit_assets.features.increments import KEYS, IncrementalPlan, KnownKeys, plan_increment
-from fruit_assets.storage.key_table import KeyDatabase, KeyTable
+from fruit_assets.keys.key_table import KeyDatabase, KeyTable
 from fruit_assets.storage.parquet_files import DataFile
 
 Row = tuple[str, str, str | None]

@@ -13,8 +13,8 @@ import pytest
 from fruit_assets.errors import InputError, StorageError
 from fruit_assets.images import file_listing
 from fruit_assets.images.listing import digest_of, list_images
+from fruit_assets.keys.key_table import KeyTable
 from fruit_assets.object_store.stores import open_store
-from fruit_assets.storage.key_table import KeyTable
 
 _FILES = {
     "Training/Apple Red 1/r0_1_100.jpg": b"1",

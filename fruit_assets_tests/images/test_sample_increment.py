@@ -7,10 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fruit_assets.images.sample_increment import KEYS, SampleIncrement, plan_sample
+from fruit_assets.keys.key_table import KeyDatabase, KeyTable
+from fruit_assets.keys.row_keys import row_keys
 from fruit_assets.object_store.stores import LocalStore
-from fruit_assets.storage.key_table import KeyDatabase, KeyTable
 from fruit_assets.storage.parquet_files import DataFile
-from fruit_assets.storage.row_keys import row_keys
 
 # What a path had: its size, stamp and whether it could be read.
 _TABLES = st.dictionaries(

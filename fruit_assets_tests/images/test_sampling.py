@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from fruit_assets.errors import InputError
 from fruit_assets.images import sampling
 from fruit_assets.images.sampling import SamplePlan, choose, content_digest, require_enough
-from fruit_assets.storage.key_table import KeyTable
+from fruit_assets.keys.key_table import KeyTable
 
 _LABELS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="/\0"), min_size=1, max_size=8)
 _CLASSES = st.dictionaries(_LABELS, st.integers(1, 60), min_size=1, max_size=6)

@@ -7,14 +7,14 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
+from fruit_assets.keys.key_table import KeyDatabase
+from fruit_assets.keys.row_keys import row_keys
 from fruit_assets.object_store.stores import open_store
 from fruit_assets.spark.writing import RowWriter, WriteTarget, data_files_from
 from fruit_assets.storage.delta.columns import columns_of
 from fruit_assets.storage.delta.table import Table
-from fruit_assets.storage.key_table import KeyDatabase
 from fruit_assets.storage.parquet_files import DataFile
 from fruit_assets.storage.recovery import find_recoverable
-from fruit_assets.storage.row_keys import row_keys
 from fruit_assets.storage.staging import VersionWriter
 from fruit_assets.storage.upkeep import clean_up
 from fruit_assets_tests.object_store.places import AWKWARD

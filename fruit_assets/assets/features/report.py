@@ -20,9 +20,9 @@ from fruit_assets.assets.publishing import PhaseTimer, publish_results
 from fruit_assets.assets.resources import CorePrice
 from fruit_assets.features.increments import IncrementalPlan
 from fruit_assets.features.known_features import ARITHMETICS
+from fruit_assets.keys.key_table import KeyTable
 from fruit_assets.storage.delta.staged_commit import StagedCommit
 from fruit_assets.storage.delta.version import Version
-from fruit_assets.storage.key_table import KeyTable
 
 FEATURES_NAME = "image_features"
 REJECTED_NAME = "rejected_images"

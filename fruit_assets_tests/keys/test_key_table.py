@@ -5,8 +5,8 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from fruit_assets.storage import key_table
-from fruit_assets.storage.key_table import KeyDatabase, KeyTable
+from fruit_assets.keys import key_table
+from fruit_assets.keys.key_table import KeyDatabase, KeyTable
 
 
 def _stream(rows: int) -> pa.RecordBatchReader:

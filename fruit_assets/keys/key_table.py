@@ -1,7 +1,7 @@
 """Tables of keys on local disk: as many rows as a collection has, in bounded memory.
 
 Put here how such tables are made, queried and streamed. DuckDB sorts, joins and counts them, and spills to disk
-beyond its memory limit. What is published belongs in `tables.py`.
+beyond its memory limit. What is published belongs in `storage/`.
 """
 
 import itertools

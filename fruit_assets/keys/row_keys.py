@@ -6,8 +6,8 @@ Put here how keys get from files into a `KeyTable`. Images and features, which f
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from fruit_assets.keys.key_table import KeyDatabase, KeyTable
 from fruit_assets.object_store.stores import Store
-from fruit_assets.storage.key_table import KeyDatabase, KeyTable
 from fruit_assets.storage.parquet_files import DataFile, read_tables
 
 if TYPE_CHECKING:
