@@ -6,7 +6,7 @@ Put here the staged content of a table and how it compares with what the table h
 from dataclasses import dataclass, replace
 from typing import Any
 
-from fruit_assets.errors import NewerVersionError
+from fruit_assets.errors import NewerVersionError, StorageError
 from fruit_assets.storage.delta.version import Version
 
 # Fact: for each asset that a version was made from, which of its versions.
@@ -55,6 +55,14 @@ def is_published(current: Version, staged: StagedCommit) -> bool:
 
 def _types(version: Version) -> list[tuple[str, str]]:
     return [(column.name, column.type) for column in version.columns]
+
+
+def require_files(staged: StagedCommit) -> None:
+    """Files of earlier versions that come back may have been removed from storage since they were listed."""
+    held = {file.path for file in staged.base.files} if staged.base is not None else set()
+    new = tuple(file for file in staged.version.files if file.path not in held)
+    if not replace(staged.version, files=new).is_intact():
+        raise StorageError(f"Files that were to be published at {staged.version.store.uri} are gone. Run it again.")
 
 
 def require_newest(current: Version, staged: StagedCommit) -> None:

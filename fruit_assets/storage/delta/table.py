@@ -9,8 +9,7 @@
 stay are not touched, an append removes none, and where neither files nor facts differ there is no commit. So an
 increment stages `[*kept, *new]`. Files are never changed, and are readable for the retention after their removal.
 
-Put here opening and committing. What may be removed belongs in `storage/upkeep.py`, what a run reads in
-`storage/pins.py`.
+Put here opening and committing. What may be removed is in `upkeep.py`, what a run reads in `pins.py`.
 """
 
 import json
@@ -27,7 +26,7 @@ from fruit_assets.object_store.stores import Store
 from fruit_assets.storage.delta.actions import create, explained, files_of, replace_files
 from fruit_assets.storage.delta.columns import Columns, from_delta, with_comments
 from fruit_assets.storage.delta.commit_log import CommitInfo, commit_metadata, content_commit, read_commits
-from fruit_assets.storage.delta.staged_commit import StagedCommit, is_published, require_newest
+from fruit_assets.storage.delta.staged_commit import StagedCommit, is_published, require_files, require_newest
 from fruit_assets.storage.delta.version import STAGED, Version
 from fruit_assets.storage.parquet_files import DataFile
 
@@ -95,7 +94,7 @@ class Table:
             return newest
         earlier = zip(range(_LOOK_BACK), read_commits(self.store, newest.number - 1), strict=False)
         fitting = (self.at(commit.number) for _, commit in earlier if commit.ours and fits(commit.facts))
-        return next((version for version in fitting if version.is_intact()), None)
+        return next(filter(Version.is_intact, fitting), None)
 
     def listed_paths(self) -> set[str]:
         """Paths of the files that the newest version lists, and of those that were removed within the retention."""
@@ -145,7 +144,7 @@ class Table:
 
         # As the log will have them: lists for tuples.
         staged = staged.with_facts(**json.loads(json.dumps(dict(staged.version.facts))))
-        self._require_files(staged)
+        require_files(staged)
         wanted = replace(staged.version, columns=with_comments(staged.version.columns, comments or {}))
         properties = CommitProperties(commit_metadata(wanted, code_version), max_commit_retries=0)
         for _ in range(_COMMIT_ATTEMPTS):
@@ -188,13 +187,6 @@ class Table:
             published=commit.published,
             table_id=str(table.metadata().id),
         )
-
-    def _require_files(self, staged: StagedCommit) -> None:
-        """Files of earlier versions that come back may have been removed from storage since they were listed."""
-        held = {file.path for file in staged.base.files} if staged.base is not None else set()
-        new = tuple(file for file in staged.version.files if file.path not in held)
-        if not replace(staged.version, files=new).is_intact():
-            raise StorageError(f"Files that were to be published at {self.store.uri} are gone. Run it again.")
 
     def _require_no_old_layout(self) -> None:
         with suppress(KeyError):
