@@ -14,7 +14,7 @@ from fruit_assets.images.fetching import fetch_images, read_few, row_group_rows
 from fruit_assets.images.listing import list_images
 from fruit_assets.object_store.stores import LocalStore
 from fruit_assets.spark.writing import WriteTarget
-from fruit_assets.storage.parquet_files import DataFile, read_files
+from fruit_assets.storage.parquet_files import DataFile, read_tables
 
 
 def test_row_groups_give_every_task_some_images_and_none_too_many():
@@ -42,7 +42,7 @@ def _fetched(spark, root: Path) -> pa.Table:
 
 def _fetched_of(spark, root: Path, listing) -> pa.Table:
     store, files = _files_of(spark, root, listing)
-    return read_files(store, files, None)
+    return pa.concat_tables(read_tables(store, files, None))
 
 
 def _files_of(spark, root: Path, listing) -> tuple[LocalStore, list[DataFile]]:
