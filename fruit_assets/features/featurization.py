@@ -4,7 +4,8 @@ Put here the Spark side of the network. What a worker does with its images belon
 reports of them in `task_stats.py`, what need not be computed at all in `increments.py`.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,14 @@ from fruit_assets.features.known_features import Increment
 from fruit_assets.features.task_stats import FeaturizationFigures, TaskReport, figures_of, notes_of, widths_of
 from fruit_assets.spark.reading import ROW, ScanOptions, map_batches
 from fruit_assets.spark.tasks import ArrowFunction, collect
-from fruit_assets.spark.writing import RowWriter, WriteTarget, data_files_from, files_schema, stage_written
+from fruit_assets.spark.writing import (
+    SECONDS_PER_FILE,
+    RowWriter,
+    WriteTarget,
+    data_files_from,
+    files_schema,
+    stage_written,
+)
 from fruit_assets.storage.delta.staged_commit import StagedCommit
 from fruit_assets.storage.staging import VersionWriter
 
@@ -27,7 +35,9 @@ if TYPE_CHECKING:
 
 FEATURES_SCHEMA = "path string, label string, sha256 string, features array<float>"
 _BATCH_ROWS = 64
-# What is lost when a run is killed: see `_reading`.
+# Between two looks at the clock a task computes for so long at most, by the speed of the images before: with
+# `SECONDS_PER_FILE` this is what a core loses when a run is killed. The first images show the speed.
+_PORTION_SECONDS, _FIRST_IMAGES = 8.0, 8
 _IMAGES_PER_TASK, _BYTES_PER_TASK = 512, 256 * 2**20
 _FEATURES_PER_GROUP = 8192  # 40 MB
 _COPIED_ROWS = 2048
@@ -93,7 +103,7 @@ def _computed(context: "SparkContext", increment: Increment, featurizer: ArrowFu
 
 
 def _reading(sample: "Version") -> ScanOptions:
-    """Tasks of half a minute at most: a core computes 20 small images a second and more, and decodes 10 MB."""
+    """Tasks of half a minute where a core computes 20 images a second and decodes 10 MB; see `_portions` for others."""
     images = min(_IMAGES_PER_TASK, max(1, _BYTES_PER_TASK * sample.row_count // max(1, sample.bytes)))
     return ScanOptions(["path", "label", "sha256", "content"], images, _BATCH_ROWS, tapered=True)
 
@@ -118,17 +128,32 @@ def _copier(target: WriteTarget, arithmetics: Sequence[str]) -> ArrowFunction:
 def _featurizer(extractor: ExtractorFiles, options: FeaturizationOptions, target: WriteTarget) -> ArrowFunction:
     def featurize_rows(batches: Iterable["pa.RecordBatch"]) -> Iterator["pa.RecordBatch"]:
         engine, report = None, TaskReport()
-        writer = RowWriter(target, notes=report.notes)
-        for batch in batches:
+        writer = RowWriter(target, report.notes, SECONDS_PER_FILE)
+        for batch in _portions(batches):
             # Not before the first row: of an empty sample there is none.
             engine = engine or worker_engine(extractor, options)
             done = featurize_batch(batch, engine, extractor.description.input_size, options.decoding)
             report.add(done, engine.batching)
             for rows in _rows_of(done, batch):
                 writer.write(rows)
-        yield report.batch(writer.close())
+        files = writer.close()
+        yield report.batch(files, writer.longest_seconds)
 
     return featurize_rows
+
+
+def _portions(
+    batches: "Iterable[pa.RecordBatch]", clock: Callable[[], float] = time.monotonic
+) -> "Iterator[pa.RecordBatch]":
+    """The batches, cut so that the consumer of each portion takes `_PORTION_SECONDS` at most."""
+    most = _FIRST_IMAGES
+    for batch in batches:
+        while batch.num_rows:
+            portion, batch = batch.slice(0, most), batch.slice(most)
+            started = clock()
+            yield portion
+            seconds = max(clock() - started, 1e-9)
+            most = max(1, min(_BATCH_ROWS, int(_PORTION_SECONDS * portion.num_rows / seconds)))
 
 
 def _rows_of(done: "pa.RecordBatch", batch: "pa.RecordBatch") -> "Iterator[pa.RecordBatch]":

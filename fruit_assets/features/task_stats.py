@@ -32,6 +32,7 @@ class FeaturizationFigures:
         arithmetics: what the tasks really ran at, as text; one, unless processors differ.
         traits: how many of the computed images are `rotated`, `transparent`, `truncated`, `featureless`.
         batchings: with how many images at once, as text; more than one where workers measured for themselves.
+        longest_seconds: the longest that a task worked for one file, which is what a core loses when a run is killed.
     """
 
     computed: int
@@ -42,6 +43,7 @@ class FeaturizationFigures:
     arithmetics: tuple[str, ...]
     traits: dict[str, int]
     batchings: tuple[str, ...]
+    longest_seconds: float
 
 
 class TaskReport:
@@ -69,15 +71,16 @@ class TaskReport:
         self._arithmetics.update(done["arithmetic"].unique().to_pylist())
         self._batchings = {batching}  # the last is what the measurement came to
 
-    def batch(self, files: list[dict[str, Any]]) -> "pa.RecordBatch":
-        """The report as one row, with the files that the task wrote."""
+    def batch(self, files: list[dict[str, Any]], longest_seconds: float = 0.0) -> "pa.RecordBatch":
+        """The report as one row, with the files that the task wrote, and the longest it worked for one of them."""
         import pyarrow as pa
 
         numbers = [pa.field(name, pa.int64()) for name in self._sums]
         rejected = pa.field("rejected", pa.list_(pa.struct(list(_rejected_schema()))))
         widths = pa.field("widths", pa.list_(pa.int64()))
         texts = [pa.field(name, pa.list_(pa.string())) for name in ("arithmetics", "batchings")]
-        schema = files_schema(*numbers, widths, rejected, *texts)
+        longest = pa.field("longest_seconds", pa.float64())
+        schema = files_schema(*numbers, widths, rejected, *texts, longest)
         reports = {
             "files": [files],
             **{name: [value] for name, value in self._sums.items()},
@@ -85,6 +88,7 @@ class TaskReport:
             "rejected": [self._rejected],
             "arithmetics": [sorted(self._arithmetics)],
             "batchings": [sorted(self._batchings)],
+            "longest_seconds": [longest_seconds],
         }
         return pa.RecordBatch.from_pydict(reports, schema)
 
@@ -149,4 +153,5 @@ def figures_of(reports: "pa.Table", plan: IncrementalPlan) -> FeaturizationFigur
         arithmetics=tuple(sorted(set(chain.from_iterable(reports["arithmetics"].to_pylist())))),
         traits={name: sums[name] for name in TRAITS},
         batchings=tuple(sorted(set(chain.from_iterable(reports["batchings"].to_pylist())))),
+        longest_seconds=max(reports["longest_seconds"].to_pylist()),
     )

@@ -21,7 +21,7 @@ from fruit_assets.object_store.s3_location import parse_s3_uri
 from fruit_assets.object_store.s3_store import S3Store
 from fruit_assets.spark.arrow_streams import stream_of
 from fruit_assets.spark.tasks import collect, run_tasks
-from fruit_assets.spark.writing import RowWriter, WriteTarget, data_files_from, files_schema
+from fruit_assets.spark.writing import SECONDS_PER_FILE, RowWriter, WriteTarget, data_files_from, files_schema
 from fruit_assets.storage.parquet_files import DataFile
 
 if TYPE_CHECKING:
@@ -102,7 +102,8 @@ def _fetcher(root: str, target: WriteTarget, notes: Mapping[str, int]) -> Callab
         import pyarrow as pa
         import pyarrow.compute as pc
 
-        writer, of_unread = (RowWriter(target, notes=lambda: notes) for _ in range(2))
+        writer = RowWriter(target, lambda: notes, SECONDS_PER_FILE)
+        of_unread = RowWriter(target, lambda: notes)
         read = _s3_reader(root) if root.startswith("s3://") else _file_reader(root)
 
         def read_some(paths: list[str]) -> list[tuple[bytes | None, str | None]]:

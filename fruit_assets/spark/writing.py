@@ -7,6 +7,7 @@ would mean copying.
 """
 
 import io
+import time
 import uuid
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 # A file is held in memory until it is whole.
 _FILE_BYTES = 32 * 2**20
 _ROWS_PER_GROUP = 65536
+# A worker that is killed loses what it has not stored: a file is stored when its rows have taken this long.
+SECONDS_PER_FILE = 20.0
 
 
 @dataclass(frozen=True)
@@ -59,11 +62,23 @@ class RowWriter:
     Args:
         target: where to.
         notes: what the task knows beside its rows, asked for with every file: JSON, for a run that recovers the file.
+        seconds_per_file: a file is stored with the first rows that come later than this.
+
+    Attributes:
+        longest_seconds: the longest that a task has worked for one file.
     """
 
-    def __init__(self, target: WriteTarget, notes: Callable[[], Mapping[str, Any]] = dict) -> None:
+    def __init__(
+        self,
+        target: WriteTarget,
+        notes: Callable[[], Mapping[str, Any]] = dict,
+        seconds_per_file: float = float("inf"),
+    ) -> None:
         self._target = target
         self._notes = notes
+        self._seconds_per_file = seconds_per_file
+        self._stored_at = time.monotonic()
+        self.longest_seconds = 0.0
         # Files sort by task, so that two runs give the same rows in the same order; no two attempts share a name.
         self._name = f"{_task_number():06}-{uuid.uuid4().hex}"
         self._pending: list[pa.RecordBatch] = []
@@ -85,14 +100,19 @@ class RowWriter:
                 self._write_row_group()
                 if self._target.one_group_per_file or self._buffer.tell() >= _FILE_BYTES:
                     self._store_file()
+        if time.monotonic() - self._stored_at >= self._seconds_per_file:
+            self._store_rest()
 
     def close(self) -> list[dict[str, Any]]:
         """Store what is left; what the task tells of its files, as `files_schema` has it."""
+        self._store_rest()
+        return self._files
+
+    def _store_rest(self) -> None:
         if self._pending_rows:
             self._write_row_group()
         if self._parquet is not None:
             self._store_file()
-        return self._files
 
     def _write_row_group(self) -> None:
         import pyarrow as pa
@@ -115,6 +135,8 @@ class RowWriter:
         extremes = {"least": file.least.get("path"), "greatest": file.greatest.get("path")}
         self._files.append({"path": path, "bytes": file.bytes, "rows": file.rows, **extremes})
         self._buffer, self._parquet = io.BytesIO(), None
+        now = time.monotonic()
+        self.longest_seconds, self._stored_at = max(self.longest_seconds, now - self._stored_at), now
 
 
 def files_schema(*others: "pa.Field") -> "pa.Schema":

@@ -174,6 +174,7 @@ def test_metadata_says_how_fast_and_by_what(published, collection):
     assert metadata["dagster/row_count"] == collection.image_count
     assert metadata["images_per_second"] > 0
     assert metadata["worker_seconds/inference"] > 0
+    assert 0 < metadata["longest_seconds_per_file"] < metadata["seconds/featurizing"]
     assert metadata["features_fingerprint"] == f"{published.metadata('feature_extractor')['fingerprint']}-f32"
     assert published.metadata("rejected_images")["rejected_share"] == pytest.approx(0)
 

@@ -220,3 +220,30 @@ def test_the_sample_holds_the_bytes_of_the_files(collection, sample):
     for path in sorted(sample)[::37]:
         assert sample[path] == (collection.images / path).read_bytes()
         assert Image.open(io.BytesIO(sample[path])).size == (100, 100)
+
+
+class _Clock:
+    """Time that passes by hand."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.mark.parametrize(
+    ("seconds_per_image", "sizes"),
+    [(0.01, [8, 56, 64, 64, 8]), (0.5, [8, *[16] * 3, 8, *[16] * 8, 8]), (4.0, [8, *[2] * 96])],
+)
+def test_the_slower_the_network_the_fewer_images_are_computed_between_two_looks_at_the_clock(seconds_per_image, sizes):
+    clock, numbers = _Clock(), pa.RecordBatch.from_pydict({"row": list(range(200))})
+    batches = [numbers.slice(start, 64) for start in range(0, 200, 64)]
+    seen, found = [], []
+    for portion in featurization._portions(batches, clock):
+        clock.now += seconds_per_image * portion.num_rows
+        found.append(portion.num_rows)
+        seen += portion["row"].to_pylist()
+    assert seen == list(range(200))
+    assert found == sizes
+    assert max(found[1:]) * seconds_per_image <= 8.0

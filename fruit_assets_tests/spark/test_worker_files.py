@@ -242,6 +242,25 @@ def test_images_are_stored_as_they_are_and_features_compressed(tmp_path):
     assert kinds == {"path": "ZSTD", "label": "ZSTD", "content": "UNCOMPRESSED", "features.list.element": "ZSTD"}
 
 
+def test_a_slow_task_stores_what_it_has_and_its_rows_are_read_by_the_same_row_groups(spark, tmp_path):
+    folder = Table(open_store(str(tmp_path)))
+    writing = VersionWriter(folder, "slow")
+    writer = RowWriter(WriteTarget.of(writing, 10), seconds_per_file=0.0)
+    stored = []
+    for start in (0, 25, 32):
+        writer.write(_rows(50).slice(start, {0: 25, 25: 7, 32: 18}[start]))
+        stored.append(sum(1 for _ in tmp_path.rglob("part-*.parquet")))
+    assert stored == [1, 2, 3]
+    files = data_files_from(pa.table({"files": [writer.close()]}))
+    assert [file.rows for file in files] == [25, 7, 18]
+    version = folder.commit(stage_written(writing, files, _SCHEMA, {ROW_GROUP_ROWS: 10}))
+    reading = ScanOptions(_COLUMNS, 25, 10)
+    wanted = pa.table({"row": [0, 24, 25, 31, 32, 49]})
+    read = collect(map_batches(version, spark.sparkContext, reading, lambda batches: batches, wanted))
+    assert set(read["path"].to_pylist()) == {f"a=b/é {n}#.jpg" for n in (0, 24, 25, 31, 32, 49)}
+    assert read.num_rows == 6
+
+
 def test_an_attempt_that_failed_leaves_nothing_that_is_listed(spark, tmp_path):
     folder = Table(open_store(str(tmp_path)))
     _publish(folder, "one", 50, 10)

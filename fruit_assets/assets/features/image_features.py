@@ -230,4 +230,5 @@ def _featurized(
         extractor.description.features,
         figures.traits,
         figures.batchings,
+        figures.longest_seconds,
     )

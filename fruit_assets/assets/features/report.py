@@ -89,6 +89,7 @@ class FeaturizationResult:
     feature_count: int
     traits: dict[str, int]
     batchings: tuple[str, ...] = ()
+    longest_seconds: float = 0.0
 
 
 def materialize_results(
@@ -169,6 +170,7 @@ def _figures(outcome: FeaturizationResult, phases: PhaseTimer) -> dict[str, Any]
     }
     # Of the images that this run computed.
     figures |= {f"{name}_images": count for name, count in outcome.traits.items()}
+    figures["longest_seconds_per_file"] = round(outcome.longest_seconds, 3)
     return figures | {f"worker_seconds/{name}": round(value, 3) for name, value in outcome.worker_seconds.items()}
 
 
