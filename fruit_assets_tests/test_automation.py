@@ -13,7 +13,7 @@ from PIL import Image
 
 from fruit_assets.assets.config_inheritance import INHERIT_CONFIG_TAG, RUN_CONFIG, config_of_run
 from fruit_assets.assets.resources import ImageCollection
-from fruit_assets.assets.sampled_images import SamplingConfig
+from fruit_assets.assets.sample.config import SamplingConfig
 from fruit_assets.automation.collection_sensor import raw_images_sensor
 from fruit_assets.automation.retention import clean_up_all
 from fruit_assets.definitions import build_defs

@@ -13,7 +13,8 @@ from fruit_assets.assets.features.config import FeaturesConfig
 from fruit_assets.assets.features.image_features import image_features
 from fruit_assets.assets.fruit_recognition import fruit_recognition
 from fruit_assets.assets.raw_images import raw_images
-from fruit_assets.assets.sampled_images import SamplingConfig, sampled_images
+from fruit_assets.assets.sample.config import SamplingConfig
+from fruit_assets.assets.sample.sampled_images import sampled_images
 
 ASSETS: list[dg.AssetsDefinition | dg.SourceAsset] = [
     raw_images,

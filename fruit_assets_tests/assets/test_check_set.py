@@ -9,7 +9,7 @@ from fruit_assets.assets.components.checks import orthonormal_components, varian
 from fruit_assets.assets.features.checks import few_featureless, few_rejected
 from fruit_assets.assets.fruit_recognition import better_than_chance
 from fruit_assets.assets.graph import ASSETS
-from fruit_assets.assets.sampled_images import class_coverage
+from fruit_assets.assets.sample.checks import class_coverage
 
 _CHECKS = CheckSet("image_features", blocking=dict.fromkeys(["rows_reconcile", "dimensions", "finite_values"], ""))
 

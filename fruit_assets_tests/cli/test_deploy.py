@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from fruit_assets.cli import main
-from fruit_assets.cli.deploy import standing_cost
+from fruit_assets.cli.deploy_plan import standing_cost
 from fruit_assets.emr.serverless.application_spec import load_application_spec
 from fruit_assets.emr.spec_file import deployed_variables
 from fruit_assets.emr.staging import StagingStore

@@ -18,9 +18,10 @@ from fruit_assets.assets.resources import SPARK_POOL
 from fruit_assets.assets.table_schema import LABEL, PATH, table_metadata
 from fruit_assets.spark.progress import reported_progress
 from fruit_assets.spark.resource import SparkResource
+from fruit_assets.storage.delta.staged_commit import StagedCommit
 from fruit_assets.storage.delta.version import Version
 from fruit_assets.storage.io_managers import AssetStorage
-from fruit_assets.storage.staging import republish
+from fruit_assets.storage.staging import VersionWriter, republish
 
 NAME = "pca_components"
 _PLOTTED_POINTS = 5000
@@ -71,27 +72,8 @@ def pca_components(
         phases = PhaseTimer()
         basis = Basis.of(pca_model)
         writing = storage.writing(NAME, context)
-        fingerprint = image_features.facts[FINGERPRINT]
-        version = combined_version(image_features.facts["data_version"], basis.version)
-        if (before := writing.table.find_latest(data_version=version)) is not None:
-            context.log.info("Neither the features nor the basis have changed: the components are published again.")
-            staged, projected, kept = republish(before, writing), 0, before.row_count
-        else:
-            before = writing.table.find_latest(pca_model=basis.version, features_fingerprint=fingerprint)
-            plan = plan_projection(image_features, before)
-            projected, kept, written = plan.missing.row_count, plan.kept_rows, None
-            context.log.info(f"{projected} rows to project, {kept} stay.")
-            if projected:
-                with phases("projecting"), reported_progress(spark.context(), context.log.info, NAME):
-                    written = project(plan, spark.context(), basis, writing)
-            staged = stage(plan, written, writing)
-        staged = staged.with_facts(
-            data_version=version,
-            n_components=basis.model.n_components,
-            # A new image can be placed among these rows only by what made them.
-            pca_model=basis.version,
-            features_fingerprint=fingerprint,
-        ).made_from(image_features, pca_model)
+        staged, projected = _staged(context, image_features, basis, writing, spark, phases)
+        staged = staged.made_from(image_features, pca_model)
         with phases("pictures"):
             metadata = pictures.scatter(staged.version, _PLOTTED_POINTS)
         measured, expected = staged.version.facts[MEASURES], image_features.row_count
@@ -104,10 +86,10 @@ def pca_components(
                         **metadata,
                         "n_components": basis.model.n_components,
                         "rows_projected": projected,
-                        "rows_kept": kept,
+                        "rows_kept": staged.version.row_count - projected,
                         **phases.metadata(),
                     },
-                    data_version=dg.DataVersion(version),
+                    data_version=dg.DataVersion(staged.version.facts["data_version"]),
                 )
             ],
             [
@@ -116,3 +98,28 @@ def pca_components(
                 CHECKS.finite_values(measured["broken"]),
             ],
         )
+
+
+def _staged(
+    context: dg.AssetExecutionContext,
+    image_features: Version,
+    basis: Basis,
+    writing: VersionWriter,
+    spark: SparkResource,
+    phases: PhaseTimer,
+) -> tuple[StagedCommit, int]:
+    """The components, and how many rows of them this run projected."""
+    version = combined_version(image_features.facts["data_version"], basis.version)
+    identity = {"pca_model": basis.version, "features_fingerprint": image_features.facts[FINGERPRINT]}
+    facts = {"data_version": version, "n_components": basis.model.n_components, **identity}
+    if (before := writing.table.find_latest(data_version=version)) is not None:
+        context.log.info("Neither the features nor the basis have changed: the components are published again.")
+        return republish(before, writing).with_facts(**facts), 0
+    # A new image can be placed only among rows of the same basis and the same kind of features.
+    plan = plan_projection(image_features, writing.table.find_latest(**identity))
+    projected, written = plan.missing.row_count, None
+    context.log.info(f"{projected} rows to project, {plan.kept_rows} stay.")
+    if projected:
+        with phases("projecting"), reported_progress(spark.context(), context.log.info, NAME):
+            written = project(plan, spark.context(), basis, writing)
+    return stage(plan, written, writing).with_facts(**facts), projected

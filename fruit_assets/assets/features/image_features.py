@@ -124,47 +124,38 @@ def image_features(
                 reuse=config.reuse,
             )
         options = replace(options, precision=precision.name)
-        fingerprint = fingerprint_of(extractor, options)
         with phases("planning"):
-            known = (
-                _known_features(storage, extractor, options, config)
-                if config.reuse
-                else KnownFeatures(writings[0].table.store)
-            )
-            increment = plan_of(sampled_images, known)
-        plan = increment.plan
-        context.log.info(_intention(plan, precision.name))
-        if not precision.guarded:
-            with phases("guard"):
-                precision = precision.measured(precision_of_run.previous_drift(increment) or measure(precision.name))
-        if precision.guard is not None and (advice := precision.guard.advice()):
-            # The check repeats it at the end; a user with hours of images ahead may prefer to stop now.
-            context.log.warning(advice)
+            increment = plan_of(sampled_images, _known_features(storage, extractor, options, config))
+        context.log.info(_intention(increment.plan, precision.name))
+        precision = _with_drift(context, precision, increment, measure, phases)
         with phases("featurizing"):
-            if plan.unchanged:
+            if increment.plan.unchanged:
                 outcome = _same_as_before(increment, extractor, writings)
             else:
                 with reported_progress(spark.context(), context.log.info, FEATURES_NAME):
                     outcome = _featurized(spark, increment, extractor, options, writings)
-        features = outcome.features.with_facts(
+        outcome = outcome.made_from(sampled_images, feature_extractor).with_facts(
             **{RUN_CONFIG: config.model_dump(mode="json"), _MAX_PIXELS: config.max_pixels},
             **precision_of_run.facts(precision),
         )
-        made_from = sampled_images, feature_extractor
-        outcome = replace(
-            outcome, features=features.made_from(*made_from), rejected=outcome.rejected.made_from(*made_from)
-        )
-        most_rejected = share_for_features(config.max_rejected_share, sampled_images)
         yield from materialize_results(
-            outcome, phases, fingerprint, sampled_images, precision, core_price, most_rejected
+            outcome,
+            phases,
+            fingerprint_of(extractor, options),
+            sampled_images,
+            precision,
+            core_price,
+            share_for_features(config.max_rejected_share, sampled_images),
         )
 
 
 def _known_features(
     storage: AssetStorage, extractor: ExtractorFiles, options: FeaturizationOptions, config: FeaturesConfig
 ) -> KnownFeatures:
-    """The newest features of the same fingerprint with their rejected images, and what other runs left."""
+    """The newest features of the same fingerprint with their rejected images, and complete files of other runs."""
     table = storage.table(FEATURES_NAME)
+    if not config.reuse:
+        return KnownFeatures(table.store)
     previous = table.find_latest(features_fingerprint=fingerprint_of(extractor, options))
     # With another limit, other images are rejected.
     same_limit = previous is not None and previous.facts.get(_MAX_PIXELS) == config.max_pixels
@@ -175,6 +166,23 @@ def _known_features(
 
 def _rejected_with(storage: AssetStorage, features: Version) -> Version | None:
     return storage.table(REJECTED_NAME).find_latest(features_data_version=features.facts["data_version"])
+
+
+def _with_drift(
+    context: dg.AssetExecutionContext,
+    precision: precision_of_run.ResolvedPrecision,
+    increment: Increment,
+    measure: precision_of_run.Measure,
+    phases: PhaseTimer,
+) -> precision_of_run.ResolvedPrecision:
+    """The precision with its drift from f32: the previous version's, or measured."""
+    if not precision.guarded:
+        with phases("guard"):
+            precision = precision.measured(precision_of_run.previous_drift(increment) or measure(precision.name))
+    if precision.guard is not None and (advice := precision.guard.advice()):
+        # The check repeats it at the end; a user with hours of images ahead may prefer to stop now.
+        context.log.warning(advice)
+    return precision
 
 
 def _intention(plan: IncrementalPlan, precision: str) -> str:

@@ -6,7 +6,7 @@ Put here how a result is reported. How it came about belongs in `image_features.
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -90,6 +90,15 @@ class FeaturizationResult:
     traits: dict[str, int]
     batchings: tuple[str, ...] = ()
     longest_seconds: float = 0.0
+
+    def made_from(self, *inputs: Version) -> "FeaturizationResult":
+        """Both versions record the versions of their inputs."""
+        features, rejected = self.features.made_from(*inputs), self.rejected.made_from(*inputs)
+        return replace(self, features=features, rejected=rejected)
+
+    def with_facts(self, **facts: Any) -> "FeaturizationResult":
+        """The features record these facts."""
+        return replace(self, features=self.features.with_facts(**facts))
 
 
 def materialize_results(

@@ -1,30 +1,30 @@
 """`sampled_images`: a reproducible, stratified sample with the bytes in it.
 
-Put here the asset with its config, checks and columns. The choice itself belongs in `images/sampling.py`.
+Put here the asset and its columns. The choice itself belongs in `images/sampling.py`.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
-from pydantic import Field, model_validator
 
 from fruit_assets.assets import asset_plots as pictures
-from fruit_assets.assets.check_set import CheckSet
 from fruit_assets.assets.config_inheritance import RUN_CONFIG, config_of_run
 from fruit_assets.assets.publishing import PhaseTimer, publish_results, translate_errors
 from fruit_assets.assets.raw_images import RAW_IMAGES, observation_of
-from fruit_assets.assets.rejected_share import share_field, share_while_sampling
+from fruit_assets.assets.rejected_share import share_while_sampling
 from fruit_assets.assets.resources import SPARK_POOL, ImageCollection
+from fruit_assets.assets.sample.checks import CHECKS, NAME, class_coverage
+from fruit_assets.assets.sample.config import SamplingConfig
 from fruit_assets.assets.table_schema import LABEL, PATH, SHA256, table_metadata
 from fruit_assets.images.fetching import read_few
 from fruit_assets.images.known_rows import KnownRows, has_keys, known_rows, why_not_comparable
 from fruit_assets.images.listing import class_counts, digest_of
 from fruit_assets.images.sample_increment import SampleIncrement, figures_of, increment_of
 from fruit_assets.images.sample_version import WrittenRows, stage_sample, write_rows
-from fruit_assets.images.sampling import SamplePlan, choose, require_enough
+from fruit_assets.images.sampling import choose, require_enough
 from fruit_assets.spark.progress import reported_progress
 from fruit_assets.spark.resource import SparkResource
 from fruit_assets.storage.delta.staged_commit import StagedCommit
@@ -36,10 +36,6 @@ if TYPE_CHECKING:
     from fruit_assets.images.listing import ImageListing
     from fruit_assets.keys.key_table import KeyTable
 
-NAME = "sampled_images"
-# A minute's work for two cores, and enough images of every class for a model to learn from.
-WHOLE_UP_TO = 10_000
-LEAST_SHARE = 0.01
 _SHOWN = 40
 
 SCHEMA = dg.TableSchema(
@@ -54,75 +50,6 @@ SCHEMA = dg.TableSchema(
         dg.TableColumn("content", "binary", description="The file's bytes; null when it could not be read."),
     ]
 )
-CHECKS = CheckSet(
-    NAME,
-    blocking={"rows_reconcile": "Every chosen image is a row, once."},
-    warnings={"class_coverage": "Every class of the collection has at least two images in the sample."},
-)
-
-
-class SamplingConfig(dg.Config):
-    """How much of the collection to take."""
-
-    fraction: float | None = Field(
-        default=None,
-        gt=0,
-        le=1,
-        description=f"Share of every class to take, in (0, 1]. By default all of up to {WHOLE_UP_TO:,} images; of a "
-        f"larger collection the share that gives as many, and {LEAST_SHARE} at least.",
-    )
-    min_per_class: int = Field(
-        default=1, ge=1, description="Images of every class to keep at least, as far as it has them."
-    )
-    max_per_class: int | None = Field(default=None, ge=1, description="Images of every class to keep at most.")
-    seed: int = Field(default=0, description="Another seed gives another sample; the same seed always the same.")
-    max_rejected_share: float | None = share_field(default_from="image_features in the same run")
-
-    @model_validator(mode="after")
-    def _limits_fit(self) -> "SamplingConfig":
-        if self.max_per_class is not None and self.max_per_class < self.min_per_class:
-            raise ValueError(f"max_per_class ({self.max_per_class}) is below min_per_class ({self.min_per_class})")
-        return self
-
-    def plan(self, listed: int) -> SamplePlan:
-        """How much to take of a collection of `listed` images."""
-        given = self.model_dump(exclude={"fraction", "max_rejected_share"})
-        return SamplePlan(fraction=self.fraction or default_fraction(listed), **given)
-
-
-def default_fraction(listed: int) -> float:
-    """The share that is taken when a person has set none."""
-    return min(1.0, max(LEAST_SHARE, WHOLE_UP_TO / max(listed, 1)))
-
-
-def class_coverage(
-    available: Mapping[str, int], sampled: Mapping[str, int], lost: Mapping[str, int] | None = None
-) -> dg.AssetCheckResult:
-    """Every class of the collection should have two images in the sample, so that it can be tested on.
-
-    Args:
-        available: images per label.
-        sampled: images of the sample per label.
-        lost: class folders without a listed image, and how many files of an unusual kind they hold.
-    """
-    missing = sorted(set(available) - set(sampled))
-    single = sorted(label for label, count in sampled.items() if count < 2)
-    text = f"{len(sampled)} of {len(available)} classes are in the sample"
-    if missing or single:
-        named = ", ".join((missing + single)[:5])
-        text += (
-            f"; {len(single)} with a single image, {len(missing)} with none ({named}). Raise min_per_class to 2 or more"
-        )
-    if lost:
-        named = ", ".join(f"{label} ({files} files)" for label, files in sorted(lost.items())[:5])
-        text += f"; {len(lost)} more hold no file that can be read as an image: {named}. Convert these to JPEG or PNG"
-    metadata = {
-        "classes": len(available),
-        "sampled_classes": len(sampled),
-        "single_image_classes": len(single),
-        "lost_classes": len(lost or ()),
-    }
-    return CHECKS.result("class_coverage", not (missing or single or lost), f"{text}.", metadata)
 
 
 @dg.asset(

@@ -1,0 +1,1 @@
+"""The sample of the collection: its asset, config and checks."""
