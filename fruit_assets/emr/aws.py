@@ -6,7 +6,7 @@ Put here what every call shares. What is asked of S3 lives in `staging.py`, of E
 import random
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
 import dagster as dg
@@ -25,6 +25,12 @@ _UNKNOWN_IDENTITY = {
     "InvalidClientTokenId", "UnrecognizedClientException", "InvalidAccessKeyId", "SignatureDoesNotMatch",
 }  # fmt: skip
 _DENIED = {"AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "AllAccessDisabled"}
+# What a page of a listing answers, and the argument that asks for the page after it.
+_NEXT_PAGE = {
+    "Marker": "Marker", "NextToken": "NextToken", "nextToken": "nextToken",
+    "NextContinuationToken": "ContinuationToken", "NextKeyMarker": "KeyMarker",
+    "NextUploadIdMarker": "UploadIdMarker", "NextVersionIdMarker": "VersionIdMarker",
+}  # fmt: skip
 _SECRET = re.compile(r"(?i)\b((?:ASIA|AKIA)[A-Z0-9]{12,}|(?:aws_)?(?:secret|session)\w*\s*[=:]\s*\S+)")
 
 
@@ -97,6 +103,17 @@ def call_with_retries(
         attempt += 1
         # The floor keeps a token bucket that refills every two seconds from being hit in a burst.
         interruptible_sleep(min(20.0, random.uniform(0.1, 0.5) * 2**attempt))  # noqa: S311
+
+
+def pages(function: Callable[..., dict[str, Any]], *, patience: float = 60.0, **arguments: Any) -> Iterator[Any]:
+    """All pages of a listing, each called for as by `call_with_retries`; boto3's paginators cannot retry one page."""
+    while True:
+        page = call_with_retries(function, patience=patience, **arguments)
+        yield page
+        following = {argument: page[token] for token, argument in _NEXT_PAGE.items() if page.get(token)}
+        if not following or page.get("IsTruncated") is False:
+            return
+        arguments |= following
 
 
 def translate(error: Exception, operation: str, *, repeatable: bool = True) -> PermanentError | TransientError | None:

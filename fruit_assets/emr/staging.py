@@ -3,16 +3,15 @@
 Put here what is asked of S3. What the objects mean (requests, events, locks) lives with their owners.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
-from functools import cached_property, partial
-from typing import Any, TypeVar
+from functools import cached_property
+from typing import Any
 
-from fruit_assets.emr.aws import AwsRefusedError, call_with_retries, client
+from fruit_assets.emr.aws import AwsRefusedError, call_with_retries, client, pages
 from fruit_assets.emr.errors import PermanentError
-
-T = TypeVar("T")
 
 MAX_BYTES = 64 * 2**20  # far above anything of ours; keeps a forged object from filling the memory
 
@@ -96,9 +95,8 @@ class StagingStore:
             PermanentError: it is larger than anything of ours.
         """
         try:
-            return self._explained(
-                partial(call_with_retries, self._get_object, Bucket=self.bucket, Key=self._prefix + name)
-            )
+            with self._explained():
+                return call_with_retries(self._get_object, Bucket=self.bucket, Key=self._prefix + name)
         except AwsRefusedError as refusal:
             if refusal.code in _ABSENT:
                 return None
@@ -115,13 +113,9 @@ class StagingStore:
 
     def list_keys(self, below: str = "") -> Iterator[str]:
         """Names of the objects whose name begins with `below`, in key order."""
-        token: dict[str, Any] = {}
-        while True:
-            page = self._listing(below, token)
-            yield from (entry["Key"][len(self._prefix) :] for entry in page.get("Contents", []))
-            if not page.get("IsTruncated"):
-                return
-            token = {"ContinuationToken": page["NextContinuationToken"]}
+        with self._explained():
+            for page in pages(self._s3.list_objects_v2, Bucket=self.bucket, Prefix=self._prefix + below):
+                yield from (entry["Key"][len(self._prefix) :] for entry in page.get("Contents", []))
 
     def delete(self, name: str) -> None:
         self._call("delete_object", name)
@@ -139,21 +133,19 @@ class StagingStore:
             raise PermanentError(f"s3://{self.bucket}/{place['Key']} has {size:,} bytes; the limit is {MAX_BYTES:,}.")
         return StoredObject(answer["Body"].read(), answer.get("ETag", ""), _age(answer))
 
-    def _listing(self, below: str, token: dict[str, Any]) -> dict[str, Any]:
-        listing = partial(
-            call_with_retries, self._s3.list_objects_v2, Bucket=self.bucket, Prefix=self._prefix + below, **token
-        )
-        return self._explained(listing)
-
     def _call(self, method: str, name: str, **arguments: Any) -> dict[str, Any]:
         function = getattr(self._s3, method)
-        return self._explained(
-            partial(call_with_retries, function, Bucket=self.bucket, Key=self._prefix + name, **arguments)
-        )
+        with self._explained():
+            answer: dict[str, Any] = call_with_retries(
+                function, Bucket=self.bucket, Key=self._prefix + name, **arguments
+            )
+        return answer
 
-    def _explained(self, attempt: Callable[[], T]) -> T:
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        """Name the object store in a refusal."""
         try:
-            return attempt()
+            yield
         except AwsRefusedError as refusal:
             if refusal.code == "NoSuchBucket":
                 hint = f"{self.uri}: the bucket {self.bucket!r} does not exist. Create it, or correct the setting."

@@ -17,7 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from fruit_assets.emr.aws import AwsRefusedError, call_with_retries, client
+from fruit_assets.emr.aws import AwsRefusedError, call_with_retries, client, pages
 from fruit_assets.infra.bootstrap_folder import BOOTSTRAP
 from fruit_assets.infra.node_requirements import FILES
 from fruit_assets.infra.packed_environment import digest_of
@@ -170,11 +170,5 @@ def _put(s3: Any, bucket: str, key: str, path: Path) -> None:
 
 
 def _sizes(s3: Any, bucket: str, prefix: str) -> dict[str, int]:
-    sizes: dict[str, int] = {}
-    token: dict[str, Any] = {}
-    while True:
-        page = call_with_retries(s3.list_objects_v2, Bucket=bucket, Prefix=prefix, **token)
-        sizes |= {item["Key"].removeprefix(prefix): item["Size"] for item in page.get("Contents", [])}
-        if not page.get("IsTruncated"):
-            return sizes
-        token = {"ContinuationToken": page["NextContinuationToken"]}
+    listed = pages(s3.list_objects_v2, Bucket=bucket, Prefix=prefix)
+    return {item["Key"].removeprefix(prefix): item["Size"] for page in listed for item in page.get("Contents", [])}

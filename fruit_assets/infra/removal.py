@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from fruit_assets.emr.aws import AwsRefusedError, call_with_retries, client
+from fruit_assets.emr.aws import AwsRefusedError, call_with_retries, client, pages
 from fruit_assets.emr.errors import PermanentError
 from fruit_assets.emr.serverless.applications import delete_application
 from fruit_assets.emr.serverless.compute import EmrServerless
@@ -28,7 +28,7 @@ def living_clusters(project: str, region: str) -> list[str]:
     """`id name state` of every cluster with this project's tag that still runs."""
     emr = client("emr", region)
     found = []
-    for cluster in _pages(emr.list_clusters, "Clusters", "Marker", "Marker", ClusterStates=_ALIVE):
+    for cluster in (row for page in pages(emr.list_clusters, ClusterStates=_ALIVE) for row in page["Clusters"]):
         described = call_with_retries(emr.describe_cluster, ClusterId=cluster["Id"])["Cluster"]
         tags = {tag["Key"]: tag.get("Value") for tag in described.get("Tags", [])}
         if tags.get("project") == project:
@@ -44,7 +44,7 @@ def delete_applications(project: str, region: str) -> list[str]:
     """
     api = client("emr-serverless", region)
     alive = ["CREATING", "CREATED", "STARTING", "STARTED", "STOPPING", "STOPPED"]
-    rows = list(_pages(api.list_applications, "applications", "nextToken", "nextToken", states=alive))
+    rows = [row for page in pages(api.list_applications, states=alive) for row in page["applications"]]
     ours = [row for row in rows if _tag_of(api, row["id"]) == project]
     busy = [f"{row['id']} {row['name']}" for row in ours if EmrServerless(row["id"], region).active()]
     if busy:
@@ -115,7 +115,8 @@ def delete_bucket(bucket: str, region: str, report: Callable[[int], None] = lamb
             batch = []
             report(deleted)
     deleted += _delete(s3, bucket, batch)
-    for upload in _pages(s3.list_multipart_uploads, "Uploads", "KeyMarker", "NextKeyMarker", Bucket=bucket):
+    uploads = [row for page in pages(s3.list_multipart_uploads, Bucket=bucket) for row in page.get("Uploads", [])]
+    for upload in uploads:
         call_with_retries(s3.abort_multipart_upload, Bucket=bucket, Key=upload["Key"], UploadId=upload["UploadId"])
     call_with_retries(s3.delete_bucket, Bucket=bucket)
     return deleted
@@ -134,23 +135,6 @@ def _delete(s3: Any, bucket: str, batch: list[dict[str, str]]) -> int:
 
 def _versions(s3: Any, bucket: str) -> Iterator[dict[str, Any]]:
     """Every version and every delete marker."""
-    markers: dict[str, Any] = {}
-    while True:
-        page = call_with_retries(s3.list_object_versions, Bucket=bucket, **markers)
+    for page in pages(s3.list_object_versions, Bucket=bucket):
         yield from page.get("Versions", [])
         yield from page.get("DeleteMarkers", [])
-        if not page.get("IsTruncated"):
-            return
-        markers = {"KeyMarker": page["NextKeyMarker"], "VersionIdMarker": page["NextVersionIdMarker"]}
-
-
-def _pages(
-    method: Callable[..., dict[str, Any]], items: str, ask: str, answer: str, **arguments: Any
-) -> Iterator[dict[str, Any]]:
-    token: dict[str, Any] = {}
-    while True:
-        page = call_with_retries(method, **arguments, **token)
-        yield from page.get(items, [])
-        if not page.get(answer) or page.get("IsTruncated") is False:
-            return
-        token = {ask: page[answer]}

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from fruit_assets.emr.aws import AwsRefusedError, call_with_retries, client
+from fruit_assets.emr.aws import AwsRefusedError, call_with_retries, client, pages
 from fruit_assets.errors import PermanentError
 from fruit_assets.infra.bootstrap_folder import BOOTSTRAP
 
@@ -27,6 +27,11 @@ class ResourceChange:
     resource: str
     kind: str
     replaced: bool
+
+    @classmethod
+    def of(cls, found: Mapping[str, Any]) -> "ResourceChange":
+        replaced = found.get("Replacement") in ("True", "Conditional")
+        return cls(found["Action"], found["LogicalResourceId"], found["ResourceType"], replaced)
 
 
 @dataclass(frozen=True)
@@ -101,7 +106,7 @@ class Stack:
         described = self._wait_for_change_set(change_set)
         if described is None:
             return Plan(None, is_new, (), "")
-        changes = tuple(_change(item["ResourceChange"]) for item in described)
+        changes = tuple(ResourceChange.of(item["ResourceChange"]) for item in described)
         return Plan(change_set, is_new, changes, "" if is_new else self._template_diff(template))
 
     def apply(self, plan: Plan, report: Callable[[str], None] = lambda _: None) -> None:
@@ -127,9 +132,9 @@ class Stack:
         call_with_retries(self._aws.delete_stack, StackName=self.name)
         self._wait(report, good=("DELETE_COMPLETE",))
 
-    def _describe(self) -> dict[str, Any] | None:
+    def _describe(self, name_or_id: str | None = None) -> dict[str, Any] | None:
         try:
-            found = call_with_retries(self._aws.describe_stacks, StackName=self.name)["Stacks"]
+            found = call_with_retries(self._aws.describe_stacks, StackName=name_or_id or self.name)["Stacks"]
         except AwsRefusedError as error:
             if error.code == "ValidationError" and "does not exist" in str(error):
                 return None
@@ -172,11 +177,8 @@ class Stack:
         while True:
             found = call_with_retries(self._aws.describe_change_set, ChangeSetName=change_set)
             if found["Status"] == "CREATE_COMPLETE":
-                changes = list(found["Changes"])
-                while token := found.get("NextToken"):
-                    found = call_with_retries(self._aws.describe_change_set, ChangeSetName=change_set, NextToken=token)
-                    changes += found["Changes"]
-                return changes
+                listed = pages(self._aws.describe_change_set, ChangeSetName=change_set)
+                return [change for page in listed for change in page["Changes"]]
             if found["Status"] == "FAILED":
                 call_with_retries(self._aws.delete_change_set, ChangeSetName=change_set)
                 reason = found.get("StatusReason", "")
@@ -203,21 +205,13 @@ class Stack:
             for event in reversed([event for event in events if event["EventId"] not in seen]):
                 seen.add(event["EventId"])
                 report(f"{event.get('LogicalResourceId', '')}: {event.get('ResourceStatus', '')}")
-            found = self._describe_by_id(stack_id)
+            found = self._describe(stack_id)
             status = found["StackStatus"] if found else "DELETE_COMPLETE"
             if status in good:
                 return
             if not status.endswith("_IN_PROGRESS"):
                 raise PermanentError(f"Stack {self.name!r} ended as {status}. {_first_failure(events)}")
             time.sleep(_POLL_SECONDS)
-
-    def _describe_by_id(self, stack_id: str) -> dict[str, Any] | None:
-        try:
-            return dict(call_with_retries(self._aws.describe_stacks, StackName=stack_id)["Stacks"][0])
-        except AwsRefusedError as error:
-            if error.code == "ValidationError":
-                return None
-            raise
 
     def _events(self, stack_id: str) -> list[dict[str, Any]]:
         try:
@@ -226,15 +220,6 @@ class Stack:
             if error.code == "ValidationError":
                 return []
             raise
-
-
-def _change(found: Mapping[str, Any]) -> ResourceChange:
-    return ResourceChange(
-        action=found["Action"],
-        resource=found["LogicalResourceId"],
-        kind=found["ResourceType"],
-        replaced=found.get("Replacement") in ("True", "Conditional"),
-    )
 
 
 def _first_failure(events: list[dict[str, Any]]) -> str:

@@ -66,8 +66,9 @@ def test_a_failed_change_names_the_first_resource_that_failed(aws: AwsAccount, m
         _event(2, "Bucket", "CREATE_FAILED", "fruit-five-1 already exists"),
         _event(1, "Bucket", "CREATE_IN_PROGRESS", ""),
     ]
-    monkeypatch.setattr(stack, "_events", lambda _: events)
-    monkeypatch.setattr(stack, "_describe_by_id", lambda _: {"StackStatus": "ROLLBACK_COMPLETE"})
+    failed = {"StackId": "fruit-five", "StackStatus": "ROLLBACK_COMPLETE"}
+    monkeypatch.setattr(stack._aws, "describe_stack_events", lambda **_: {"StackEvents": events})
+    monkeypatch.setattr(stack._aws, "describe_stacks", lambda **_: {"Stacks": [failed]})
     with pytest.raises(PermanentError, match=r"ended as ROLLBACK_COMPLETE.*Bucket: fruit-five-1 already exists"):
         stack.apply(plan)
 

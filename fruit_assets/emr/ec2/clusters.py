@@ -11,7 +11,7 @@ import uuid
 from collections.abc import Iterator
 from typing import Any
 
-from fruit_assets.emr.aws import AwsRefusedError, LostAnswerError, call_with_retries, interruptible_sleep
+from fruit_assets.emr.aws import AwsRefusedError, LostAnswerError, call_with_retries, interruptible_sleep, pages
 from fruit_assets.emr.ec2.answers import ALIVE, ClusterFacts
 from fruit_assets.emr.ec2.cluster_spec import SPEC_TAG, ClusterSpec
 from fruit_assets.emr.ec2.compute import EmrOnEc2
@@ -145,13 +145,8 @@ class Clusters:
         return facts if facts.is_alive and self._is_ours(facts) else None
 
     def _listed(self) -> Iterator[dict[str, Any]]:
-        marker: dict[str, Any] = {}
-        while True:
-            page = call_with_retries(self._emr.emr.list_clusters, ClusterStates=list(ALIVE), **marker)
+        for page in pages(self._emr.emr.list_clusters, ClusterStates=list(ALIVE)):
             yield from page.get("Clusters", [])
-            if not page.get("Marker"):
-                return
-            marker = {"Marker": page["Marker"]}
 
 
 def _claim() -> bytes:

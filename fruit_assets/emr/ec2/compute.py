@@ -9,7 +9,7 @@ from datetime import datetime
 from functools import cached_property
 from typing import Any
 
-from fruit_assets.emr.aws import AwsRefusedError, LostAnswerError, call_with_retries, client, interruptible_sleep
+from fruit_assets.emr.aws import AwsRefusedError, LostAnswerError, call_with_retries, client, interruptible_sleep, pages
 from fruit_assets.emr.compute import AtCapacityError, ComputeFailure, StepStatus, Submission
 from fruit_assets.emr.cost import Cost, Prices
 from fruit_assets.emr.ec2.answers import ClusterFacts, advice_on, cluster_facts, running_instance, step_status
@@ -84,16 +84,8 @@ class EmrOnEc2:
         return {step["Id"]: step_status(step) for step in steps}
 
     def active(self) -> dict[str, str]:
-        found: dict[str, str] = {}
-        marker: dict[str, Any] = {}
-        while True:
-            page = call_with_retries(
-                self.emr.list_steps, ClusterId=self.cluster_id, StepStates=["PENDING", "RUNNING"], **marker
-            )
-            found.update({step["Id"]: step["Name"] for step in page.get("Steps", [])})
-            if not page.get("Marker"):
-                return found
-            marker = {"Marker": page["Marker"]}
+        listed = pages(self.emr.list_steps, ClusterId=self.cluster_id, StepStates=["PENDING", "RUNNING"])
+        return {step["Id"]: step["Name"] for page in listed for step in page.get("Steps", [])}
 
     def cancel(self, step_id: str, *, force: bool) -> None:
         option = "TERMINATE_PROCESS" if force else "SEND_INTERRUPT"
@@ -157,14 +149,8 @@ class EmrOnEc2:
         return links
 
     def instances(self) -> list[RunningInstance]:
-        found: list[RunningInstance] = []
-        marker: dict[str, Any] = {}
-        while True:
-            page = call_with_retries(self.emr.list_instances, ClusterId=self.cluster_id, patience=10, **marker)
-            found += [running_instance(row) for row in page.get("Instances", [])]
-            if not page.get("Marker"):
-                return found
-            marker = {"Marker": page["Marker"]}
+        listed = pages(self.emr.list_instances, ClusterId=self.cluster_id, patience=10)
+        return [running_instance(row) for page in listed for row in page.get("Instances", [])]
 
     def cost(
         self, step_id: str, start: datetime, end: datetime, prices: Prices, *, has_ended: bool = False

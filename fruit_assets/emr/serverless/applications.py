@@ -8,7 +8,7 @@ import hashlib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from fruit_assets.emr.aws import AwsRefusedError, call_with_retries, interruptible_sleep
+from fruit_assets.emr.aws import AwsRefusedError, call_with_retries, interruptible_sleep, pages
 from fruit_assets.emr.errors import PermanentError, TransientError
 from fruit_assets.emr.serverless.application_spec import SPEC_TAG, ApplicationSpec
 from fruit_assets.emr.serverless.compute import EmrServerless
@@ -60,15 +60,10 @@ class Applications:
 
     def owned(self, name: str | None = None) -> Iterator[dict[str, Any]]:
         """Living applications that carry our tags, as GetApplication describes them. With a name, only those of it."""
-        token: dict[str, Any] = {}
-        while True:
-            page = call_with_retries(self._emr_serverless.list_applications, states=_ALIVE, maxResults=50, **token)
+        for page in pages(self._emr_serverless.list_applications, states=_ALIVE, maxResults=50):
             for row in page["applications"]:
                 if name is None or row.get("name") == name:
                     yield from self._if_ours(row["id"])
-            if not page.get("nextToken"):
-                return
-            token = {"nextToken": page["nextToken"]}
 
     def delete(self, application_id: str) -> None:
         """Stop and delete an application of ours; never another.

@@ -12,7 +12,7 @@ from datetime import datetime
 from functools import cached_property
 from typing import Any
 
-from fruit_assets.emr.aws import AwsRefusedError, call_with_retries, client, interruptible_sleep
+from fruit_assets.emr.aws import AwsRefusedError, call_with_retries, client, interruptible_sleep, pages
 from fruit_assets.emr.compute import ComputeFailure, StepStatus, Submission
 from fruit_assets.emr.cost import Cost, Prices
 from fruit_assets.emr.errors import PermanentError
@@ -162,15 +162,9 @@ class EmrServerless:
         return cost_of_hours(hours, self.describe().get("architecture", "X86_64"), step_id, prices)
 
     def _job_runs(self, **chosen: Any) -> Iterator[dict[str, Any]]:
-        token: dict[str, Any] = {}
-        while True:
-            page = call_with_retries(
-                self.emr_serverless.list_job_runs, applicationId=self.application_id, maxResults=50, **chosen, **token
-            )
+        method = self.emr_serverless.list_job_runs
+        for page in pages(method, applicationId=self.application_id, maxResults=50, **chosen):
             yield from page["jobRuns"]
-            if not page.get("nextToken"):
-                return
-            token = {"nextToken": page["nextToken"]}
 
     def _job_run(self, job_run_id: str, patience: float = 60.0) -> dict[str, Any]:
         answer = call_with_retries(
