@@ -93,7 +93,8 @@ def make_graph(
     def make(**overrides: Any) -> Graph:
         settings = make_settings(tmp_path, **{"weights": collection.weights, **overrides})
         source = published.storage / "feature_extractor"
-        shutil.copytree(source, Path(settings.storage) / "feature_extractor", dirs_exist_ok=True)
+        if not settings.storage.startswith("s3://"):
+            shutil.copytree(source, Path(settings.storage) / "feature_extractor", dirs_exist_ok=True)
         return Graph(settings, instance)
 
     return make

@@ -8,14 +8,17 @@ import sys
 import time
 from pathlib import Path
 
+import boto3
 import numpy as np
 import psutil
 import pytest
+from PIL import Image
 
 from fruit_assets.analysis.moments import feature_matrix
 from fruit_assets.features import featurization
 from fruit_assets.features.inference_worker import featurize_batch
-from fruit_assets_tests.assets.conftest import Graph
+from fruit_assets.object_store.stores import open_store
+from fruit_assets_tests.assets.conftest import Graph, copy_some
 
 pytestmark = pytest.mark.long
 
@@ -28,6 +31,15 @@ def _multiply(graph: Graph, times: int) -> int:
     for path in sorted(graph.images.rglob("*.jpg")):
         for number in range(1, times):
             path.with_name(f"{path.stem}-{number:03}.jpg").write_bytes(path.read_bytes() + b"\0" * number)
+    return sum(1 for _ in graph.images.rglob("*.jpg"))
+
+
+def _add_noise(graph: Graph, count: int) -> int:
+    """Images whose features have little in common; returns how many images there are."""
+    folder, noise = max(graph.images.iterdir()), np.random.default_rng(0)
+    for number in range(count):
+        pixels = noise.integers(0, 256, (8, 8, 3), np.uint8)
+        Image.fromarray(pixels).resize((64, 64)).save(folder / f"noise-{number:03}.jpg")
     return sum(1 for _ in graph.images.rglob("*.jpg"))
 
 
@@ -115,6 +127,58 @@ def test_after_a_worker_was_lost_the_next_run_infers_what_is_missing(graph, monk
     metadata = graph.featurize()
     assert metadata["recovered"] + metadata["computed"] == total
     assert metadata["recovered"] > 0
+    assert graph.table("image_features").num_rows == total
+
+
+def test_what_a_lost_worker_left_on_s3_is_recovered(
+    make_graph, collection, published, spark, bucket, monkeypatch, capfd
+):
+    # Workers have the environment of the JVM, which started before this test.
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.setitem(spark.sparkContext.environment, name, os.environ[name])
+    graph = make_graph(storage=f"s3://{bucket}/assets")
+    copy_some(collection, graph.images, classes=3, per_class=4)
+    total = _multiply(graph, 3)
+    source = published.storage / "feature_extractor"
+    for path in (path for path in source.rglob("*") if path.is_file()):
+        key = f"assets/feature_extractor/{path.relative_to(source).as_posix()}"
+        boto3.client("s3").upload_file(str(path), bucket, key)
+    last, uri = max(graph.images.rglob("*.jpg")).relative_to(graph.images).as_posix(), graph.settings.storage
+
+    def dying(batch, *others):
+        while last in batch["path"].to_pylist():
+            if any(open_store(f"{uri}/image_features").list("data/")):
+                os.kill(os.getpid(), signal.SIGKILL)
+            time.sleep(0.05)
+        return featurize_batch(batch, *others)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(featurization, "SECONDS_PER_FILE", 0.0)
+        patch.setattr(featurization, "featurize_batch", dying)
+        graph.run(*FEATURES, success=False)
+    metadata = graph.featurize()
+    assert metadata["recovered"] + metadata["computed"] == total
+    assert 0 < metadata["recovered"] < total
+    assert f"{metadata['recovered']} recovered from files" in _intention(capfd)
+    assert graph.table("image_features").num_rows == total
+
+
+def test_what_was_computed_before_the_disk_was_full_is_not_computed_again(graph, small_disk, monkeypatch, capfd):
+    total = _add_noise(graph, 160)
+    graph.run("sampled_images")
+    features = Path(graph.settings.storage) / "image_features"
+    features.symlink_to(small_disk)
+    # 2 to 5 kB a row, of which 190 kB fit.
+    (small_disk / "ballast").write_bytes(bytes(850_000))
+    with monkeypatch.context() as patch:
+        patch.setattr(featurization, "SECONDS_PER_FILE", 0.0)
+        failed = graph.run("image_features", "rejected_images", success=False)
+    assert "No space left on device" in graph.failure(failed)
+    subprocess.run(["mount", "-o", "remount,size=8m", str(small_disk)], check=True)
+    metadata = graph.featurize()
+    assert metadata["recovered"] + metadata["computed"] == total
+    assert 0 < metadata["recovered"] < total
+    assert f"{metadata['recovered']} recovered from files" in _intention(capfd)
     assert graph.table("image_features").num_rows == total
 
 

@@ -3,6 +3,9 @@
 import itertools
 import os
 import shutil
+import signal
+import subprocess
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -11,8 +14,9 @@ import boto3
 import pyarrow.parquet as pq
 import pytest
 
-from fruit_assets.images import sample_version
-from fruit_assets.images.known_rows import known_rows, why_not_comparable
+from fruit_assets.errors import StorageError
+from fruit_assets.images import fetching, sample_version
+from fruit_assets.images.known_rows import fingerprint_of, known_rows, why_not_comparable
 from fruit_assets.images.listing import digest_of, list_images
 from fruit_assets.images.sample_increment import SampleIncrement, increment_of
 from fruit_assets.images.sample_version import WrittenRows, stage_sample, write_rows
@@ -21,6 +25,7 @@ from fruit_assets.storage.delta.columns import columns_of
 from fruit_assets.storage.delta.table import Table
 from fruit_assets.storage.delta.version import Version
 from fruit_assets.storage.parquet_files import ROW_GROUP_ROWS
+from fruit_assets.storage.recovery import find_recoverable
 from fruit_assets.storage.staging import VersionWriter
 from fruit_assets.storage.upkeep import clean_up
 
@@ -242,10 +247,14 @@ def count_gets(s3_endpoint: str, monkeypatch) -> Callable[[], int]:
     return lambda: len([path for path in seen if "/collection/" in path])
 
 
-def test_two_images_added_to_twenty_on_s3_are_two_requests_for_objects(spark, bucket, count_gets, monkeypatch):
-    # Workers have the environment of the JVM, which started before this test.
+def _give_workers_s3(spark, monkeypatch) -> None:
+    """Workers have the environment of the JVM, which started before this test."""
     for name in [name for name in os.environ if name.startswith("AWS_")]:
         monkeypatch.setitem(spark.sparkContext.environment, name, os.environ[name])
+
+
+def test_two_images_added_to_twenty_on_s3_are_two_requests_for_objects(spark, bucket, count_gets, monkeypatch):
+    _give_workers_s3(spark, monkeypatch)
     client = boto3.client("s3")
     for number in range(20):
         client.put_object(Bucket=bucket, Key=f"collection/{'ab'[number % 2]}/{number}.jpg", Body=b"%d" % number)
@@ -259,3 +268,61 @@ def test_two_images_added_to_twenty_on_s3_are_two_requests_for_objects(spark, bu
     assert _fetched(increment) == ["a/20.jpg", "a/21.jpg"]
     assert version.row_count == 22
     assert set(sample.contents().values()) == {b"%d" % number for number in range(22)}
+
+
+def _store_every(images: int, monkeypatch) -> None:
+    """As if so many images took longer than a worker may keep them."""
+    monkeypatch.setattr(fetching, "_IMAGES_IN_FLIGHT", images)
+    monkeypatch.setattr(fetching, "SECONDS_PER_FILE", 0.0)
+
+
+def test_after_a_worker_was_lost_only_the_missing_images_are_requested_from_s3(spark, bucket, count_gets, monkeypatch):
+    _give_workers_s3(spark, monkeypatch)
+    client = boto3.client("s3")
+    for number in range(40):
+        client.put_object(Bucket=bucket, Key=f"collection/a/{number:02}.jpg", Body=b"%d" % number)
+    sample = Sample(spark, f"s3://{bucket}/collection", f"s3://{bucket}/assets/sampled_images")
+    whole, table = fetching._s3_reader, sample.table.store.uri
+
+    def dying(root):
+        read = whole(root)
+
+        def read_or_die(path):
+            while path == "a/39.jpg":
+                if any(open_store(table).list("data/")):
+                    os.kill(os.getpid(), signal.SIGKILL)
+                time.sleep(0.05)
+            return read(path)
+
+        return read_or_die
+
+    with monkeypatch.context() as patch:
+        _store_every(4, patch)
+        patch.setattr(fetching, "_s3_reader", dying)
+        with pytest.raises(Exception, match=r"(?i)worker"):
+            sample.publish()
+    stored = sum(each.file.rows for each in find_recoverable(sample.table, fingerprint_of(f"s3://{bucket}/collection")))
+    assert 0 < stored < 40
+    before = count_gets()
+    version, increment = sample.publish()
+    assert count_gets() - before == 40 - stored == len(_fetched(increment))
+    assert increment.recovered == stored
+    assert version.row_count == 40
+    assert set(sample.contents().values()) == {b"%d" % number for number in range(40)}
+
+
+def test_what_was_fetched_before_the_disk_was_full_is_not_fetched_again(spark, root, small_disk, monkeypatch):
+    for path in root.rglob("*.jpg"):
+        path.write_bytes(path.read_bytes() * 10_000)  # 30 kB each, 1.2 MB in all
+    ballast = small_disk / "ballast"
+    ballast.write_bytes(bytes(400_000))
+    sample = Sample(spark, str(root), str(small_disk / "sample"))
+    with monkeypatch.context() as patch:
+        _store_every(4, patch)
+        with pytest.raises(StorageError, match="No space left on device"):
+            sample.publish()
+    subprocess.run(["mount", "-o", "remount,size=8m", str(small_disk)], check=True)
+    version, increment = sample.publish()
+    assert 0 < increment.recovered < 40
+    assert increment.recovered + len(_fetched(increment)) == version.row_count == 40
+    assert sample.contents() == _on_disk(root)
