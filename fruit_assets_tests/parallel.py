@@ -28,7 +28,7 @@ def process_count(config: pytest.Config) -> int:
 
 
 def in_order(items: list[pytest.Item]) -> list[pytest.Item]:
-    """The modules marked `long` before the others: one that starts last keeps everybody waiting."""
+    """The modules marked `long` before the others: one that starts last delays the whole run."""
     return sorted(items, key=lambda item: item.get_closest_marker("long") is None)
 
 

@@ -69,7 +69,7 @@ def _observed(result: dg.SensorResult | dg.SkipReason) -> dg.AssetObservation:
     return event
 
 
-def test_everything_is_off_until_somebody_switches_it_on(make_settings, tmp_path):
+def test_everything_is_off_until_a_user_switches_it_on(make_settings, tmp_path):
     repository = build_defs(make_settings(tmp_path)).get_repository_def()
     sensors = {sensor.name: sensor.default_status for sensor in repository.sensor_defs}
     schedules = {schedule.name: schedule.default_status for schedule in repository.schedule_defs}
@@ -124,7 +124,7 @@ def test_every_kind_of_change_is_observed_once(images, change):
     assert isinstance(watch.tick(), dg.SkipReason)
 
 
-def test_what_changed_is_said_in_the_observation(images):
+def test_what_changed_is_reported_in_the_observation(images):
     watch = Watch(images)
     watch.tick()
     _paint(images / "Cherry" / "1.png", 3)
@@ -142,7 +142,7 @@ def test_a_collection_that_vanished_fails_the_tick_by_name(images):
 
 
 class Clock:
-    """Ticks of `refresh_on_change`, with the time told by the test. It starts at 9:10 with an hourly budget."""
+    """Ticks of `refresh_on_change`, with the time set by the test. It starts at 9:10 with an hourly budget."""
 
     def __init__(self, defs: dg.Definitions, instance: dg.DagsterInstance) -> None:
         self.defs, self.instance = defs, instance

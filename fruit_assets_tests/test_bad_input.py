@@ -149,7 +149,7 @@ def test_a_java_that_is_not_there_is_named_with_the_fix(graph, tmp_path):
     _assert_refused(graph, f"JAVA_HOME is {tmp_path / 'jdk'}, but there is no", kept=_SAMPLE_ON)
 
 
-def test_all_wrong_values_of_the_run_config_are_told_at_once(graph):
+def test_all_wrong_values_of_the_run_config_are_reported_at_once(graph):
     config = {
         "sampled_images": {"fraction": 0.0, "min_per_class": 0},
         "feature_extractor": {"input_size": 100},

@@ -93,10 +93,10 @@ def test_memory_of_a_cold_process_and_of_its_children_is_seen(tmp_path):
 def test_a_cold_process_does_not_see_the_settings_of_this_shell(tmp_path, monkeypatch):
     monkeypatch.setenv("FRUIT_ASSETS_STORAGE", "/elsewhere")
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    told = run_cold(
+    reported = run_cold(
         [sys.executable, "-c", "import os, json; print(json.dumps(dict(os.environ)))"], tmp_path, environment(A="b")
     )
-    seen = json.loads(told.output)
+    seen = json.loads(reported.output)
     assert seen["A"] == "b"
     assert not {"FRUIT_ASSETS_STORAGE", "OMP_NUM_THREADS"} & set(seen)
 
@@ -153,15 +153,15 @@ def test_the_accuracy_benchmark_measures_each_size_and_precision(artefacts, frui
     assert float(rows[0]["images/s"]) > 0
 
 
-def test_the_worker_profile_tells_parts_that_fit_into_the_whole(artefacts, fruit):
+def test_the_worker_profile_shows_parts_that_fit_into_the_whole(artefacts, fruit):
     worker_profile.main(
         ["--images", "4", "--repeats", "1", "--precisions", "f32", "--weights", "random", "--collection", str(fruit)]
     )
-    told = json.loads((artefacts / "benchmark-worker_profile.json").read_text())["details"]["microseconds"]
+    reported = json.loads((artefacts / "benchmark-worker_profile.json").read_text())["details"]["microseconds"]
     # Each is measured for itself, on four images, beside other tests: of the same size is all that can be asked.
-    assert 0 < told["f32 inference"] < 3 * told[f"f32 {worker_profile.WHOLE}"]
+    assert 0 < reported["f32 inference"] < 3 * reported[f"f32 {worker_profile.WHOLE}"]
     parts = ("JPEG decoding (libjpeg-turbo)", "bicubic resize, into the batch")
-    assert all(0 < told[part] < 3 * told[f"f32 {worker_profile.WHOLE}"] for part in parts)
+    assert all(0 < reported[part] < 3 * reported[f"f32 {worker_profile.WHOLE}"] for part in parts)
 
 
 def test_1_nn_accuracy_counts_images_whose_nearest_other_has_their_label():

@@ -1,4 +1,4 @@
-"""Tests of settings: defaults, where values come from, and all problems told at once."""
+"""Tests of settings: defaults, where values come from, and all problems reported at once."""
 
 import os
 
@@ -42,7 +42,7 @@ def test_weights_are_a_word_or_a_place(tmp_path, value):
     assert load_settings({"FRUIT_ASSETS_WEIGHTS": "w.h5"}, tmp_path).weights == str(tmp_path / "w.h5")
 
 
-def test_all_wrong_settings_are_told_at_once_each_with_its_value_and_what_to_write(tmp_path):
+def test_all_wrong_settings_are_reported_at_once_each_with_its_value_and_what_to_write(tmp_path):
     wrong = {
         "FRUIT_ASSETS_DEPLOYMENT": "cloud",
         "FRUIT_ASSETS_IMAGES": "s3a://bucket/images",
@@ -169,7 +169,7 @@ def test_a_region_is_a_name(tmp_path, region):
         load_settings({"AWS_DEFAULT_REGION": region}, tmp_path)
 
 
-def test_a_folder_where_a_file_is_needed_and_the_reverse_are_told(tmp_path):
+def test_a_folder_where_a_file_is_needed_and_the_reverse_are_reported(tmp_path):
     (tmp_path / "file").write_text("x")
     (tmp_path / "weights").mkdir()
     wrong = {

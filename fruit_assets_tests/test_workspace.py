@@ -59,7 +59,7 @@ def test_dg_lists_every_asset_and_switch():
         assert f'"{name}"' in result.stdout
 
 
-def test_a_wrong_setting_is_told_before_anything_runs():
+def test_a_wrong_setting_is_reported_before_anything_runs():
     result = _run("dagster", "definitions", "validate", FRUIT_ASSETS_DEPLOYMENT="cloud")
     assert result.returncode != 0
     assert "FRUIT_ASSETS_DEPLOYMENT is 'cloud'" in result.stdout + result.stderr
@@ -73,7 +73,7 @@ def instance(tmp_path):
         yield instance
 
 
-def test_the_instance_phones_nobody_and_greets_nobody(instance):
+def test_the_instance_sends_no_telemetry_and_shows_no_greeting(instance):
     assert not instance.telemetry_enabled
     assert not instance.nux_enabled
 

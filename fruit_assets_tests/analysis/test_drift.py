@@ -54,7 +54,7 @@ def test_no_new_rows_and_rows_without_variance_are_no_drift():
     assert Drift(0.9, Spread(5, 0.0, 0.0)).figure == 0.0
 
 
-def test_the_largest_angle_tells_how_far_apart_two_bases_are(model):
+def test_the_largest_angle_measures_how_far_apart_two_bases_are(model):
     assert largest_angle(model, model) < 1e-3
     turned = replace(model, components=model.components[[3, 2, 1, 0]])
     assert largest_angle(model, turned) < 1e-3

@@ -148,7 +148,9 @@ def test_a_removal_that_leaves_hardly_any_variance_is_computed_from_all_rows(fea
     _assert_agrees_with_scikit_learn(moments.moments, features.matrix())
 
 
-def test_all_rows_are_read_when_removed_files_are_gone_or_the_table_was_made_anew(features, models, context, tmp_path):
+def test_all_rows_are_read_when_removed_files_were_deleted_or_the_table_was_made_again(
+    features, models, context, tmp_path
+):
     stored = _first(features, models, context)
     (old,) = features.table.current().files
     version = features.change(random_rows(3, _WIDTH, 1), removed=[0])
@@ -170,7 +172,7 @@ def test_all_rows_are_read_when_the_log_no_longer_holds_the_version_before(featu
     _assert_same(moments.moments, features.matrix())
 
 
-def test_features_that_are_all_gone_are_refused(features, models, context):
+def test_features_that_were_all_removed_are_refused(features, models, context):
     stored = _first(features, models, context)
     with pytest.raises(InputError, match="every sampled image was rejected"):
         plan_moments(features.change(removed=list(features.rows)), stored).run(context)

@@ -37,12 +37,12 @@ def publish(spark, components, model) -> Callable[[ProjectionPlan], Version]:
 
     def publish(plan: ProjectionPlan) -> Version:
         writing = VersionWriter(components, "run")
-        told = (
+        reported = (
             project(plan, spark.sparkContext, Basis(model, "basis", Spread()), writing)
             if plan.missing.row_count
             else None
         )
-        return components.commit(stage(plan, told, writing))
+        return components.commit(stage(plan, reported, writing))
 
     return publish
 

@@ -1,4 +1,4 @@
-"""Tests of the recognition report's choice of images: as many as are wanted, whoever is first in the files."""
+"""Tests of the recognition report's choice of images: as many as are wanted, in any order of the files."""
 
 import pyarrow as pa
 

@@ -134,11 +134,11 @@ def test_odd_images_are_featurised_and_broken_ones_rejected_with_their_reason(gr
     )
     assert sampled.num_rows == featurised.num_rows + rejected.num_rows == 12 + len(good) + len(reasons)
     assert good <= set(featurised["path"].to_pylist())
-    told = dict(zip(rejected["path"].to_pylist(), rejected["reason"].to_pylist(), strict=True))
-    assert told.keys() == reasons.keys()
+    reported = dict(zip(rejected["path"].to_pylist(), rejected["reason"].to_pylist(), strict=True))
+    assert reported.keys() == reasons.keys()
     for path, reason in reasons.items():
-        assert reason in told[path], path
-    assert set(sampled["path"].to_pylist()) == set(featurised["path"].to_pylist()) | set(told)
+        assert reason in reported[path], path
+    assert set(sampled["path"].to_pylist()) == set(featurised["path"].to_pylist()) | set(reported)
     assert graph.table("pca_components").num_rows == featurised.num_rows
     checks = {
         check.check_name: check
@@ -199,7 +199,7 @@ def test_images_that_may_not_be_opened_replace_no_sample_and_the_cause_is_named(
     before = graph.current("sampled_images").number
     for path in sorted(path for path in graph.images.rglob("*") if path.is_file())[:7]:
         path.unlink()
-        path.symlink_to(path)  # opening it fails, whoever runs the tests
+        path.symlink_to(path)  # opening it fails for every user
     failure = graph.failure(graph.run("sampled_images", success=False))
     assert "7 of 12 images of " in failure
     assert (

@@ -43,16 +43,16 @@ def _check(result, name: str):
     return check
 
 
-def test_int8_is_guarded_reused_and_told(int8_graph, collection):
+def test_int8_is_compared_with_f32_reused_and_reported(int8_graph, collection):
     result = _run(int8_graph, "int8")
     assert not materialised_metadata(result, "feature_extractor")["exported_by_this_run"]
     assert "calibrated on 300 rendered images" in materialised_metadata(result, "feature_extractor")["int8"]
-    told = materialised_metadata(result, "image_features")
-    assert (told["computed"], told["precision"], told["guard/images"]) == (12, "int8", 12)
-    assert told["arithmetic"].startswith("int8 by ")
-    assert told["usd_per_million_images"] > 0
+    reported = materialised_metadata(result, "image_features")
+    assert (reported["computed"], reported["precision"], reported["guard/images"]) == (12, "int8", 12)
+    assert reported["arithmetic"].startswith("int8 by ")
+    assert reported["usd_per_million_images"] > 0
     check = _check(result, "close_to_f32")
-    assert check.metadata["mean_cosine"].value == pytest.approx(told["guard/mean_cosine"], abs=1e-4)
+    assert check.metadata["mean_cosine"].value == pytest.approx(reported["guard/mean_cosine"], abs=1e-4)
     assert "12 images at int8 and at f32: mean cosine" in check.description
     # Of untrained weights the activations are so small that int8 leaves nothing of them: the guard must notice.
     assert check.passed == collection.real
@@ -60,7 +60,7 @@ def test_int8_is_guarded_reused_and_told(int8_graph, collection):
 
     again = materialised_metadata(_run(int8_graph, "int8"), "image_features")
     assert (again["computed"], again["reused"]) == (0, 12)
-    assert again["guard/mean_cosine"] == told["guard/mean_cosine"]
+    assert again["guard/mean_cosine"] == reported["guard/mean_cosine"]
     f32 = materialised_metadata(_run(int8_graph, "f32"), "image_features")
     assert (f32["computed"], "guard/images" in f32) == (12, False)
     kept = materialised_metadata(_run(int8_graph, "int8"), "image_features")
@@ -93,26 +93,26 @@ def test_auto_settles_on_a_precision_once_and_says_why(int8_graph, collection, m
     measured = comparison.compare
     # How fast a dozen images are beside other tests says nothing; all else is as it was measured.
     monkeypatch.setattr(precision, "compare", lambda *arguments: replace(measured(*arguments), speedup=2.0))
-    told = materialised_metadata(_run(int8_graph, "auto"), "image_features")
+    reported = materialised_metadata(_run(int8_graph, "auto"), "image_features")
     native = runs_natively("int8", processor_flags())
     expected = {"int8"} if native and collection.real else {"bf16", "f32"}
-    assert told["precision"] in expected
-    because = told["precision_chosen_because"]
-    assert ("int8 was not taken" in because) == (told["precision"] != "int8")
-    assert "guard/images" in told or told["precision"] == "f32"
-    assert told["arithmetic"].startswith(f"{told['precision']} by ")
+    assert reported["precision"] in expected
+    because = reported["precision_chosen_because"]
+    assert ("int8 was not taken" in because) == (reported["precision"] != "int8")
+    assert "guard/images" in reported or reported["precision"] == "f32"
+    assert reported["arithmetic"].startswith(f"{reported['precision']} by ")
 
     again = materialised_metadata(_run(int8_graph, "auto"), "image_features")
-    assert (again["computed"], again["precision"]) == (0, told["precision"])
-    assert again["precision_chosen_because"] == told["precision_chosen_because"]
+    assert (again["computed"], again["precision"]) == (0, reported["precision"])
+    assert again["precision_chosen_because"] == reported["precision_chosen_because"]
 
 
 def test_auto_without_nncf_goes_on_without_int8_and_says_so(graph, monkeypatch):
     monkeypatch.setattr(quantization, "find_spec", lambda name: None)
     result = _run(graph, "auto")
-    told = materialised_metadata(result, "image_features")
-    assert told["precision"] in ("bf16", "f32")
-    assert "int8 was not exported, because NNCF is not installed" in told["precision_chosen_because"]
+    reported = materialised_metadata(result, "image_features")
+    assert reported["precision"] in ("bf16", "f32")
+    assert "int8 was not exported, because NNCF is not installed" in reported["precision_chosen_because"]
     logged = [record.user_message for record in graph.instance.all_logs(result.run_id) if record.level >= 30]
     assert any("NNCF is not installed" in text for text in logged)
 
@@ -152,9 +152,9 @@ def test_calibrating_on_other_images_exports_the_int8_model_anew_and_nothing_els
     config = {"feature_extractor": {"quantize": True, "calibration_images": str(folder.parent)}}
     before = int8_graph.current("feature_extractor")
     result = int8_graph.run("feature_extractor", config=config)
-    told = materialised_metadata(result, "feature_extractor")
-    assert told["exported_by_this_run"]
-    assert "16 images of" in told["int8"]
+    reported = materialised_metadata(result, "feature_extractor")
+    assert reported["exported_by_this_run"]
+    assert "16 images of" in reported["int8"]
     after = int8_graph.current("feature_extractor")
     assert read_file(after, "extractor.bin") == read_file(before, "extractor.bin")
     assert read_file(after, "extractor-int8.bin") != read_file(before, "extractor-int8.bin")

@@ -135,7 +135,7 @@ def failed_run(browser: Browser, dagit: Dagit) -> str:
 
 @pytest.fixture(scope="package")
 def finished_run(browser: Browser, dagit: Dagit, failed_run: str) -> str:
-    """Materialise all once more, by the click that everybody tries first: the defaults fit."""
+    """Materialise all once more, by the first click that users try: the defaults fit."""
     page = open_page(browser, dagit)
     run = launched_by_a_click(page)
     wait_for_run(page, dagit, run, "Success")

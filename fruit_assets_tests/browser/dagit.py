@@ -1,4 +1,4 @@
-"""`dagster dev` as a process of its own, with an instance and a storage that nobody else uses.
+"""`dagster dev` as a process of its own, with an instance and a storage of its own.
 
 Put here starting and ending the server. What is looked at in the browser belongs to the tests.
 """
@@ -52,7 +52,7 @@ class Dagit:
             return str(json.load(answer)["data"]["runOrError"]["status"])
 
     def stop(self) -> None:
-        """End the server and every run it started; its processes do not all heed a polite signal."""
+        """End the server and every run it started; its processes do not all stop at SIGTERM."""
         os.killpg(self.process.pid, signal.SIGTERM)
         with contextlib.suppress(subprocess.TimeoutExpired):
             self.process.wait(_GRACE_SECONDS)

@@ -73,7 +73,7 @@ def test_a_cluster_given_by_its_id_is_used_and_never_ended(
     assert account.clusters[theirs].state == "WAITING"
 
 
-def test_a_cluster_that_cannot_start_is_told_with_its_reason(account: EmrSimulator) -> None:
+def test_a_cluster_that_cannot_start_is_reported_with_its_reason(account: EmrSimulator) -> None:
     account.faults.fail_bootstrap("dnf: no space left on device")
     said = fruit_assets("up")
     assert "BOOTSTRAP_FAILURE" in said

@@ -145,7 +145,7 @@ def test_the_wheels_uploaded_are_the_ones_asked_for(
     ("parameters", "usd"),
     [({}, 47), ({"Network": "public"}, 0), ({"Network": "private", "Encryption": "kms"}, 48)],
 )
-def test_what_costs_while_nothing_runs_is_said_before_it_is_made(parameters: dict[str, str], usd: int) -> None:
+def test_standing_costs_are_shown_before_they_arise(parameters: dict[str, str], usd: int) -> None:
     assert standing_cost(parameters) == usd
 
 

@@ -107,7 +107,7 @@ def test_a_small_quota_stops_a_run_before_it_costs_time(ready: AwsAccount) -> No
     assert sections(result)["EMR"]["On-Demand vCPU"] == "problem"
 
 
-def test_a_cluster_that_would_start_with_open_disks_is_told_and_does_not_stop_a_run(
+def test_a_cluster_that_would_start_with_unencrypted_disks_is_reported_and_does_not_stop_a_run(
     ready: AwsAccount, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ready.client("ec2").disable_ebs_encryption_by_default()

@@ -44,7 +44,7 @@ def emr(light_emr: EmrSimulator, monkeypatch: pytest.MonkeyPatch) -> Iterator[Em
 
 @pytest.fixture
 def staging(emr: EmrSimulator) -> StagingStore:
-    """A staging prefix nobody else uses."""
+    """A staging prefix of its own."""
     return StagingStore(f"s3://{BUCKET}/{uuid.uuid4().hex}")
 
 

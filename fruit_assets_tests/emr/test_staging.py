@@ -16,7 +16,7 @@ def test_of_many_writers_one_wins(staging: StagingStore) -> None:
     assert len([etag for etag in etags if etag is not None]) == 1
 
 
-def test_an_object_that_changed_meanwhile_is_not_overwritten(staging: StagingStore) -> None:
+def test_an_object_that_another_writer_changed_is_not_overwritten(staging: StagingStore) -> None:
     first = staging.put_if_match("board", b"one", etag=None)
     second = staging.put_if_match("board", b"two", etag=first)
     assert second is not None

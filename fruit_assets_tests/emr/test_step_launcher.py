@@ -113,9 +113,9 @@ def test_events_and_output_arrive_while_the_step_runs(tiny: TinyLocation, capfd:
 
     def heard() -> bool:
         runs = tiny.instance.get_runs()
-        told = [entry.user_message or "" for entry in tiny.instance.all_logs(runs[0].run_id)]
+        reported = [entry.user_message or "" for entry in tiny.instance.all_logs(runs[0].run_id)]
         seen.append(capfd.readouterr().out)
-        return sum("event" in message for message in told) >= 3 and "words on stdout" in "".join(seen)
+        return sum("event" in message for message in reported) >= 3 and "words on stdout" in "".join(seen)
 
     def look(step_id: str) -> None:
         tiny.emr.wait_for(heard)
@@ -190,7 +190,7 @@ def test_a_truncated_event_object_fails_the_step_and_is_named(
 
 
 def test_forged_events_in_the_bucket_fail_the_step_unread_and_end_it(tiny: TinyLocation) -> None:
-    """Whoever can write to the bucket puts an object there that would have code imported."""
+    """A writer of the bucket puts an object there that would have code imported."""
 
     def forge(_: str) -> None:
         names = [name for name in tiny.staging.list_keys("runs/") if "/events/" in name]
@@ -226,7 +226,7 @@ def test_states_that_come_and_go_do_not_disturb_the_step(tiny: TinyLocation) -> 
         assert tiny.run("sleep", seconds=7).success
 
 
-def test_lost_machines_are_told_with_emrs_reason(tiny: TinyLocation) -> None:
+def test_lost_machines_are_reported_with_emrs_reason(tiny: TinyLocation) -> None:
     with tiny.meanwhile(lambda _: tiny.target.lose("the machine was taken away")):
         outcome = tiny.run("sleep")
     error = outcome.failure.error.to_string()
@@ -300,7 +300,7 @@ def test_a_cluster_id_of_another_region_is_refused_with_the_region_named(cluster
     assert "There is no cluster j-ELSEWHERE in region us-east-1" in said
 
 
-def test_an_expired_token_is_told_plainly_and_not_retried(tiny: TinyLocation) -> None:
+def test_an_expired_token_is_reported_plainly_and_not_retried(tiny: TinyLocation) -> None:
     tiny.emr.faults.expire_token(times=20)
     outcome = tiny.run(retries=2)
     tiny.emr.faults._orders.clear()
@@ -318,7 +318,7 @@ def test_throttling_and_broken_connections_are_ridden_out(tiny: TinyLocation) ->
     assert len(tiny.step_ids) == 1
 
 
-def test_a_run_makes_the_cluster_it_needs_and_another_when_that_one_ends_itself_meanwhile(
+def test_a_run_makes_the_cluster_it_needs_and_another_when_that_one_terminates_itself(
     cluster_tiny: TinyLocation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = set(cluster_tiny.emr.clusters)
@@ -340,7 +340,9 @@ def test_a_run_makes_the_cluster_it_needs_and_another_when_that_one_ends_itself_
     cluster_tiny.emr.client("emr").terminate_job_flows(JobFlowIds=[other_id])
 
 
-def test_a_run_whose_cluster_cannot_start_says_what_its_bootstrap_action_said(cluster_tiny: TinyLocation) -> None:
+def test_a_run_whose_cluster_cannot_start_reports_the_output_of_its_bootstrap_action(
+    cluster_tiny: TinyLocation,
+) -> None:
     cluster_tiny.emr.faults.fail_bootstrap("pip: no matching wheel for plums")
     outcome = cluster_tiny.run(retries=2, **made_by_runs(cluster_tiny))
     said = outcome.failure.error.to_string()

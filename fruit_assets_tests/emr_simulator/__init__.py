@@ -5,7 +5,7 @@ Dagster or fruit and imports nothing of the step launcher that is tested against
 
 Where it is not EMR: bootstrap actions are looked for, not run (the node's Python has this
 environment's packages, without this checkout); logs are archived once, after a step; nothing scales;
-the wording of a few refusals is ours where nobody has published EMR's. Moto neither checks
+the wording of a few refusals is ours where EMR's is not published. Moto neither checks
 signatures nor enforces policies.
 """
 

@@ -1,7 +1,7 @@
 """Stands in for spark-submit's JVM where steps are plain Python: the parent of the driver, run as a script.
 
 As in client mode the driver's stdout and stderr both become the step's stdout, and a SIGTERM ends the
-parent only: the driver is told nothing and notices at best that its output has lost its reader.
+parent only: the driver gets no signal and notices at best that its output has lost its reader.
 """
 
 import os

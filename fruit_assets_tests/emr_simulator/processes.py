@@ -81,7 +81,7 @@ class CallableProcess:
         return self._code
 
     def send(self, signum: int, tree: bool) -> None:
-        """A function cannot be killed: it is told to stop, and after SIGKILL nobody waits for it."""
+        """A function cannot be killed: it is asked to stop, and after SIGKILL not waited for."""
         self._interrupted.set()
         if signum == signal.SIGKILL and not self._done.is_set():
             self._code = -signum

@@ -14,7 +14,7 @@ from urllib.parse import parse_qs
 
 from fruit_assets_tests.emr_simulator.serverless import wire
 
-# Who calls is told by the access key, as in CloudTrail.
+# The access key identifies the caller, as in CloudTrail.
 ORCHESTRATOR_KEY = "AKIAORCHESTRATOR0000"
 CLUSTER_KEY = "ASIAINSTANCEPROFILE0"
 OWN_KEY = "AKIASIMULATOR0000000"

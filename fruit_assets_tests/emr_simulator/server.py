@@ -188,7 +188,7 @@ def _drop(environ: Environ) -> None:
 
 
 def _broken_off(environ: Environ, body: bytes) -> Iterable[bytes]:
-    """Half of a body, and then no more of it, though its length was told."""
+    """Half of a body, and then no more of it, though its length was announced."""
     yield body[: len(body) // 2]
     environ["werkzeug.socket"].shutdown(socket.SHUT_RDWR)
 

@@ -29,13 +29,13 @@ def test_a_precision_is_native_where_the_processor_has_instructions_for_it(preci
     assert runs_natively(precision, tuple(flags.split())) is native
 
 
-def test_the_flags_of_this_processor_are_those_that_linux_tells():
+def test_the_flags_of_this_processor_are_those_that_linux_lists():
     with open("/proc/cpuinfo") as file:  # noqa: PTH123
-        [told] = {line.partition(":")[2] for line in file if line.startswith(("flags", "Features"))}
-    assert set(processor_flags()) == set(told.split()) & set(RELEVANT_CPU_FLAGS)
+        [reported] = {line.partition(":")[2] for line in file if line.startswith(("flags", "Features"))}
+    assert set(processor_flags()) == set(reported.split()) & set(RELEVANT_CPU_FLAGS)
 
 
-def test_arithmetic_is_told_in_words_that_begin_with_the_precision():
+def test_arithmetic_is_described_in_words_that_begin_with_the_precision():
     arithmetic = ExecutionProfile("int8", "avx512", ("avx512f", "avx512_vnni"))
     assert str(arithmetic) == "int8 by avx512 kernels on avx512f avx512_vnni"
     assert parse_precision(str(arithmetic)) == "int8"

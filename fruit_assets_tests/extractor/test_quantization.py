@@ -138,7 +138,7 @@ def test_places_that_cannot_serve_are_named_with_the_way_out(few, tmp_path):
         calibration_pixels(resolve_calibration(str(broken.parent)), 224)
 
 
-def test_a_calibration_that_fails_is_told_by_the_process_that_waits_for_it(int8_extractor, few):
+def test_a_calibration_that_fails_is_reported_by_the_process_that_waits_for_it(int8_extractor, few):
     gone = Calibration(str(few), "gone", tuple(f"class 0/none{number}.jpg" for number in range(20)))
     files = {file.name: file.read_bytes() for file in int8_extractor.iterdir()}
     with pytest.raises(InputError, match=r"Only 0 of 20 images of"):

@@ -1,4 +1,4 @@
-"""Tests of the network in two parts: where it is taken apart, and that nobody can tell from the features."""
+"""Tests of the network in two parts: where it is split, and that the features are the same."""
 
 from pathlib import Path
 

@@ -70,7 +70,7 @@ def test_figures_are_those_of_scikit_learn():
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "reported"),
     [
         ({"mean_cosine": 0.9}, "mean cosine 0.900 is below 0.92"),
         ({"least_cosine": 0.7}, "least cosine 0.700 is below 0.75"),
@@ -79,8 +79,8 @@ def test_figures_are_those_of_scikit_learn():
         ({"mean_cosine": float("nan")}, "mean cosine nan is below 0.92"),
     ],
 )
-def test_every_limit_is_told_with_its_figure(change, told):
-    assert replace(GOOD, **change).problems() == [told]
+def test_every_limit_is_reported_with_its_figure(change, reported):
+    assert replace(GOOD, **change).problems() == [reported]
 
 
 @pytest.mark.parametrize(
@@ -98,7 +98,7 @@ def test_auto_takes_the_fastest_of_those_that_are_native_and_pass(int8, bf16, wh
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "reported"),
     [
         ({"native": False}, "int8 was not taken: not every processor has instructions for it"),
         ({"speedup": 0.7}, "int8 was not taken: it is only 0.70 times as fast as f32"),
@@ -106,11 +106,11 @@ def test_auto_takes_the_fastest_of_those_that_are_native_and_pass(int8, bf16, wh
         ({"images": 0}, "int8 was not taken: no image could be read"),
     ],
 )
-def test_auto_says_why_it_passed_over_a_faster_precision(change, told):
+def test_auto_says_why_it_passed_over_a_faster_precision(change, reported):
     measured = {"int8": replace(GOOD, **change), "bf16": replace(GOOD, precision="bf16")}
     choice = choose_precision(["int8", "bf16"], measured.__getitem__)
     assert choice.precision == "bf16"
-    assert told in choice.why
+    assert reported in choice.why
     alone = choose_precision(["int8"], measured.__getitem__, "something is not installed")
     assert (alone.precision, alone.figures) == ("f32", None)
     assert alone.why.startswith("something is not installed; int8 was not taken")

@@ -137,7 +137,7 @@ def test_a_file_name_that_is_no_text_is_left_out_and_counted(folder):
         (lambda path: path.symlink_to(path), r"images"),
     ],
 )
-def test_a_collection_that_cannot_be_used_is_said_with_the_fix(tmp_path, make, message):
+def test_a_collection_that_cannot_be_used_is_reported_with_the_fix(tmp_path, make, message):
     make(tmp_path / "images")
     with pytest.raises(InputError, match=message):
         list_images(str(tmp_path / "images"))
@@ -150,7 +150,7 @@ def test_images_in_no_class_folder_do_not_make_a_collection(tmp_path):
         list_images(str(tmp_path))
 
 
-def test_an_empty_prefix_and_a_missing_bucket_are_said_with_their_uri(bucket):
+def test_an_empty_prefix_and_a_missing_bucket_are_reported_with_their_uri(bucket):
     with pytest.raises(InputError, match=rf"No images in s3://{bucket}/nothing"):
         list_images(f"s3://{bucket}/nothing")
     with pytest.raises(StorageError, match=r"s3://not-there.*the bucket does not exist"):

@@ -53,7 +53,7 @@ _SAVED = {
 }
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="the kernel of Linux tells the peak")
+@pytest.mark.skipif(sys.platform != "linux", reason="the peak comes from the Linux kernel")
 @pytest.mark.parametrize(
     ("name", "most"),
     [

@@ -97,7 +97,7 @@ def test_the_newest_report_counts_and_only_the_latest_version_of_an_object(bucke
     assert list_images(f"s3://{bucket}/images", report).table["path"].to_pylist() == ["Kiwi/a b.jpg"]
 
 
-def test_versions_of_a_csv_report_are_told_apart_and_markers_have_no_size(bucket, objects):
+def test_versions_of_a_csv_report_are_distinguished_and_markers_have_no_size(bucket, objects):
     rows = [(*row[:2], *flags, *row[2:]) for row, flags in zip(objects, [("true", "false")] * 5, strict=True)]
     rows[1] = (*objects[1][:2], "true", "true", "", "")
     report = _report(

@@ -19,7 +19,7 @@ def test_a_bucket_as_the_template_makes_it_is_in_order(aws: AwsAccount) -> None:
     assert aws.client("s3").list_objects_v2(Bucket="orchard")["KeyCount"] == 0
 
 
-def test_a_careless_bucket_is_told_off_line_by_line(aws: AwsAccount) -> None:
+def test_an_unsafe_bucket_is_reported_line_by_line(aws: AwsAccount) -> None:
     aws.client("s3").create_bucket(Bucket="orchard")
     aws.client("s3").delete_bucket_encryption(Bucket="orchard")
     assert found("orchard") == {
@@ -53,7 +53,7 @@ def test_a_bucket_in_another_region_costs_money(aws: AwsAccount) -> None:
         ("s3:GetBucketVersioning", "Versioning", "warning"),
     ],
 )
-def test_what_may_not_be_read_or_written_is_said(
+def test_what_may_not_be_read_or_written_is_reported(
     aws: AwsAccount, monkeypatch: pytest.MonkeyPatch, action: str, subject: str, status: str
 ) -> None:
     aws.client("s3").create_bucket(Bucket="orchard")

@@ -53,14 +53,14 @@ def test_without_a_key_the_account_decides_and_doctor_says_how(aws: AwsAccount) 
     assert only(check_disks_of_new_clusters(staging, REGION)).status == "ok"
 
 
-def test_a_cluster_that_somebody_made_without_a_configuration_is_looked_at_too(aws: AwsAccount) -> None:
+def test_a_cluster_made_without_a_configuration_is_checked_too(aws: AwsAccount) -> None:
     emr = aws.client("emr")
     instances: dict[str, Any] = {"KeepJobFlowAliveWhenNoSteps": True, "InstanceCount": 1}
     cluster = emr.run_job_flow(Name="c", ReleaseLabel="emr-spark-8.1.0", Instances=instances)["JobFlowId"]
     assert only(check_disks_of_cluster(cluster, REGION)).status == "warning"
 
 
-def test_encryption_of_attached_volumes_alone_is_told_as_that(aws: AwsAccount) -> None:
+def test_encryption_of_attached_volumes_alone_is_reported_as_that(aws: AwsAccount) -> None:
     outputs = deployed()
     disks = {"LocalDiskEncryptionConfiguration": {"EncryptionKeyProviderType": "AwsKms", "AwsKmsKey": "key"}}
     encryption = {"EnableAtRestEncryption": True, "AtRestEncryptionConfiguration": disks}
@@ -73,14 +73,14 @@ def test_encryption_of_attached_volumes_alone_is_told_as_that(aws: AwsAccount) -
     assert (finding.status, "root volumes are not" in finding.detail) == ("warning", True)
 
 
-def test_a_configuration_that_is_gone_stops_runs(aws: AwsAccount) -> None:
+def test_a_deleted_configuration_stops_runs(aws: AwsAccount) -> None:
     outputs = deployed()
     aws.client("emr").delete_security_configuration(Name=outputs["SecurityConfiguration"])
     finding = only(check_disks_of_new_clusters(outputs["StagingUri"], REGION))
     assert (finding.status, "does not exist" in finding.detail) == ("problem", True)
 
 
-def test_who_may_not_ask_is_told_what_to_attach(aws: AwsAccount, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_caller_without_permission_learns_what_to_attach(aws: AwsAccount, monkeypatch: pytest.MonkeyPatch) -> None:
     staging = deployed()["StagingUri"]
     monkeypatch.setattr("fruit_assets.infra.checks.disk_checks._by_account", _refused)
     finding = only(check_disks_of_new_clusters(staging, REGION))

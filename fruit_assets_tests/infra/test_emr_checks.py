@@ -61,7 +61,7 @@ def test_who_has_the_orchestrator_policy_may_pass_both_roles(aws: AwsAccount, fa
     assert statuses(emr_checks.check_pass_role(facts, DAGSTER)) == ["ok", "ok"]
 
 
-def test_who_has_not_is_told_which_policy_to_attach(aws: AwsAccount, facts: dict[str, str]) -> None:
+def test_a_caller_without_permission_learns_which_policy_to_attach(aws: AwsAccount, facts: dict[str, str]) -> None:
     aws.client("iam").create_role(RoleName="visitor", AssumeRolePolicyDocument="{}")
     visitor = Identity(ACCOUNT, f"arn:aws:sts::{ACCOUNT}:assumed-role/visitor/session", REGION)
     found = list(emr_checks.check_pass_role(facts, visitor))

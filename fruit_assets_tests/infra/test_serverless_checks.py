@@ -79,7 +79,7 @@ def test_the_environment_of_the_applications_architecture_is_there(
     assert (missing.status, "is missing" in missing.detail) == ("problem", True)
 
 
-def test_a_quota_below_the_maximum_capacity_is_told_with_both_numbers(aws: AwsAccount) -> None:
+def test_a_quota_below_the_maximum_capacity_is_reported_with_both_numbers(aws: AwsAccount) -> None:
     assert statuses(serverless_checks.check_vcpu_quota(REGION)) == ["ok"]
     aws.quotas[serverless_checks.VCPU_QUOTA] = 16.0
     (finding,) = serverless_checks.check_vcpu_quota(REGION)

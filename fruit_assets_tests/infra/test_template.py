@@ -285,7 +285,7 @@ def test_every_emr_call_in_the_code_is_one_that_the_orchestrator_is_tested_for()
     assert called <= {action for action, _, _ in ORCHESTRATOR_MAY}
 
 
-def test_whoever_runs_dagster_may_drive_applications_of_this_project_and_nothing_else(aws: AwsAccount) -> None:
+def test_the_orchestrator_may_drive_applications_of_this_project_and_nothing_else(aws: AwsAccount) -> None:
     policies = [_managed(aws, _deployed(aws)["ServerlessPolicyArn"])]
     denied = [call for call in SERVERLESS_MAY if decide(policies, *call) != "allowed"]
     allowed = [call for call in SERVERLESS_MAY_NOT if decide(policies, *call) == "allowed"]

@@ -133,7 +133,7 @@ def test_a_reader_never_sees_half_of_a_file_that_is_being_replaced(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["CURRENT"]
 
 
-def test_a_file_in_the_way_of_the_folder_is_said_with_its_path(tmp_path):
+def test_a_file_in_the_way_of_the_folder_is_reported_with_its_path(tmp_path):
     (tmp_path / "assets").write_text("not a folder")
     store = open_store(str(tmp_path / "assets"))
     with pytest.raises(
@@ -144,7 +144,7 @@ def test_a_file_in_the_way_of_the_folder_is_said_with_its_path(tmp_path):
         store.get("image_features/CURRENT")
 
 
-def test_a_folder_that_may_not_be_written_is_said_with_the_fix(tmp_path):
+def test_a_folder_that_may_not_be_written_is_reported_with_the_fix(tmp_path):
     tmp_path.chmod(0o755)
     (tmp_path / "CURRENT").write_bytes(b"old")
     code = f"""
@@ -172,7 +172,7 @@ for call in (lambda: store.put("CURRENT", b"new"), lambda: store.delete(["CURREN
     assert (tmp_path / "CURRENT").read_bytes() == b"old"
 
 
-def test_a_missing_bucket_is_said_for_reading_writing_and_listing(s3_environment):
+def test_a_missing_bucket_is_reported_for_reading_writing_and_listing(s3_environment):
     store = open_store("s3://no-such-bucket-here/assets")
     for call in (lambda: store.get("CURRENT"), lambda: store.put("CURRENT", b""), lambda: list(store.list())):
         with pytest.raises(StorageError, match=r"s3://no-such-bucket-here/assets.*the bucket does not exist"):
@@ -209,7 +209,7 @@ def test_an_endpoint_that_does_not_answer_is_named(s3_environment, monkeypatch):
         open_store("s3://bucket").get("CURRENT")
 
 
-def test_absent_credentials_are_said_as_such(s3_environment, monkeypatch):
+def test_absent_credentials_are_reported_as_such(s3_environment, monkeypatch):
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
     monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
     monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)

@@ -99,7 +99,7 @@ def test_a_scatter_colours_four_labels_and_leaves_the_rest_grey():
     assert len({path["stroke"] for path in paths}) == 5
 
 
-def test_a_matrix_tells_right_from_wrong():
+def test_a_matrix_distinguishes_right_from_wrong():
     right = _paths(miniatures.matrix(np.diag([5, 5, 5])))
     assert [path["stroke"] for path in right] == [miniatures.COLOURS[1]]
     wrong = _paths(miniatures.matrix(np.ones((3, 3)) - np.eye(3)))

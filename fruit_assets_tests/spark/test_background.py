@@ -66,9 +66,7 @@ def _starting(monkeypatch, spark, seconds):
     monkeypatch.setattr(background, "start_local_context", lambda options: time.sleep(seconds) or spark)
 
 
-def test_whoever_waits_for_spark_imports_meanwhile_and_a_missing_module_is_no_matter(
-    spark, tmp_path, monkeypatch, imported
-):
+def test_modules_are_imported_while_spark_starts_and_a_missing_one_is_ignored(spark, tmp_path, monkeypatch, imported):
     _starting(monkeypatch, spark, 1)
     early = BackgroundSpark(LocalSparkOptions(tmp_path), ["no_such_module", "broken_module", "wanted_later"])
     assert early.context() is early.context() is spark
@@ -77,9 +75,7 @@ def test_whoever_waits_for_spark_imports_meanwhile_and_a_missing_module_is_no_ma
     assert ("pyspark", "spark-start") in imported
 
 
-def test_nobody_goes_on_importing_when_spark_is_there_and_what_is_left_is_imported_beside_its_first_job(
-    spark, tmp_path, monkeypatch, imported
-):
+def test_imports_pause_when_spark_has_started_and_go_on_beside_its_first_job(spark, tmp_path, monkeypatch, imported):
     _starting(monkeypatch, spark, 0.2)
     early = BackgroundSpark(LocalSparkOptions(tmp_path), ["slow", "slow", "last"])
     before = time.monotonic()
@@ -93,7 +89,7 @@ def test_nobody_goes_on_importing_when_spark_is_there_and_what_is_left_is_import
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
-def test_an_import_that_ends_its_thread_keeps_nobody_waiting(spark, tmp_path, monkeypatch, imported):
+def test_an_import_that_ends_its_thread_blocks_no_caller(spark, tmp_path, monkeypatch, imported):
     ending: list = []
     monkeypatch.setattr(background.atexit, "register", ending.append)
     _starting(monkeypatch, spark, 0)
@@ -105,9 +101,7 @@ def test_an_import_that_ends_its_thread_keeps_nobody_waiting(spark, tmp_path, mo
     assert "panicking" in [name for name, _ in imported]
 
 
-def test_a_process_that_ends_meanwhile_waits_for_the_import_it_is_in_and_leaves_the_rest(
-    spark, tmp_path, monkeypatch, imported
-):
+def test_a_process_that_ends_finishes_the_current_import_and_skips_the_rest(spark, tmp_path, monkeypatch, imported):
     ending: list = []
     monkeypatch.setattr(background.atexit, "register", ending.append)
     _starting(monkeypatch, spark, 0)

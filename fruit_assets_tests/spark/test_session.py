@@ -93,12 +93,12 @@ def test_a_long_job_reports_its_tasks_and_a_short_one_nothing(spark):
             time.sleep(0.15)
             yield batch
 
-    told: list[str] = []
-    with reported_progress(spark.sparkContext, told.append, "featurizing", every_seconds=0.2):
+    reported: list[str] = []
+    with reported_progress(spark.sparkContext, reported.append, "featurizing", every_seconds=0.2):
         spark.range(12, numPartitions=12).mapInArrow(slowly, "id bigint").collect()
-    assert told
+    assert reported
     # Other work of the session may be under way too.
-    assert all(re.match(r"featurizing: \d+ of \d+ tasks done \(\d+ %\) after \d+ s\.", text) for text in told)
+    assert all(re.match(r"featurizing: \d+ of \d+ tasks done \(\d+ %\) after \d+ s\.", text) for text in reported)
     quiet: list[str] = []
     with reported_progress(spark.sparkContext, quiet.append, "featurizing", every_seconds=60):
         spark.range(1).collect()

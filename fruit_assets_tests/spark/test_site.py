@@ -35,7 +35,7 @@ def _error(tmp_path: Path, defaults: str, **variables: str) -> str:
 
 
 @pytest.mark.parametrize(
-    ("defaults", "variables", "told"),
+    ("defaults", "variables", "reported"),
     [
         (
             "spark.eventLog.enabled true\nspark.eventLog.dir file:/no/events\n",
@@ -47,10 +47,12 @@ def _error(tmp_path: Path, defaults: str, **variables: str) -> str:
         ("", {"JAVA_TOOL_OPTIONS": "-XX:NoSuchThing"}, "Unrecognized VM option 'NoSuchThing'"),
     ],
 )
-def test_spark_that_does_not_start_names_the_cause_and_the_file_that_takes_part(tmp_path, defaults, variables, told):
+def test_spark_that_does_not_start_names_the_cause_and_the_file_that_takes_part(
+    tmp_path, defaults, variables, reported
+):
     error = _error(tmp_path, defaults, **variables)
     assert error.startswith("Spark does not start on local[2]: ")
-    assert told in error
+    assert reported in error
     assert "Check the free memory" not in error
     if defaults:
         assert f"{tmp_path}/conf/spark-defaults.conf sets spark." in error

@@ -63,10 +63,10 @@ def _written(target: WriteTarget):
 
 def _publish(folder: Table, name: str, count: int, row_group_rows: int) -> None:
     writing = VersionWriter(folder, name)
-    [told] = _written(WriteTarget.of(writing, row_group_rows))([_rows(count)])
+    [reported] = _written(WriteTarget.of(writing, row_group_rows))([_rows(count)])
     folder.commit(
         stage_written(
-            writing, data_files_from(pa.Table.from_batches([told])), _SCHEMA, {ROW_GROUP_ROWS: row_group_rows}
+            writing, data_files_from(pa.Table.from_batches([reported])), _SCHEMA, {ROW_GROUP_ROWS: row_group_rows}
         )
     )
 
@@ -74,14 +74,14 @@ def _publish(folder: Table, name: str, count: int, row_group_rows: int) -> None:
 def _publish_unstated(folder: Table, name: str, count: int) -> None:
     """Three files whose row groups have any size."""
     writing, rows = VersionWriter(folder, name), _rows(count)
-    told = [
+    reported = [
         batch
         for number, row_group_rows in enumerate((7, 1000, 12))
         for batch in _written(WriteTarget.of(writing, row_group_rows))([rows.slice(number * count // 3, count // 3)])
     ]
     rest = rows.slice(3 * (count // 3))
-    told += _written(WriteTarget.of(writing, 5))([rest]) if rest.num_rows else []
-    folder.commit(stage_written(writing, data_files_from(pa.Table.from_batches(told)), _SCHEMA))
+    reported += _written(WriteTarget.of(writing, 5))([rest]) if rest.num_rows else []
+    folder.commit(stage_written(writing, data_files_from(pa.Table.from_batches(reported)), _SCHEMA))
 
 
 @pytest.fixture(params=["stated row groups", "row groups of any size"])
@@ -105,9 +105,11 @@ def test_what_workers_copy_is_what_was_there(spark, tmp_path):
     _publish(source, "one", 103, 10)
     writing = VersionWriter(copy, "two")
     reading = ScanOptions(_COLUMNS, rows_per_task=20, rows_per_batch=7)
-    told = collect(map_batches(source.current(), spark.sparkContext, reading, _written(WriteTarget.of(writing, 16))))
-    assert told.num_rows == 6
-    copy.commit(stage_written(writing, data_files_from(told), _SCHEMA))
+    reported = collect(
+        map_batches(source.current(), spark.sparkContext, reading, _written(WriteTarget.of(writing, 16)))
+    )
+    assert reported.num_rows == 6
+    copy.commit(stage_written(writing, data_files_from(reported), _SCHEMA))
     table = read_current(copy.store.uri)
     assert [file.path.rpartition("/")[2][:12] for file in copy.current().files] == [
         f"part-{number:06}-" for number in range(6)
@@ -123,8 +125,8 @@ def test_a_task_reads_and_writes_a_bucket_behind_a_private_ca_and_a_proxy(privat
     writing = VersionWriter(copy, "two")
     version = source.current()
     rows = _batches(version.store, list(_pieces(version)), ScanOptions(_COLUMNS, 20, 7))
-    [told] = _written(WriteTarget.of(writing, 16))(rows)
-    copy.commit(stage_written(writing, data_files_from(pa.Table.from_batches([told])), _SCHEMA))
+    [reported] = _written(WriteTarget.of(writing, 16))(rows)
+    copy.commit(stage_written(writing, data_files_from(pa.Table.from_batches([reported])), _SCHEMA))
     assert _sorted(read_current(copy.store.uri)) == _sorted(pa.Table.from_batches([_rows(103)]))
 
 
@@ -179,7 +181,7 @@ def test_a_look_at_a_version_is_spread_over_few_pieces_with_neighbours_where_the
     assert sample_row_numbers(folder.current(), 10).tolist() == []
 
 
-def test_an_error_is_told_whole_and_without_java(spark):
+def test_an_error_is_reported_whole_and_without_java(spark):
     def fails(part):
         raise ValueError("the reason\n\nis in two parts")
         yield
@@ -188,12 +190,12 @@ def test_an_error_is_told_whole_and_without_java(spark):
         os._exit(3)
 
     lock = threading.Lock()
-    for function, told in (
+    for function, reported in (
         (fails, r"\AA task on the workers failed\. Traceback .*ValueError: the reason\n\nis in two parts\Z"),
         (ends, r"\ASpark could not run the tasks\. .*Python worker exited unexpectedly"),
         (lambda part: [lock], r"\ASpark could not run the tasks\. Could not serialize"),
     ):
-        with pytest.raises(TaskError, match=f"(?s){told}") as caught:
+        with pytest.raises(TaskError, match=f"(?s){reported}") as caught:
             collect(run_tasks(spark.sparkContext, [1], function))
         assert not re.search(r"\tat |\.\.\. \d+ more|Driver stacktrace", str(caught.value))
 
@@ -209,12 +211,12 @@ def test_files_without_a_wanted_row_are_not_opened(spark, tmp_path):
 
 
 def test_tasks_tell_in_the_order_of_their_parts_and_may_tell_nothing(spark):
-    def told(part):
+    def reported(part):
         if part != 3:
             yield pa.RecordBatch.from_pydict({"part": [part]})
 
-    assert collect(run_tasks(spark.sparkContext, range(9), told))["part"].to_pylist() == [0, 1, 2, 4, 5, 6, 7, 8]
-    assert collect(run_tasks(spark.sparkContext, [], told)).num_rows == 0
+    assert collect(run_tasks(spark.sparkContext, range(9), reported))["part"].to_pylist() == [0, 1, 2, 4, 5, 6, 7, 8]
+    assert collect(run_tasks(spark.sparkContext, [], reported)).num_rows == 0
 
 
 def test_row_groups_are_as_large_as_stated_and_files_end_when_they_are_large_enough(tmp_path, monkeypatch):
@@ -280,8 +282,8 @@ def test_an_attempt_that_failed_leaves_nothing_that_is_listed(spark, tmp_path):
         collect(map_batches(folder.current(), spark.sparkContext, reading, dies))
     assert "\tat " not in str(caught.value)
     assert list(folder.store.list(writing.prefix))
-    told = collect(map_batches(folder.current(), spark.sparkContext, reading, _written(target)))
-    folder.commit(stage_written(writing, data_files_from(told), _SCHEMA))
+    reported = collect(map_batches(folder.current(), spark.sparkContext, reading, _written(target)))
+    folder.commit(stage_written(writing, data_files_from(reported), _SCHEMA))
     assert read_current(str(tmp_path)).num_rows == 50
 
 
@@ -296,7 +298,7 @@ def test_a_table_without_rows_keeps_its_columns(spark, tmp_path):
     assert collect(map_batches(folder.current(), spark.sparkContext, reading, lambda rows: rows)).num_rows == 0
 
 
-def test_a_file_that_is_gone_is_named(spark, tmp_path):
+def test_a_missing_file_is_named(spark, tmp_path):
     folder = Table(open_store(str(tmp_path)))
     _publish(folder, "one", 50, 10)
     version = folder.current()

@@ -1,6 +1,6 @@
 """Read Delta tables with Spark, in a process of its own: `python -m ... JARS URI...` prints what it finds as JSON.
 
-Put here how somebody else's Spark opens our tables. The jars are delta-spark's and S3A's.
+Put here how a Spark without fruit_assets opens our tables. The jars are delta-spark's and S3A's.
 """
 
 import json

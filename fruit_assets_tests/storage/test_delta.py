@@ -196,7 +196,7 @@ def test_inputs_that_were_deleted_and_made_anew_are_not_taken_for_older_ones(tmp
     assert table.commit(_staged(table, "three", facts={"data_version": "3"}).made_from(anew)).run_id == "three"
 
 
-def test_what_another_run_made_from_older_inputs_meanwhile_is_replaced(table: Table) -> None:
+def test_what_another_run_made_from_older_inputs_is_replaced(table: Table) -> None:
     sample = Table(table.store.below("sampled_images"))
     old, new = published(sample, "one", "a"), published(sample, "two", "b")
     newer = _staged(table, "two", facts={"data_version": "2"}).made_from(new)

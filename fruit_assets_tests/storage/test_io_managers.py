@@ -89,7 +89,7 @@ def _commit(storage: AssetStorage, asset: str, *values: int) -> Version:
     return storage.table(asset).commit(stage_table(rows, VersionWriter(storage.table(asset), f"other {values}")))
 
 
-def test_a_run_goes_on_reading_what_it_made_when_another_publishes_meanwhile(resources):
+def test_a_run_goes_on_reading_what_it_made_when_another_publishes(resources):
     storage = resources["storage"]
 
     @dg.asset(deps=[numbers])

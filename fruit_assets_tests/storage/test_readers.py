@@ -52,11 +52,11 @@ def test_python_readers_find_the_same_rows_and_none_of_our_columns(request, wher
     table = DeltaTable(uri, storage_options=options)
     rows = table.to_pyarrow_table()
     frame = polars.read_delta(uri, storage_options=options)
-    told = duckdb.sql("from rows").fetchall()
+    reported = duckdb.sql("from rows").fetchall()
     assert rows.column_names == frame.columns == ["path", "label", "pca_features"]
     assert sorted((row["path"], row["label"], row["pca_features"]) for row in rows.to_pylist()) == expected
     assert sorted(frame.rows()) == expected
-    assert sorted((path, label, list(values)) for path, label, values in told) == expected
+    assert sorted((path, label, list(values)) for path, label, values in reported) == expected
     assert len(rows.to_pandas()) == len(expected)
     assert "label" in {field.name for field in table.schema().fields if field.metadata.get("comment")}
 

@@ -44,7 +44,7 @@ def test_rows_are_found_by_their_numbers_in_the_order_of_the_files(folder, monke
     assert found.to_pylist() == everything.take(pa.array(numbers, pa.int64())).to_pylist()
 
 
-def test_a_file_that_is_gone_is_named(folder):
+def test_a_missing_file_is_named(folder):
     version = folder.commit(_staged(folder, "one"))
     (folder.store.root / version.files[1].path).unlink()
     with pytest.raises(StorageError, match=r"Cannot read .*data/one-0/part-"):

@@ -84,6 +84,6 @@ def test_cancelling_a_step_that_has_ended_is_no_failure(tiny: TinyLocation) -> N
     assert state in ("COMPLETED", "SUCCESS")
 
 
-def test_a_step_nobody_can_confirm_is_reported_with_its_id(tiny: TinyLocation) -> None:
+def test_a_step_whose_end_is_not_confirmed_is_reported_with_its_id(tiny: TinyLocation) -> None:
     with pytest.raises(CancelFailedError, match="s-UNKNOWN"):
         cancel_step(tiny.target.compute, tiny.staging, tiny.staging.subprefix("x"), "s-UNKNOWN", "test", 0.5)

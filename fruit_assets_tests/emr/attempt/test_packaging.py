@@ -16,7 +16,7 @@ from fruit_assets_tests.emr_simulator import EmrSimulator
 
 @pytest.fixture
 def orchard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An importable package with things in it that nobody should get."""
+    """An importable package with files that must not be shipped."""
     folder = tmp_path / "orchard"
     for name in (
         "__init__.py", "trees.py", "data/prices.json", ".env", "credentials", "deploy.pem", "__pycache__/trees.pyc",

@@ -1,4 +1,4 @@
-"""However many wait, EMR is asked once per interval; and nobody's step is forgotten."""
+"""For any number of waiting callers, EMR is asked once per interval, and no step is left out."""
 
 import itertools
 import threading

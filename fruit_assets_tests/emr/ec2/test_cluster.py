@@ -164,7 +164,7 @@ def test_a_refused_cluster_gives_the_claim_back_and_says_what_to_do(
     assert Clusters(staging).find_or_create(spec)[1], "the next caller need not wait for the claim to expire"
 
 
-def test_a_failed_bootstrap_is_told_with_emrs_reason_and_the_scripts_stderr(
+def test_a_failed_bootstrap_is_reported_with_emrs_reason_and_the_scripts_stderr(
     emr: EmrSimulator, staging: StagingStore, spec: ClusterSpec
 ) -> None:
     emr.faults.fail_bootstrap("pip: no matching wheel for plums")
@@ -189,7 +189,7 @@ def test_a_failed_bootstrap_is_told_with_emrs_reason_and_the_scripts_stderr(
         ("USER_REQUEST", "Terminated by user request", "a new run makes a new one", False),
     ],
 )
-def test_a_cluster_that_ended_is_told_with_emrs_words_and_what_to_do(
+def test_a_cluster_that_ended_is_reported_with_emrs_reason_and_what_to_do(
     emr: EmrSimulator, code: str, said: str, words: str, retryable: bool
 ) -> None:
     cluster_id = start_cluster(emr)
@@ -201,7 +201,7 @@ def test_a_cluster_that_ended_is_told_with_emrs_words_and_what_to_do(
     assert (failure.retryable, failure.clean_shutdown) == (retryable, code == "USER_REQUEST")
 
 
-def test_a_cluster_of_somebody_else_is_never_ended(emr: EmrSimulator, staging: StagingStore) -> None:
+def test_a_cluster_of_another_owner_is_never_ended(emr: EmrSimulator, staging: StagingStore) -> None:
     theirs = start_cluster(emr)
     with pytest.raises(PermanentError, match="was not made by this project"):
         Clusters(staging).terminate(theirs)
@@ -220,7 +220,7 @@ def test_a_cluster_of_another_deployment_in_the_same_account_is_neither_used_nor
     assert emr.clusters[theirs.cluster_id].ending is None
 
 
-def test_a_missing_deployment_is_told_in_one_list(staging: StagingStore) -> None:
+def test_a_missing_deployment_is_reported_in_one_list(staging: StagingStore) -> None:
     with pytest.raises(PermanentError) as caught:
         deployed_spec(SPEC, staging, None, {})
     for name in ("service_role", "instance_profile", "bootstrap_uri", "project", "security_configuration"):

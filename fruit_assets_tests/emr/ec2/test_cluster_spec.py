@@ -34,7 +34,7 @@ def test_a_value_known_to_be_empty_is_not_missing(tmp_path: Path) -> None:
     assert spec.parameters["Instances"] == {"X": "1"}
 
 
-def test_all_problems_are_told_at_once(tmp_path: Path) -> None:
+def test_all_problems_are_reported_at_once(tmp_path: Path) -> None:
     path = written(
         tmp_path,
         LogUri=None,

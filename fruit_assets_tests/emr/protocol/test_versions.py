@@ -1,4 +1,4 @@
-"""Version skew is told with both sides; what merely looks different is not skew."""
+"""Version skew is reported with both versions; what only looks different is not skew."""
 
 from unittest.mock import patch
 

@@ -125,7 +125,7 @@ def test_an_application_with_job_runs_is_not_deleted(emr: EmrSimulator, staging:
     compute.cancel(job_run, force=True)
 
 
-def test_what_emr_serverless_refuses_is_told_with_what_to_do(
+def test_what_emr_serverless_refuses_is_reported_with_what_to_do(
     emr: EmrSimulator, staging: StagingStore, tmp_path: Path
 ) -> None:
     with pytest.raises(AwsRefusedError, match=r"emr-spark-9\.9\.0 is not supported.*does not offer the release"):

@@ -145,7 +145,7 @@ def test_the_cost_of_a_job_run_is_what_was_billed_at_the_prices_of_the_table(
     prices, now = load_prices(), datetime.now(UTC)
     job_run = compute.submit(Submission("short", "s3://nowhere/main.py", []))
     emr.wait_for(lambda: emr.serverless.job_run(job_run).ended_at is not None)
-    assert compute.cost(job_run, now, now, prices) is None, "nobody knows before the end"
+    assert compute.cost(job_run, now, now, prices) is None, "unknown before the end"
     cost = compute.cost(job_run, now, now, prices, has_ended=True)
     assert cost is not None
     assert cost.usage == pytest.approx({"vcpu": 4 * 4 / 60, "memory_gb": 4 * 16 / 60, "storage_gb": 0.0})

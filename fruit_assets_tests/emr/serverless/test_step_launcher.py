@@ -24,7 +24,7 @@ def tiny(
         yield location
 
 
-def test_a_run_creates_the_application_it_needs_and_another_when_that_one_is_deleted_meanwhile(
+def test_a_run_creates_the_application_it_needs_and_another_when_that_one_was_deleted(
     tiny: TinyLocation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     applications = tiny.emr.serverless.applications
@@ -67,7 +67,7 @@ def test_a_job_run_without_room_is_worth_a_retry_and_says_what_helps(
     assert advice in outcome.messages
 
 
-def test_a_role_that_cannot_be_assumed_is_told_and_not_retried(tiny: TinyLocation) -> None:
+def test_a_role_that_cannot_be_assumed_is_reported_and_not_retried(tiny: TinyLocation) -> None:
     tiny.emr.faults.refuse_role()
     outcome = tiny.run(retries=2)
     assert f"Could not assume execution role {ROLE}" in outcome.failure.error.to_string()
@@ -75,7 +75,7 @@ def test_a_role_that_cannot_be_assumed_is_told_and_not_retried(tiny: TinyLocatio
     assert len(tiny.step_ids) == 1
 
 
-def test_a_given_application_that_is_gone_or_elsewhere_is_refused_with_what_to_do(tiny: TinyLocation) -> None:
+def test_a_given_application_that_was_deleted_or_is_elsewhere_is_refused_with_what_to_do(tiny: TinyLocation) -> None:
     tiny.emr.serverless.applications[tiny.target.id].change("TERMINATED")
     refused = tiny.run(retries=2).failure.error.to_string()
     assert f"Application {tiny.target.id} is TERMINATED" in refused

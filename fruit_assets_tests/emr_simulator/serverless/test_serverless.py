@@ -196,12 +196,12 @@ def test_an_application_starts_for_a_job_run_stops_when_idle_and_ends(tmp_path: 
         assert state() == "TERMINATED"
 
 
-def test_faults_of_a_job_run_are_told_as_emr_serverless_does(emr_simulator: EmrSimulator, application: str) -> None:
-    told = []
+def test_faults_of_a_job_run_are_reported_as_emr_serverless_does(emr_simulator: EmrSimulator, application: str) -> None:
+    reported = []
     for order in (emr_simulator.faults.exceed_capacity, emr_simulator.faults.refuse_role):
         order()
         job_run = run(emr_simulator, application, "pass")
         assert ended(emr_simulator, job_run) == "FAILED"
-        told.append(emr_simulator.serverless.job_run(job_run).details)
-    assert "ApplicationMaxCapacityExceededException" in told[0]
-    assert f"Could not assume execution role {ROLE}" in told[1]
+        reported.append(emr_simulator.serverless.job_run(job_run).details)
+    assert "ApplicationMaxCapacityExceededException" in reported[0]
+    assert f"Could not assume execution role {ROLE}" in reported[1]

@@ -46,11 +46,11 @@ def test_what_grows_is_a_product_and_pil_does_the_rest(height, width, monkeypatc
     for name in ("_row_bands", "_column_bands"):
         bands = getattr(resizing, name)
 
-        def told(source, target, name=name, bands=bands):
+        def reported(source, target, name=name, bands=bands):
             made.append((name, source, target))
             return bands(source, target)
 
-        monkeypatch.setattr(resizing, name, told)
+        monkeypatch.setattr(resizing, name, reported)
     image = _image(height, width, _KINDS["noise"])
     assert np.array_equal(resize(np.asarray(image), 224), _by_pil(image, 224))
     assert np.array_equal(resize(image, 224), _by_pil(image, 224))

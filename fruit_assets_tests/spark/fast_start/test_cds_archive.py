@@ -1,4 +1,4 @@
-"""Tests of the archive of Spark's classes: used when it fits, gone when it does not, never in the way."""
+"""Tests of the archive of Spark's classes: used when it fits, removed when it does not, never in the way."""
 
 import fcntl
 import json
@@ -203,7 +203,7 @@ def test_nothing_is_started_for_a_folder_that_cannot_be_made(tmp_path, monkeypat
     assert started == []
 
 
-def test_making_an_archive_leaves_the_cores_to_whoever_wants_them():
+def test_making_an_archive_leaves_the_cores_to_other_processes():
     code = """
 import os
 from pathlib import Path
