@@ -138,7 +138,7 @@ def _any_image(
 def _decoded(
     content: bytes, size: int, into: "np.ndarray | None", options: DecodingOptions, seen: Traits
 ) -> "np.ndarray":
-    with open_image(content, options.max_pixels) as image:
+    with open_image(content, options.max_pixels, on_background=options.background is not None) as image:
         large = image.width * image.height > _LARGE
         _draft(image)
         form = sample_format(image)

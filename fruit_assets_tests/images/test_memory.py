@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from fruit_assets_tests.images.odd_images import raw_tiff
+
 _SIDE = 4500
 _WHATEVER_THE_SIZE = 24 * 2**20
 _ADDED = """
@@ -38,7 +40,8 @@ def _images() -> dict[str, Image.Image]:
         "rgb.png": colours,
         "rgba.png": colours.convert("RGBA"),
         "rgb.jpg": colours,
-        "progressive.jpg": colours,
+        "cmyk.jpg": colours.convert("CMYK"),
+        "transparent.png": Image.merge("LA", [Image.fromarray(levels), Image.fromarray(levels.T)]),
         "rgb.webp": colours,
         "rgb.avif": colours,
     }
@@ -47,7 +50,7 @@ def _images() -> dict[str, Image.Image]:
 # How to save them, where it is not the usual way: fast.
 _SAVED = {
     "png": {"compress_level": 1},
-    "progressive.jpg": {"progressive": True},
+    "cmyk.jpg": {"progressive": True, "subsampling": 0},
     "webp": {"method": 0, "quality": 50},
     "avif": {"speed": 10, "quality": 40},
 }
@@ -63,7 +66,8 @@ _SAVED = {
         ("rgb.png", 6),
         ("rgba.png", 6),
         ("rgb.jpg", 6),
-        ("progressive.jpg", 8),
+        ("cmyk.jpg", 13),
+        ("transparent.png", 10),
         ("rgb.webp", 13),
         ("rgb.avif", 10),
     ],
@@ -72,6 +76,33 @@ def test_a_large_image_takes_a_few_bytes_for_each_pixel(name, most, tmp_path):
     kind = name.partition(".")[2]
     Image.new("RGB", (8, 8)).save(tmp_path / f"small.{kind}")
     _images()[name].save(tmp_path / name, **_SAVED.get(name, _SAVED.get(kind, {})))
-    command = [sys.executable, "-c", _ADDED, tmp_path / f"small.{kind}", tmp_path / name]
-    added = int(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    added = _added_by(tmp_path / name, tmp_path / f"small.{kind}")
     assert added < most * _SIDE * _SIDE + (tmp_path / name).stat().st_size + _WHATEVER_THE_SIZE
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the kernel of Linux tells the peak")
+def test_a_progressive_photograph_of_108_megapixels_takes_what_the_page_says(tmp_path):
+    side = 10_392
+    Image.new("RGB", (8, 8)).save(tmp_path / "small.jpg")
+    # libjpeg keeps as many coefficients of one colour as of a photograph.
+    Image.new("RGB", (side, side), (9, 99, 200)).save(tmp_path / "large.jpg", progressive=True, subsampling=0)
+    added = _added_by(tmp_path / "large.jpg", tmp_path / "small.jpg")
+    assert 6 * side * side < added < 7 * side * side + _WHATEVER_THE_SIZE
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the kernel of Linux tells the peak")
+def test_colours_of_16_bits_that_hold_12_are_scaled_in_pieces(tmp_path):
+    side = 2500
+    Image.new("RGB", (8, 8)).save(tmp_path / "small.tif")
+    (tmp_path / "large.tif").write_bytes(
+        raw_tiff(np.full((side, side, 3), 2000, "<u2").tobytes(), side, side, t258=(16, 16, 16), t262=2, t277=3)
+    )
+    added = _added_by(tmp_path / "large.tif", tmp_path / "small.tif")
+    # 6 of the file, 4 of the upper bytes and 4 of the lower; a million samples on top, whatever the size.
+    assert added < (6 + 4 + 4) * side * side + 5 * _WHATEVER_THE_SIZE
+
+
+def _added_by(image: Path, small: Path) -> int:
+    """Bytes by which the peak of a process grows that has decoded a small image of the same kind before."""
+    command = [sys.executable, "-c", _ADDED, small, image]
+    return int(subprocess.run(command, check=True, capture_output=True, text=True).stdout)

@@ -4,6 +4,7 @@ Put here everything that happens before pixels are decoded. What becomes of the 
 """
 
 import io
+import re
 from collections.abc import Iterator
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -15,10 +16,12 @@ from fruit_assets.images.pixels.sample_values import SampleFormat
 if TYPE_CHECKING:
     from PIL import Image
 
-# The largest sensors of telephones have 200 megapixels. While it decodes, a worker needs 3 to 6 bytes for each.
+# The largest sensors of telephones have 200 megapixels. While it decodes, a worker needs 2 to 7 bytes for each.
 MAX_PIXELS = 200_000_000
-# These need 12 and 8 to 11, and are limited to a part of it: the 108 megapixels of telephones, and some more.
+# These need 8 to 12, and are limited to a part of it: the 108 megapixels of telephones, and some more.
 _LIMITED, _LIMITED_TO = ("WEBP", "AVIF"), 0.6
+_LIMITED_MODES = ("CMYK", "LAB", "YCbCr", "HSV", "LA", "La", "PA", "RGBa")
+_DEEP_COLOURS = re.compile(r"^RGB[AX]?;16[BLN]$")
 # Tags of TIFF and EXIF.
 _BITS, _PHOTOMETRIC, _ORIENTATION, _GREATEST, _SAMPLE_FORMAT = 258, 262, 274, 281, 339
 _WHITE_IS_ZERO, _SIGNED, _FLOATING = 0, 2, 3
@@ -27,8 +30,13 @@ _HEADER = 1 << 16
 _PIXELS_OF_A_BAND = 1 << 22
 
 
-def open_image(content: bytes, max_pixels: int = MAX_PIXELS) -> "Image.Image":
+def open_image(content: bytes, max_pixels: int = MAX_PIXELS, *, on_background: bool = False) -> "Image.Image":
     """Open an image of a format that is decoded; its pixels are not decoded yet.
+
+    Args:
+        content: bytes of the file.
+        max_pixels: limit, of which a part holds for images that need more memory.
+        on_background: transparent images will be put on one.
 
     Raises:
         UnreadableImage: these bytes are something else, or more pixels than `max_pixels`.
@@ -38,14 +46,26 @@ def open_image(content: bytes, max_pixels: int = MAX_PIXELS) -> "Image.Image":
         raise UnreadableImage(reason_for_kind(kind))
     # Not `Image.open`, which has a limit for the whole process and hides what is wrong with a file.
     image: Image.Image = _plugins()[kind.name][0](io.BytesIO(content), "")
-    most = int(max_pixels * _LIMITED_TO) if kind.name in _LIMITED else max_pixels
+    limited = kind.name in _LIMITED or image.mode in _LIMITED_MODES or has_deep_colours(image)
+    limited = limited or (on_background and image.has_transparency_data)
+    most = int(max_pixels * _LIMITED_TO) if limited else max_pixels
     if image.width * image.height > most:
         image.close()
         raise UnreadableImage(
             f"too many pixels: {image.width}x{image.height}, a decompression bomb? "
-            f"max_pixels allows {most:,} of a {kind.name}"
+            f"max_pixels allows {most:,} of a {kind.name}{f' in mode {image.mode}' if limited else ''}"
         )
     return image
+
+
+def has_deep_colours(image: "Image.Image") -> bool:
+    """Whether an opened image has 16 bits a colour, of which PIL keeps the upper eight."""
+    return bool(image.tile) and all(_DEEP_COLOURS.match(raw_mode(tile)) for tile in image.tile)  # type: ignore[attr-defined]
+
+
+def raw_mode(tile: Any) -> str:
+    """The mode in which a file has its samples, by a tile of an opened image."""
+    return str(tile[3] if isinstance(tile[3], str) else tile[3][0])
 
 
 @cache

@@ -56,16 +56,22 @@ def eight_bit_levels(image: "Image.Image", form: SampleFormat) -> "Image.Image":
 
     black, white = black_and_white(*without_outliers(_some_samples(image, form)), form)
     levels = np.empty((image.height, image.width), np.uint8)
-    for rows in _row_bands(image):
+    for rows in row_bands(image):
         levels[rows] = eight_bits(_samples(image, rows, form), black, white)
     if form.white_is_zero:
         np.subtract(255, levels, out=levels)
     return Image.fromarray(levels)
 
 
-def _row_bands(image: "Image.Image") -> list[slice]:
+def row_bands(image: "Image.Image") -> list[slice]:
+    """Rows of about a million pixels each, from the top."""
     rows = max(1, _AT_A_TIME // image.width)
     return [slice(top, min(top + rows, image.height)) for top in range(0, image.height, rows)]
+
+
+def sample_step(image: "Image.Image") -> int:
+    """Of so many pixels one is looked at for black and white: a million at most."""
+    return max(1, image.width * image.height // _AT_A_TIME)
 
 
 def _samples(image: "Image.Image", rows: slice, form: SampleFormat) -> "np.ndarray":
@@ -80,8 +86,8 @@ def _some_samples(image: "Image.Image", form: SampleFormat) -> "np.ndarray":
     """A million finite samples at most, from all over the image; float64."""
     import numpy as np
 
-    step = max(1, image.width * image.height // _AT_A_TIME)
-    parts = [_samples(image, rows, form).reshape(-1)[::step].astype(np.float64) for rows in _row_bands(image)]
+    step = sample_step(image)
+    parts = [_samples(image, rows, form).reshape(-1)[::step].astype(np.float64) for rows in row_bands(image)]
     samples = np.concatenate(parts)
     return samples[np.isfinite(samples)]
 
