@@ -1,6 +1,7 @@
 """Tests of a sample that is brought up to date through the graph: what is fetched, kept and removed, and by whom."""
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -98,6 +99,16 @@ def test_the_rows_beside_removed_and_changed_images_are_copied_and_not_fetched(g
     assert {row["path"]: row["content"] for row in rows} == {
         path.relative_to(graph.images).as_posix(): path.read_bytes() for path in graph.images.rglob("*.jpg")
     }
+
+
+def test_after_its_folder_was_removed_the_sample_is_fetched_anew_and_the_features_stay(graph):
+    graph.featurize()
+    files = graph.current("image_features").files
+    shutil.rmtree(Path(graph.settings.storage) / "sampled_images")
+    metadata = graph.featurize()
+    assert (metadata["computed"], metadata["reused"]) == (0, 12)
+    assert graph.current("image_features").files == files
+    assert graph.current("sampled_images").row_count == 12
 
 
 def test_a_new_stamp_of_the_same_bytes_leaves_the_features_nothing_to_do(graph):
