@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from dagster import InitResourceContext, ResourceDefinition
 
+from fruit_assets.assets.event_log import EventLogConnection
 from fruit_assets.assets.features.image_features import WorkerCache
 from fruit_assets.assets.resources import CorePrice, ImageCollection, WeightsSetting
 from fruit_assets.assets.run_config_check import RunConfigCheck
@@ -45,7 +46,11 @@ def resources_for(settings: Settings) -> dict[str, Any]:
     )
     shared = {
         "storage": storage,
-        "io_manager": VersionIOManager(storage=storage, run_config_check=RunConfigCheck()),
+        "io_manager": VersionIOManager(
+            storage=storage,
+            run_config_check=RunConfigCheck(),
+            event_log=EventLogConnection(keep_open="event_log" in settings.fast_start),
+        ),
         "images": ImageCollection(
             uri=settings.images, demo=settings.images_are_demo, inventory=settings.inventory or ""
         ),

@@ -15,6 +15,7 @@ from fruit_assets.assets.check_set import CheckSet
 from fruit_assets.assets.config_inheritance import RUN_CONFIG, config_of_run
 from fruit_assets.assets.publishing import PhaseTimer, publish_results, translate_errors
 from fruit_assets.assets.resources import WeightsSetting
+from fruit_assets.assets.sample.checks import NAME as SAMPLE
 from fruit_assets.errors import InputError
 from fruit_assets.extractor.architectures import ARCHITECTURES, DEFAULT, architecture_named
 from fruit_assets.extractor.calibration import Calibration, resolve_calibration
@@ -107,6 +108,8 @@ def feature_extractor(
     """
     with translate_errors():
         phases = PhaseTimer()
+        if _sample_is_missing(context, storage):
+            spark.prepare()
         writing = storage.writing(NAME, context)
         config = config_of_run(context, config, writing.base)
         with phases("weights"):
@@ -136,6 +139,12 @@ def feature_extractor(
             ],
             [weights_are_pretrained(description.weights)],
         )
+
+
+def _sample_is_missing(context: dg.AssetExecutionContext, storage: AssetStorage) -> bool:
+    """Whether this run makes the first sample: a later step will want Spark, which can start beside this one."""
+    made = context.job_def.asset_layer.executable_asset_keys
+    return dg.AssetKey(SAMPLE) in made and storage.table(SAMPLE).current_or_none() is None
 
 
 def _calibration(context: dg.AssetExecutionContext, config: ExtractorConfig) -> Calibration | None:

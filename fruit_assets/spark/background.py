@@ -34,14 +34,14 @@ class BackgroundSpark:
         self._imports = deque(imports)
         self._imported = Event()
         self._future: Future[SparkContext] = Future()
-        self._pyspark_imported = Event()
         self._awaited = Event()
+        # Here, before the JVM can be started: beside other imports it takes several times as long. An import that
+        # fails is explained by the thread, which repeats it.
+        _import("pyspark")
         Thread(target=self._start, args=(options,), name="spark-start", daemon=True).start()
 
     def context(self) -> "SparkContext":
         """The context; waits for it, and raises what starting it raised."""
-        # Two threads that import modules which import each other could wait for each other.
-        self._pyspark_imported.wait()
         if self._awaited.is_set():
             context = self._future.result()
             self._imported.wait()
@@ -58,10 +58,6 @@ class BackgroundSpark:
     def _start(self, options: LocalSparkOptions) -> None:
         try:
             with _starting:
-                try:
-                    import_module("pyspark")
-                finally:
-                    self._pyspark_imported.set()
                 context = start_local_context(options)
         # Any error is raised again where the context is asked for.
         except BaseException as error:

@@ -28,6 +28,7 @@ def stage_files(files: dict[str, bytes], writing: VersionWriter) -> StagedCommit
         pa.table({"name": [name], "content": pa.array([content], pa.binary())})
         for name, content in sorted(files.items())
     ]
+    writing.require_writable()
     listed = [write_file(row, writing, "name") for row in rows]
     return writing.stage(listed, ARTIFACT_COLUMNS)
 

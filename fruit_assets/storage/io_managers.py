@@ -65,8 +65,9 @@ class VersionIOManager(dg.ConfigurableIOManager):
     """Commits what assets staged, and hands out the versions that a run reads."""
 
     storage: dg.ResourceDependency[AssetStorage]
-    # Every asset has this IO manager, so whatever this resource checks is checked before any work.
+    # Every asset has this IO manager, so whatever these resources do at the start of a run is done before any work.
     run_config_check: dg.ResourceDependency[dg.ConfigurableResource[Any]]
+    event_log: dg.ResourceDependency[dg.ConfigurableResource[Any]]
 
     def handle_output(self, context: dg.OutputContext, obj: StagedCommit) -> None:
         spec = context.asset_spec

@@ -71,10 +71,11 @@ def write_file(table: "pa.Table", writing: VersionWriter, key: str) -> DataFile:
     """
     import pyarrow.parquet as pq
 
-    writing.require_writable()
     buffer = io.BytesIO()
     footers: list[pq.FileMetaData] = []
-    pq.write_table(table, buffer, compression="none", metadata_collector=footers)
+    # A dictionary and the extremes of one long value are copies of it.
+    plain: Any = {"compression": "none", "use_dictionary": False, "write_statistics": [key]}
+    pq.write_table(table, buffer, metadata_collector=footers, **plain)
     path = f"{writing.prefix}/part-{uuid.uuid4().hex}.parquet"
     writing.table.store.put(path, buffer.getvalue())
     return DataFile.of(path, buffer.tell(), footers[0], key)

@@ -31,7 +31,10 @@ def total(context: dg.AssetExecutionContext, numbers: Version, storage: AssetSto
 @pytest.fixture
 def resources(tmp_path):
     storage = AssetStorage(uri=str(tmp_path / "assets"))
-    return {"storage": storage, "io_manager": VersionIOManager(storage=storage, run_config_check=_NoCheck())}
+    return {
+        "storage": storage,
+        "io_manager": VersionIOManager(storage=storage, run_config_check=_NoCheck(), event_log=_NoCheck()),
+    }
 
 
 def _metadata(result: dg.ExecuteInProcessResult, asset: str):
