@@ -103,6 +103,6 @@ def _warn_once(missing: set[int]) -> None:
     _named.update(missing)
     _log.warning(
         "No installed font has the letters %s of some labels: pictures show boxes, tables the labels. Install a font "
-        "that has them, such as fonts-noto-cjk or fonts-noto-core of Debian.",
+        "that has them as outlines, such as fonts-noto-cjk, fonts-noto-core or, for emoji, fonts-symbola of Debian.",
         "".join(map(chr, sorted(missing)[:_SHOWN_LETTERS])),
     )
