@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import boto3
@@ -82,7 +83,8 @@ def _kill_when_first_files_are_there(graph: Graph) -> None:
     finally:
         # Spark's workers lead a process group of their own.
         for each in [*psutil.Process(process.pid).children(recursive=True), process]:
-            os.kill(each.pid, signal.SIGKILL)
+            with suppress(ProcessLookupError):  # the launcher of a JVM, or a worker that was idle, may have ended
+                os.kill(each.pid, signal.SIGKILL)
         process.wait()
 
 

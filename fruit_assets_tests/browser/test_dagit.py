@@ -135,6 +135,7 @@ def test_the_sensor_switched_on_by_a_click_observes_a_new_image(page, finished_r
 
 def test_a_run_terminated_by_a_click_ends_and_what_was_published_stays(page, finished_run, dagit):
     published = DeltaTable(dagit.storage / "pca_components").version()
+    _add_copies(dagit.images, 2000)  # a run with nothing new could end before the click
     page.goto("/asset-groups")
     page.get_by_role("button", name="Materialize all").click()
     launched_run(page)
@@ -143,6 +144,16 @@ def test_a_run_terminated_by_a_click_ends_and_what_was_published_stays(page, fin
     page.get_by_role("dialog").get_by_role("button", name=re.compile("Terminate")).click()
     expect(page.get_by_text("Canceled", exact=True).first).to_be_visible(timeout=120_000)
     assert DeltaTable(dagit.storage / "pca_components").version() == published
+    for copy in dagit.images.rglob("copy-*"):
+        copy.unlink()
+
+
+def _add_copies(folder, count):
+    """Images with bytes of their own that show the same."""
+    original = next(path for path in folder.rglob("*") if path.suffix in (".jpg", ".png"))
+    for number in range(count):
+        path = original.with_name(f"copy-{number}{original.suffix}")
+        path.write_bytes(original.read_bytes() + number.to_bytes(4, "big"))
 
 
 @pytest.mark.parametrize(("classes", "per_class"), [(20, 3), (3, 1), (1, 2)])
