@@ -19,7 +19,7 @@ def test_a_terminated_run_cancels_its_step_and_says_so(tiny: TinyLocation, how: 
     assert process.wait(180) != 0
     assert tiny.states == ["CANCELLED"]
     assert tiny.target.cancel_requests == ["polite"]
-    assert f"EMR step {step_id} on {tiny.target.id} is CANCELLED" in tiny.log
+    assert f"EMR step {step_id} on {tiny.target.id} is CANCELLED" in tiny.log, tiny.log[-6000:]
     assert "DagsterExecutionInterruptedError" in tiny.log, "what people see first is why, not how"
 
 
