@@ -5,7 +5,8 @@ Put here what makes storing events cheap. What the events say belongs to the ass
 
 import sqlite3
 from collections.abc import Generator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -30,13 +31,20 @@ class EventLogConnection(dg.ConfigurableResource[Any]):
         if not self.keep_open or context.run is None or path_for is None:
             yield self
             return
-        with closing(_opened(path_for(context.run.run_id))), closing(_opened(path_for(_INDEX))):
+        with ExitStack() as connections:
+            # Without them events are stored all the same, only slower.
+            with suppress(sqlite3.Error):
+                for shard in (context.run.run_id, _INDEX):
+                    _join(connections.enter_context(closing(_connection(path_for(shard)))))
             yield self
 
 
-def _opened(path: str) -> sqlite3.Connection:
+def _connection(path: str) -> sqlite3.Connection:
+    """A connection to a database that exists: Dagster makes its databases itself."""
     # Dagster may tear a run down from another thread than the one that set it up.
-    connection = sqlite3.connect(path, check_same_thread=False)
-    # A connection joins the write-ahead log with its first statement.
+    return sqlite3.connect(f"{Path(path).absolute().as_uri()}?mode=rw", uri=True, check_same_thread=False)
+
+
+def _join(connection: sqlite3.Connection) -> None:
+    """Join the write-ahead log, as a connection does with its first statement."""
     connection.execute("select count(*) from sqlite_master").fetchone()
-    return connection

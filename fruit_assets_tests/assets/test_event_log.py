@@ -35,3 +35,16 @@ def test_an_event_log_that_is_no_sqlite_is_left_alone():
 
     with dg.DagsterInstance.ephemeral() as instance:
         assert dg.materialize([apples], resources={"event_log": EventLogConnection()}, instance=instance).success
+
+
+def test_a_database_that_cannot_be_opened_costs_speed_only(tmp_path, monkeypatch):
+    @dg.asset
+    def apples(event_log: EventLogConnection) -> None:
+        pass
+
+    with dg.DagsterInstance.local_temp(str(tmp_path)) as instance:
+        # Its own way to its databases goes by another name.
+        monkeypatch.setattr(instance.event_log_storage, "path_for_shard", lambda shard: str(tmp_path / "no" / shard))
+        result = dg.materialize([apples], resources={"event_log": EventLogConnection()}, instance=instance)
+    assert result.success
+    assert not (tmp_path / "no").exists()
