@@ -13,11 +13,22 @@ import pytest
 from fruit_assets.assets.graph import ASSETS
 from fruit_assets.resources import resources_for
 from fruit_assets.settings import Settings
+from fruit_assets.spark.resource import SparkResource
 from fruit_assets.storage import read_current
 from fruit_assets.storage.delta.version import Version
 from fruit_assets_tests.conftest import Collection, MakeSettings, PublishedGraph, materialised_metadata
 
 Run = dg.ExecuteInProcessResult
+
+
+class NoSpark(SparkResource):
+    """Where no step may ask for Spark."""
+
+    def prepare(self) -> None:
+        raise AssertionError("Spark was asked for")
+
+    def context(self) -> Any:
+        raise AssertionError("Spark was asked for")
 
 
 @dataclass

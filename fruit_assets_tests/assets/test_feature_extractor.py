@@ -3,6 +3,7 @@
 import pytest
 
 from fruit_assets.extractor import weights
+from fruit_assets_tests.assets.conftest import NoSpark
 from fruit_assets_tests.conftest import materialised_metadata
 
 
@@ -42,6 +43,20 @@ def test_an_extractor_that_exists_is_taken_over_and_a_damaged_one_exported_again
     metadata = materialised_metadata(graph.run("feature_extractor"), "feature_extractor")
     assert metadata["exported_by_this_run"]
     assert graph.featurize()["computed"] == 12
+
+
+def test_spark_starts_beside_the_extractor_only_where_the_run_makes_the_first_sample(graph):
+    ordinary = dict(graph.replaced)
+    graph.replaced["spark"] = NoSpark()
+    graph.run("feature_extractor")
+    asked = graph.run("sampled_images", "feature_extractor", success=False)
+    assert "feature_extractor" in {event.step_key for event in asked.all_events if event.is_step_failure}
+
+    graph.replaced.clear()
+    graph.replaced.update(ordinary)
+    graph.run("sampled_images")
+    graph.replaced["spark"] = NoSpark()
+    graph.run("sampled_images", "feature_extractor")
 
 
 @pytest.mark.parametrize("size", [96])

@@ -12,24 +12,13 @@ from typing import Any
 import pytest
 
 from fruit_assets.resources import resources_for
-from fruit_assets.spark.resource import SparkResource
 from fruit_assets.storage.delta.table import Table
 from fruit_assets.storage.staging import VersionWriter
-from fruit_assets_tests.assets.conftest import Graph
+from fruit_assets_tests.assets.conftest import Graph, NoSpark
 from fruit_assets_tests.conftest import materialised_metadata
 from fruit_assets_tests.storage.tables import stage_table
 
 pytestmark = pytest.mark.long
-
-
-class NoSpark(SparkResource):
-    """Where no step may ask for Spark."""
-
-    def prepare(self) -> None:
-        raise AssertionError("Spark was asked for")
-
-    def context(self) -> Any:
-        raise AssertionError("Spark was asked for")
 
 
 def _sample(graph: Graph, **config: Any) -> dict[str, Any]:
