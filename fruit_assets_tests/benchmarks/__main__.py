@@ -19,6 +19,7 @@ NAMES = (
     "against_limit",
     "against_notebook",
     "scale",
+    "million_images",
     "new_images",
     "killed_run",
     "planning",

@@ -152,4 +152,4 @@ def kind_of(command: Sequence[str]) -> str:
         return EXECUTOR
     if "org.apache.spark" in line and "java" in command[0]:
         return JVM
-    return EXPORT if "extractor_export" in line else OTHER
+    return EXPORT if "-m fruit_assets.extractor." in line else OTHER
