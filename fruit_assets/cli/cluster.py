@@ -76,7 +76,7 @@ def down(yes: bool) -> None:
     clusters = Clusters(staging)
     found = list(clusters.owned())
     if settings.emr_cluster and settings.emr_cluster not in [facts.cluster_id for facts in found]:
-        click.echo(f"{settings.emr_cluster} (FRUIT_ASSETS_EMR_CLUSTER) was not made by this project: it stays.")
+        click.echo(f"{settings.emr_cluster} (FRUIT_ASSETS_EMR_CLUSTER) was not created by this project, so it is kept.")
     if not found:
         click.echo("No cluster of this project runs.")
         return

@@ -1,6 +1,6 @@
-"""Calls to AWS: clients, retries with jitter, and errors a person can act on.
+"""Calls to AWS: clients, retries with jitter, and error messages with advice.
 
-Put here what every call shares. What is asked of S3 lives in `staging.py`, of EMR in `ec2/`.
+Put here what all calls share. Calls to S3 are in `staging.py`, calls to EMR in `ec2/` and `serverless/`.
 """
 
 import random
@@ -19,13 +19,15 @@ _THROTTLED = {
     "ThrottlingException", "Throttling", "ThrottledException", "TooManyRequestsException", "RequestLimitExceeded",
     "SlowDown", "RequestThrottled", "RequestThrottledException", "BandwidthLimitExceeded", "PriorRequestNotComplete",
 }  # fmt: skip
-_UNWELL = {"InternalError", "InternalFailure", "InternalServerException", "InternalServerError", "ServiceUnavailable"}
+_SERVER_ERRORS = {
+    "InternalError", "InternalFailure", "InternalServerException", "InternalServerError", "ServiceUnavailable",
+}  # fmt: skip
 _EXPIRED = {"ExpiredToken", "ExpiredTokenException", "RequestExpired", "TokenRefreshRequired"}
 _UNKNOWN_IDENTITY = {
     "InvalidClientTokenId", "UnrecognizedClientException", "InvalidAccessKeyId", "SignatureDoesNotMatch",
 }  # fmt: skip
 _DENIED = {"AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "AllAccessDisabled"}
-# What a page of a listing answers, and the argument that asks for the page after it.
+# The token in a page of a listing, and the argument that requests the next page with it.
 _NEXT_PAGE = {
     "Marker": "Marker", "NextToken": "NextToken", "nextToken": "nextToken",
     "NextContinuationToken": "ContinuationToken", "NextKeyMarker": "KeyMarker",
@@ -35,7 +37,7 @@ _SECRET = re.compile(r"(?i)\b((?:ASIA|AKIA)[A-Z0-9]{12,}|(?:aws_)?(?:secret|sess
 
 
 class AwsRefusedError(PermanentError):
-    """AWS understood the call and refused it; `code` is AWS's error code."""
+    """AWS refused the call; `code` is AWS's error code."""
 
     def __init__(self, message: str, code: str) -> None:
         self.code = code
@@ -43,11 +45,11 @@ class AwsRefusedError(PermanentError):
 
 
 class LostAnswerError(TransientError):
-    """The connection broke after the call may have been carried out."""
+    """The connection broke before an answer arrived; AWS may have carried out the call."""
 
 
 def client(service: str, region: str | None) -> Any:
-    """A boto3 client that never retries by itself: `call_with_retries` does, and knows which calls may be repeated.
+    """A boto3 client without retries of its own: `call_with_retries` retries, and knows which calls may be repeated.
 
     Credentials, endpoint and, when `region` is None, the region come from boto3's own chain.
     """
@@ -65,7 +67,7 @@ def client(service: str, region: str | None) -> Any:
 
 
 def interruptible_sleep(seconds: float) -> None:
-    """Wait; a terminated run ends the waiting."""
+    """Sleep; a run that is terminated interrupts the sleep."""
     with dg.raise_execution_interrupts():
         time.sleep(seconds)
 
@@ -77,7 +79,7 @@ def call_with_retries(
     patience: float = 60.0,
     **arguments: Any,
 ) -> T:
-    """Call AWS; retry what is worth retrying, with full jitter and growing pauses.
+    """Call AWS; retry transient failures with full jitter and exponential backoff.
 
     Args:
         function: a bound client method.
@@ -86,7 +88,7 @@ def call_with_retries(
         arguments: passed to the function.
 
     Raises:
-        AwsRefusedError: AWS refused for good; the message says what to do.
+        AwsRefusedError: AWS refused the call; the message has the advice.
         TransientError: still failing after `patience` seconds.
     """
     deadline = time.monotonic() + patience
@@ -94,19 +96,19 @@ def call_with_retries(
     while True:
         try:
             return function(**arguments)
-        except Exception as error:  # boto3 raises per-client classes; anything that is not AWS's is re-raised at once
+        except Exception as error:  # boto3 raises per-client classes; errors that are not AWS's are re-raised
             translated = translate(error, _operation(function), repeatable=repeatable)
             if translated is None:
                 raise
             if isinstance(translated, PermanentError | LostAnswerError) or time.monotonic() >= deadline:
                 raise translated from error
         attempt += 1
-        # The floor keeps a token bucket that refills every two seconds from being hit in a burst.
+        # The lower bound avoids bursts against a token bucket that refills every two seconds.
         interruptible_sleep(min(20.0, random.uniform(0.1, 0.5) * 2**attempt))  # noqa: S311
 
 
 def pages(function: Callable[..., dict[str, Any]], *, patience: float = 60.0, **arguments: Any) -> Iterator[Any]:
-    """All pages of a listing, each called for as by `call_with_retries`; boto3's paginators cannot retry one page."""
+    """All pages of a listing, each by `call_with_retries`; boto3's paginators cannot retry one page."""
     while True:
         page = call_with_retries(function, patience=patience, **arguments)
         yield page
@@ -117,7 +119,7 @@ def pages(function: Callable[..., dict[str, Any]], *, patience: float = 60.0, **
 
 
 def translate(error: Exception, operation: str, *, repeatable: bool = True) -> PermanentError | TransientError | None:
-    """The failure in our terms, or None when it did not come from AWS."""
+    """The launcher's error for an error of boto3; None for an error of something else."""
     from botocore.exceptions import (
         BotoCoreError,
         ClientError,
@@ -152,7 +154,7 @@ def translate(error: Exception, operation: str, *, repeatable: bool = True) -> P
 
 
 def redact(text: str) -> str:
-    """The text without anything that looks like a credential."""
+    """The text with everything that looks like a credential replaced by `***`."""
     return _SECRET.sub("***", text)
 
 
@@ -162,12 +164,12 @@ def _from_answer(error: Any, operation: str) -> PermanentError | TransientError:
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
     if code in _THROTTLED or status == 429:
         return TransientError(f"{operation}: AWS throttled the call ({code}: {message}).")
-    if code in _UNWELL or status >= 500:
-        return TransientError(f"{operation}: AWS had a failure of its own ({code}: {message}).")
+    if code in _SERVER_ERRORS or status >= 500:
+        return TransientError(f"{operation}: AWS failed internally ({code}: {message}).")
     if code in _EXPIRED:
         return AwsRefusedError(
             f"{operation}: the AWS session token has expired. Sign in again (aws sso login, or new temporary "
-            f"credentials) and run again. AWS said: {message}",
+            f"credentials) and run again. AWS's message: {message}",
             code,
         )
     if code in _UNKNOWN_IDENTITY:

@@ -1,6 +1,6 @@
 """The interface between the step launcher and the service that runs its steps.
 
-Put here what every service offers and no service's own words. EMR on EC2 is `ec2/`, EMR Serverless
+Put here what all services have in common, in terms of no single service. EMR on EC2 is `ec2/`, EMR Serverless
 `serverless/`; EMR on EKS would be another package beside them. Dagster does not belong here.
 """
 
@@ -12,7 +12,7 @@ from typing import Literal, Protocol
 from fruit_assets.emr.cost import Cost, Prices
 from fruit_assets.emr.errors import TransientError
 
-# `lost`: the machines under the step were taken away. `unknown`: a state that AWS added after this was written.
+# `lost`: the machines under the step were taken away. `unknown`: a state of AWS that is not in this list.
 Phase = Literal["waiting", "running", "cancelling", "succeeded", "failed", "cancelled", "lost", "unknown"]
 FINAL_PHASES: frozenset[Phase] = frozenset({"succeeded", "failed", "cancelled", "lost"})
 
@@ -26,15 +26,15 @@ class Submission:
     """One Spark application to start.
 
     Attributes:
-        name: unique to the attempt, at most 150 characters of `[A-Za-z0-9/_.-]` and brackets. A step whose
-            submission was not answered is found again by it, and it is the idempotency key of services that take one.
+        name: unique to the attempt, at most 150 characters of `[A-Za-z0-9/_.-]` and brackets. It finds a step whose
+            submission was not answered, and is the idempotency key for services that take one.
         main: `s3://` URI of the Python main.
         arguments: the main's arguments.
         py_files: `s3://` URI of the zip that executors import from; empty when nothing is shipped.
         spark_conf: Spark settings of this submission.
         deploy_mode: `client` or `cluster`, where the service knows both.
         execution_role_arn: IAM role of this step; None leaves it to the service's default.
-        tags: cost allocation tags, where the service takes tags on a step.
+        tags: cost allocation tags, for services that take tags on a step.
     """
 
     name: str
@@ -57,7 +57,7 @@ class StepStatus:
         phase: the same in the launcher's terms; every decision uses this one.
         reason: why the state changed, in the service's words.
         failure: details of a failure, in the service's words.
-        log_file: where AWS says the failure is logged.
+        log_file: the log that AWS names for the failure.
         applications: YARN application ids.
         started: when it began to run, ISO 8601; empty before.
     """
@@ -83,7 +83,7 @@ class ComputeFailure:
     Attributes:
         message: what happened and what to do.
         retryable: waiting or retrying can help.
-        clean_shutdown: nothing failed: it was idle, or a person stopped it.
+        clean_shutdown: it ended without a failure, because it was idle or a person stopped it.
     """
 
     message: str
@@ -94,7 +94,7 @@ class ComputeFailure:
 class Compute(Protocol):
     """One cluster or application that runs steps.
 
-    Implementations are thread-safe and contact nothing when constructed. Every method may raise
+    Implementations are thread-safe and call nothing when constructed. Every method may raise
     `AwsRefusedError` (permanent) or `TransientError`. `step_id` is the service's id of a step or job run.
     """
 
@@ -111,7 +111,7 @@ class Compute(Protocol):
 
         Raises:
             AtCapacityError: the target takes no more steps for now; submit again later.
-            AwsRefusedError: refused. The caller then asks `failure` whether the target itself is the reason.
+            AwsRefusedError: refused. `failure` then returns whether the target itself is the reason.
         """
 
     def find(self, name: str) -> str | None:
@@ -147,9 +147,9 @@ class Compute(Protocol):
     def cost(
         self, step_id: str, start: datetime, end: datetime, prices: Prices, *, has_ended: bool = False
     ) -> Cost | None:
-        """An estimate for the step between two moments; None when the service does not say.
+        """An estimate for the step between two moments; None when the service does not report usage.
 
-        With `has_ended` it may wait for what a service bills, which some know only after the end.
+        With `has_ended` it may wait for the billed usage, which some services report only after the end.
         """
 
 
@@ -168,4 +168,4 @@ class ComputeSource(Protocol):
         """
 
     def owned(self) -> Iterable[Compute]:
-        """Every living target that steps of this launcher may run on: what the orphan sensor looks at."""
+        """Every running target that steps of this launcher may run on; the orphan sensor checks these."""

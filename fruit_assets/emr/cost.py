@@ -20,11 +20,11 @@ class Cost:
     """An estimate.
 
     Attributes:
-        usd: dollars; what has no price counts as zero and is listed.
+        usd: dollars; usage without a price counts as zero and is listed in `unpriced`.
         usage: quantities by name: instance hours by `type market`, or vCPU and GB hours.
         unit: what the quantities are, as a metadata key: `instance_hours` or `billed_hours`.
         payer: what is billed: the cluster, or the job run. Overlapping steps of one payer are paid once.
-        unpriced: names the price table does not have.
+        unpriced: names that are missing from the price table.
         prices_of: date of the price table.
     """
 
@@ -56,9 +56,9 @@ class Prices:
 
     Attributes:
         date: of the table.
-        region: whose prices they are.
-        spot_share: of the on-demand price that Spot instances are assumed to cost.
-        per_hour: by instance type, EC2's and EMR's charge apart, as AWS bills them.
+        region: the region that the prices hold for.
+        spot_share: assumed price of Spot instances, as a share of the on-demand price.
+        per_hour: by instance type: EC2's and EMR's charge, which AWS bills separately.
         serverless: by architecture (`X86_64`, `ARM64`), an hour of `vcpu`, `memory_gb` and `storage_gb`.
     """
 
@@ -88,10 +88,10 @@ class Prices:
 
 @cache
 def load_prices(override: str | None = None) -> Prices:
-    """The price table that comes with the package, with the entries of `override` over it.
+    """The package's price table, updated with the entries of `override`.
 
     Args:
-        override: path of a JSON file of the same form; its entries replace or add to ours.
+        override: path of a JSON file of the same form; its entries replace the package's or add to them.
 
     Raises:
         PermanentError: the file cannot be read or has another form.
@@ -104,7 +104,7 @@ def load_prices(override: str | None = None) -> Prices:
             table = {**table, **ours, **parts}
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise PermanentError(
-                f"The price table {override} cannot be used: {error!r}. Copy the form of ours."
+                f"The price table {override} cannot be used: {error!r}. Copy the form of emr/prices.json."
             ) from error
     per_hour = {name: (float(row["ec2"]), float(row["emr"])) for name, row in table["instances"].items()}
     return Prices(table["date"], table["region"], float(table["spot_share"]), per_hour, table["serverless"])

@@ -1,7 +1,7 @@
 """Everything this project imports from Dagster's private modules, in one place.
 
-Put here imports of `dagster._*` that have no public name, and nothing else. What a new Dagster release
-moves or renames is corrected here. Other modules import from this one.
+Put here imports of `dagster._*` that have no public name, and nothing else. Other modules import from this one,
+so that names which a Dagster release moves are corrected in one file.
 """
 
 from dagster._core.code_pointer import (

@@ -1,7 +1,7 @@
 """Settings that every step launcher has, whichever service runs the steps.
 
 Put here fields and their checks. Settings of one service belong to its own launcher
-(`ec2/step_launcher.py`), the course of an attempt to `attempt/`.
+(`ec2/step_launcher.py`), the phases of an attempt to `attempt/`.
 """
 
 from abc import abstractmethod
@@ -18,7 +18,7 @@ from fruit_assets.emr.staging import StagingStore
 
 
 class LauncherSettings(dg.ConfigurableResource[Any]):
-    """Where requests and code go, what a step gets, and how long to wait. Constructing it costs nothing."""
+    """Where requests and code go, what a step gets, and how long to wait. Constructing it calls nothing."""
 
     staging: str = Field(description="s3://bucket/prefix for requests, events, output and code.")
     encryption: dict[str, str] = Field(
@@ -69,10 +69,10 @@ class LauncherSettings(dg.ConfigurableResource[Any]):
         """Where targets for steps come from."""
 
     def check(self) -> None:
-        """Refuse wrong settings before anything is sent or costs.
+        """Refuse wrong settings before anything is sent or created.
 
         Raises:
-            PermanentError: what looks like a secret would be sent, or the price table cannot be read.
+            PermanentError: a value that looks like a secret would be sent, or the price table cannot be read.
         """
         checked_environment(self.environment, self.not_secret)
         secret_references(self.secrets)

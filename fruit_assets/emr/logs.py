@@ -1,6 +1,6 @@
-"""Logs that a service uploaded to S3: found by listing, unpacked, and cut to their ends.
+"""Logs that a service uploaded to S3: found by listing, decompressed, and cut to their last lines.
 
-Put here what logs of every service share. Where a service puts them is its own business.
+Put here what logs of all services share. Their location is known to each service's module.
 """
 
 import gzip
@@ -30,7 +30,7 @@ def log_links(folder_uri: str, region: str) -> dict[str, str]:
 
 
 def log_tail(folder: StagingStore, name: str) -> str:
-    """The last lines of one log; why it cannot be read, where it cannot."""
+    """The last lines of one log, or why it cannot be read."""
     try:
         stored = folder.get(name)
     except ActionableError as error:

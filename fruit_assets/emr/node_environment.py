@@ -1,7 +1,7 @@
 """Environment variables of a remote step: plain values, and references to secrets that the node fetches itself.
 
-Put here what may be sent and what is refused before submission. Values of secrets never pass through
-here: the node reads them with its own role (`remote/bootstrap_main.py`).
+Put here which variables may be sent and which are refused before submission. Values of secrets never pass through
+the orchestrator: the node reads them with its own role (`remote/bootstrap_main.py`).
 """
 
 import re
@@ -34,7 +34,7 @@ def checked_environment(environment: Mapping[str, str], not_secret: Collection[s
 
     Args:
         environment: values by name; they are written to the staging bucket in the clear.
-        not_secret: names that look like secrets and are none.
+        not_secret: names that look like secrets but are not.
 
     Raises:
         PermanentError: names the variables.
@@ -46,13 +46,13 @@ def checked_environment(environment: Mapping[str, str], not_secret: Collection[s
         raise PermanentError(
             f"The environment for the remote step holds what looks like secrets: {', '.join(suspects)}. It is written "
             "to the staging bucket in the clear: name them in the launcher's `secrets`, so that the node fetches them, "
-            "or in `not_secret` if they are none."
+            "or in `not_secret` if they are not secret."
         )
     return dict(environment)
 
 
 def secret_references(secrets: Mapping[str, str]) -> list[dict[str, str]]:
-    """What the node fetches: variable, service, name and, for a JSON secret, the key.
+    """The secrets that the node fetches: variable, service, name and, for a JSON secret, the key.
 
     Args:
         secrets: by variable: `NAME` or `secretsmanager:NAME` in Secrets Manager, `ssm:NAME` in Parameter Store, or

@@ -1,7 +1,7 @@
 """The orphan sensor: cancels steps whose run has ended, found by the names of the launcher's steps.
 
 Put here the sensor and its check. It covers one rare case: the run's process was killed, and the step
-does not notice the missing heartbeat. It is off until a person turns it on.
+does not notice the missing heartbeat. It is off by default.
 """
 
 from collections.abc import Iterator
@@ -43,7 +43,7 @@ def build_orphan_sensor(launcher: LauncherSettings, seconds: int = 300) -> dg.Se
     """A sensor that cancels orphans every few minutes. It launches no runs; its ticks list what it cancelled.
 
     Args:
-        launcher: the step launcher whose steps it looks after.
+        launcher: the step launcher of the steps.
         seconds: between two checks.
     """
 

@@ -12,7 +12,7 @@ REMOTE_TAG = "dagster-emr/remote"  # a run tag that only the copy of the run on 
 
 
 class NotInOrchestrator:
-    """Stands for a resource that is not started here; reading an attribute names the fix."""
+    """Placeholder for a resource that is not started here; reading an attribute raises an error that names the fix."""
 
     def __init__(self, name: str) -> None:
         self._name = name
@@ -30,7 +30,7 @@ def remote_only(resource: Any) -> dg.ResourceDefinition:
     """The resource, started where a launched step runs and not in the orchestrator.
 
     Its `EnvVar`s are resolved there too, so the orchestrator needs none of their values. Run config
-    cannot configure a resource that is wrapped.
+    cannot configure a wrapped resource.
 
     Args:
         resource: a `ConfigurableResource`, a `ResourceDefinition` without required resources, or any object.

@@ -1,9 +1,10 @@
-"""Spec files: YAML or JSON with placeholders, filled in from what a deployment published.
+"""Spec files (YAML or JSON with placeholders, filled in from a deployment's outputs), and tags of what they create.
 
-Put here what the specs of every service share. What a spec must hold is checked by the service's own
+Put here what the specs of all services share. The content of a spec is checked by the service's own
 module (`ec2/cluster_spec.py`, `serverless/application_spec.py`).
 """
 
+import hashlib
 import json
 import re
 from collections.abc import Callable, Mapping
@@ -12,6 +13,10 @@ from typing import Any
 
 from fruit_assets.emr.errors import PermanentError
 from fruit_assets.emr.staging import StagingStore
+
+SPEC_TAG = "dagster-emr-spec"
+# Two projects in one account have a staging bucket each: neither may use or end clusters or applications of the other.
+OWNER_TAG = "dagster-emr-staging"
 
 _PLACEHOLDER = re.compile(r"\$\{([A-Za-z][A-Za-z0-9_.]*)(?::-([^}]*))?\}")
 
@@ -43,12 +48,12 @@ def read_spec(path: Path, variables: Mapping[str, str]) -> tuple[dict[str, Any],
 
 
 def deployed_variables(staging: StagingStore, region: str | None, variables: Mapping[str, str]) -> dict[str, str]:
-    """Values from `bootstrap/deployment.json` in the staging bucket, where a deployment leaves its outputs.
+    """Values from `bootstrap/deployment.json` in the staging bucket, where a deployment writes its outputs.
 
     Args:
         staging: the staging bucket; `${staging}` is its URI.
-        region: known as `${region}` when given.
-        variables: further values; they win over the deployment's.
+        region: value of `${region}`, when given.
+        variables: further values; they override the deployment's.
     """
     stored = staging.get("bootstrap/deployment.json")
     try:
@@ -57,6 +62,16 @@ def deployed_variables(staging: StagingStore, region: str | None, variables: Map
         raise PermanentError(f"{staging.uri_of('bootstrap/deployment.json')} is not JSON: deploy again.") from error
     known = {"staging": staging.uri, "log_uri": f"{staging.uri}/logs/", **({"region": region} if region else {})}
     return {**known, **{name: str(value) for name, value in deployed.items()}, **variables}
+
+
+def owner_of(staging: StagingStore) -> str:
+    """The owner tag's value: a hash of the staging URI, because tags do not take every character of it."""
+    return hashlib.sha256(staging.uri.encode()).hexdigest()[:16]
+
+
+def is_owned(tags: Mapping[str, str], owner: str) -> bool:
+    """Whether the tags of a cluster or application name this owner."""
+    return SPEC_TAG in tags and tags.get(OWNER_TAG) == owner
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -80,15 +95,15 @@ def _filled(value: Any, fill: Callable[[re.Match[str]], str], folder: Path) -> A
         # A placeholder may hold several values, such as subnets: "a,b" in a list becomes two entries.
         items = [_filled(item, fill, folder) for item in value]
         split = [
-            item.split(",") if isinstance(was, str) and _PLACEHOLDER.fullmatch(was) else [item]
-            for was, item in zip(value, items, strict=True)
+            item.split(",") if isinstance(original, str) and _PLACEHOLDER.fullmatch(original) else [item]
+            for original, item in zip(value, items, strict=True)
         ]
         return [item for group in split for item in group if item != ""]
     if isinstance(value, dict):
         if set(value) == {"include"}:
             return _included(folder / str(value["include"]))
         filled = {key: _filled(item, fill, folder) for key, item in value.items()}
-        # An empty default means "leave it out": no subnet, no key. So does a mapping of which nothing is left.
+        # An entry that becomes empty is left out (no subnet, no key), and so is a mapping that becomes empty.
         return {
             key: item for key, item in filled.items() if item not in ("", []) and not (item == {} and value[key] != {})
         }

@@ -1,6 +1,6 @@
 """Objects in the staging bucket: read, write, list, and conditional writes that only one writer wins.
 
-Put here what is asked of S3. What the objects mean (requests, events, locks) lives with their owners.
+Put here calls to S3. The content of the objects (requests, events, claims) belongs to the modules that write them.
 """
 
 from collections.abc import Iterator, Mapping
@@ -13,7 +13,7 @@ from typing import Any
 from fruit_assets.emr.aws import AwsRefusedError, call_with_retries, client, pages
 from fruit_assets.emr.errors import PermanentError
 
-MAX_BYTES = 64 * 2**20  # far above anything of ours; keeps a forged object from filling the memory
+MAX_BYTES = 64 * 2**20  # far above every object of the launcher; a forged object must not fill the memory
 
 _ABSENT = ("NoSuchKey", "404", "NotFound")
 _LOST_RACE = ("PreconditionFailed", "ConditionalRequestConflict", "412", "409")
@@ -32,11 +32,11 @@ def bucket_and_key(uri: str) -> tuple[str, str]:
     """The bucket and the key or prefix of an `s3://` URI.
 
     Raises:
-        PermanentError: it is no such URI.
+        PermanentError: it is not an S3 URI.
     """
     bucket, _, key = uri.removeprefix("s3://").partition("/")
     if not uri.startswith("s3://") or not bucket:
-        raise PermanentError(f"{uri!r} is not an S3 place: use s3://bucket/prefix.")
+        raise PermanentError(f"{uri!r} is not an S3 URI: use s3://bucket/prefix.")
     return bucket, key
 
 
@@ -46,7 +46,7 @@ class StagingStore:
     Args:
         uri: `s3://bucket/prefix`; the prefix may be empty.
         region: region of the bucket; None leaves it to boto3.
-        encryption: `ServerSideEncryption` and `SSEKMSKeyId` asked of S3 on every write; empty leaves it to the bucket.
+        encryption: `ServerSideEncryption` and `SSEKMSKeyId` of every write; empty leaves it to the bucket.
     """
 
     def __init__(self, uri: str, region: str | None = None, encryption: Mapping[str, str] | None = None) -> None:
@@ -73,16 +73,16 @@ class StagingStore:
         return str(self._call("put_object", name, Body=body, **self._encryption)["ETag"])
 
     def put_if_match(self, name: str, body: bytes, *, etag: str | None) -> str | None:
-        """Write only when nothing is there (`etag` None) or `etag` is still current. None: another writer won.
+        """Write only if the object does not exist (`etag` None) or still has this `etag`. None: another writer won.
 
-        The body must be unique to the writer: when a first answer was lost and the repeated write is
-        refused, the stored body shows whether the winner was this very call.
+        The body must be unique to the writer: when an answer was lost and the repeated write is
+        refused, the stored body shows whether this call was the winner.
         """
         condition = {"IfNoneMatch": "*"} if etag is None else {"IfMatch": etag}
         try:
             return str(self._call("put_object", name, Body=body, **condition, **self._encryption)["ETag"])
         except AwsRefusedError as refusal:
-            # IfMatch on an object that another writer deleted answers "not found": the race is lost too.
+            # IfMatch on an object that another writer has deleted is answered with "not found": also a lost race.
             if refusal.code not in _LOST_RACE and (etag is None or refusal.code not in _ABSENT):
                 raise
             winner = self.get(name)
@@ -92,7 +92,7 @@ class StagingStore:
         """Read an object; None when there is none.
 
         Raises:
-            PermanentError: it is larger than anything of ours.
+            PermanentError: it is larger than `MAX_BYTES`.
         """
         try:
             with self._explained():
@@ -125,7 +125,7 @@ class StagingStore:
         return client("s3", self._region)
 
     def _get_object(self, **place: str) -> StoredObject:
-        """In one piece, so that a connection that breaks in the middle of the body is tried again too."""
+        """Call and read of the body in one function, so that a connection that breaks within the body is retried."""
         answer = self._s3.get_object(**place)
         size = answer["ContentLength"]
         if size > MAX_BYTES:
@@ -156,6 +156,6 @@ class StagingStore:
 
 
 def _age(answer: dict[str, Any]) -> float:
-    """Age by the server's own two clock readings, so that the clocks of two machines never meet."""
+    """Age from two timestamps of the server, so that this machine's clock does not matter."""
     now = parsedate_to_datetime(answer["ResponseMetadata"]["HTTPHeaders"]["date"])
     return max(0.0, float((now - answer["LastModified"]).total_seconds()))

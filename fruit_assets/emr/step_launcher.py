@@ -1,7 +1,7 @@
 """The step launcher: Dagster's resource that runs an asset's step remotely and relays its events.
 
-Put here the translation to Dagster's failures and retries. The course of an attempt is `attempt/`,
-the services that run steps are `ec2/` and its neighbours.
+Put here the translation to Dagster's failures and retries. The phases of an attempt are `attempt/`,
+the services that run steps are `ec2/` and `serverless/`.
 """
 
 from collections.abc import Iterator
@@ -23,8 +23,8 @@ class PySparkStepLauncher(LauncherSettings, dg.StepLauncher):
         """Run the step remotely; yields its events as they happen.
 
         Raises:
-            Failure: with `allow_retries=False` where a retry cannot help; the run is then not retried either.
-            RetryRequested: the step died, and the asset has a retry policy.
+            Failure: with `allow_retries=False` if a retry cannot help; then the run is not retried either.
+            RetryRequested: a retry may help, and the asset has a retry policy.
         """
         attempt = StepAttempt(self, step_context)
         try:
@@ -39,12 +39,12 @@ def _translated(error: ActionableError, metadata: dict[str, Any], context: dg.St
     permanent = isinstance(error, PermanentError)
     failure = dg.Failure(description=str(error), metadata=metadata, allow_retries=not permanent)
     if permanent:
-        # A failed step fails the run, and the run would be retried as a whole by the daemon.
+        # Otherwise the daemon would retry the failed run as a whole.
         context.instance.add_run_tags(context.run_id, {RETRY_ON_ASSET_OR_OP_FAILURE_TAG: "false"})
         return failure
     policy = context.op_retry_policy
     if policy is None:
         return failure
-    # Dagster applies the policy where the step runs, which a step that is ended from outside never reaches.
+    # Dagster applies the policy on the remote side, which a step that was killed does not reach.
     context.log.error(f"{error}")
     return dg.RetryRequested(policy.max_retries, policy.calculate_delay(context.previous_attempt_count + 1))

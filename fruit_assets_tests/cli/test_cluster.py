@@ -69,7 +69,7 @@ def test_a_cluster_given_by_its_id_is_used_and_never_ended(
     monkeypatch.setenv("FRUIT_ASSETS_EMR_CLUSTER", theirs)
     assert f"{theirs} runs already" in fruit_assets("up")
     assert theirs in fruit_assets("status")
-    assert "was not made by this project: it stays" in fruit_assets("down", "--yes")
+    assert "was not created by this project, so it is kept" in fruit_assets("down", "--yes")
     assert account.clusters[theirs].state == "WAITING"
 
 

@@ -71,7 +71,7 @@ class Outcome:
 
     @property
     def messages(self) -> str:
-        """What context.log said, one message a line."""
+        """Messages of context.log, one a line."""
         return "\n".join(entry.user_message or "" for entry in self.entries if not entry.dagster_event)
 
     @property

@@ -9,7 +9,7 @@ from fruit_assets.emr.aws import AwsRefusedError, LostAnswerError, call_with_ret
 from fruit_assets.errors import PermanentError, TransientError
 
 
-def refused(code: str, message: str = "said", status: int = 400) -> ClientError:
+def refused(code: str, message: str = "reason", status: int = 400) -> ClientError:
     answer: Any = {"Error": {"Code": code, "Message": message}, "ResponseMetadata": {"HTTPStatusCode": status}}
     return ClientError(answer, "DescribeStep")
 
@@ -22,10 +22,10 @@ def refused(code: str, message: str = "said", status: int = 400) -> ClientError:
         ("AccessDeniedException", "access denied"),
         ("InvalidClientTokenId", "does not know these credentials"),
         ("PermanentRedirect", "wrong region"),
-        ("ValidationException", "AWS refused (ValidationException: said)"),
+        ("ValidationException", "AWS refused (ValidationException: reason)"),
     ],
 )
-def test_refusals_are_permanent_and_say_what_to_do(code: str, words: str) -> None:
+def test_refusals_are_permanent_and_have_advice(code: str, words: str) -> None:
     error = translate(refused(code), "EMR DescribeStep")
     assert isinstance(error, AwsRefusedError)
     assert error.code == code
@@ -33,11 +33,11 @@ def test_refusals_are_permanent_and_say_what_to_do(code: str, words: str) -> Non
 
 
 @pytest.mark.parametrize("code", ["ThrottlingException", "SlowDown", "InternalError", "ServiceUnavailable"])
-def test_bad_moments_are_transient(code: str) -> None:
+def test_throttling_and_server_errors_are_transient(code: str) -> None:
     assert isinstance(translate(refused(code), "S3 GetObject"), TransientError)
 
 
-def test_a_broken_connection_is_a_lost_answer_only_where_repeating_would_do_harm() -> None:
+def test_a_broken_connection_is_a_lost_answer_only_for_calls_that_must_not_be_repeated() -> None:
     broken = ConnectionClosedError(endpoint_url="https://x")
     assert isinstance(translate(broken, "x", repeatable=False), LostAnswerError)
     assert not isinstance(translate(broken, "x"), LostAnswerError)
@@ -69,7 +69,7 @@ def test_throttled_calls_are_repeated_until_they_succeed() -> None:
     assert call_with_retries(flaky) == "done"
 
 
-def test_patience_ends() -> None:
+def test_retries_end_after_the_patience() -> None:
     def throttled() -> None:
         raise refused("ThrottlingException")
 
@@ -78,6 +78,6 @@ def test_patience_ends() -> None:
 
 
 def test_credentials_in_messages_are_masked() -> None:
-    said = redact("key AKIAIOSFODNN7EXAMPLE and aws_secret_access_key=abc/def was wrong")
-    assert "AKIAIOSFODNN7EXAMPLE" not in said
-    assert "abc/def" not in said
+    redacted = redact("key AKIAIOSFODNN7EXAMPLE and aws_secret_access_key=abc/def was wrong")
+    assert "AKIAIOSFODNN7EXAMPLE" not in redacted
+    assert "abc/def" not in redacted

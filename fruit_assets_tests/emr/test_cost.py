@@ -16,8 +16,8 @@ NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 def test_only_the_time_within_the_window_counts() -> None:
     early = RunningInstance("m8i.xlarge", "ON_DEMAND", NOON - timedelta(hours=5))
     late = RunningInstance("m8i.xlarge", "SPOT", NOON + timedelta(minutes=30))
-    gone = RunningInstance("m8i.xlarge", "SPOT", NOON - timedelta(hours=2), NOON - timedelta(hours=1))
-    cost = cost_between(NOON, NOON + timedelta(hours=1), [early, late, gone])
+    ended = RunningInstance("m8i.xlarge", "SPOT", NOON - timedelta(hours=2), NOON - timedelta(hours=1))
+    cost = cost_between(NOON, NOON + timedelta(hours=1), [early, late, ended])
     prices = load_prices()
     ec2, emr = prices.per_hour["m8i.xlarge"]
     assert cost.usage == {"m8i.xlarge on-demand": 1.0, "m8i.xlarge spot": 0.5}

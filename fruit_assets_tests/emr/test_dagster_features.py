@@ -151,7 +151,7 @@ def test_hooks_get_the_output_values_and_the_exception(walk: Walk) -> None:
     ]
 
 
-def test_retries_by_policy_and_on_request_count_on(walk: Walk) -> None:
+def test_retries_by_policy_and_on_request_share_one_count(walk: Walk) -> None:
     result = walk.run("retried")
     assert result.success
     assert sorted(event.step_key for event in result.all_events if event.is_step_up_for_retry) == ["asking", "flaky"]

@@ -125,7 +125,7 @@ def _rows(uri: str, column: str) -> tuple[list[Any], np.ndarray]:
     return list(zip(table["path"].to_pylist(), table["label"].to_pylist(), strict=True)), feature_matrix(table[column])
 
 
-def test_every_object_is_encrypted_as_asked_from_every_writer(
+def test_every_writer_encrypts_every_object_as_configured(
     graph_on_emr: RemoteGraph,
 ) -> None:
     """Spark's files through S3A, tables through delta-rs, step traffic from both sides."""

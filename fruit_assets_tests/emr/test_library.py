@@ -39,7 +39,7 @@ def test_private_modules_of_dagster_are_imported_in_one_file() -> None:
     assert files == {"emr/dagster_internals.py"}
 
 
-def test_it_advises_no_command_of_this_project() -> None:
+def test_its_messages_name_no_command_of_this_project() -> None:
     assert [path.name for path in (PRODUCT / "emr").rglob("*.py") if "fruit-assets " in path.read_text()] == []
 
 

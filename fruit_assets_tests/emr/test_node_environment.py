@@ -33,7 +33,7 @@ def test_ordinary_variables_pass(name: str) -> None:
     assert checked_environment({name: "x"}) == {name: "x"}
 
 
-def test_a_variable_that_only_looks_secret_passes_when_it_is_named() -> None:
+def test_a_variable_that_only_looks_secret_passes_when_listed_in_not_secret() -> None:
     assert checked_environment({"PAD_TOKEN": "<pad>"}, ["PAD_TOKEN"]) == {"PAD_TOKEN": "<pad>"}
 
 

@@ -22,7 +22,7 @@ def test_only_steps_of_ended_runs_are_cancelled(kind: str, emr: EmrSimulator, st
             for name, status in (("ended", dg.DagsterRunStatus.FAILURE), ("going", dg.DagsterRunStatus.STARTED))
         ]
         names = [f"dagster/{run.run_id}/subject/1" for run in runs]
-        names += ["dagster/of-another-instance/subject/1", "somebody's own step"]
+        names += ["dagster/of-another-instance/subject/1", "a step of another program"]
         compute, _ = launcher.compute_source(staging).acquire()
         step_ids = [compute.submit(Submission(name, f"s3://{BUCKET}/sleep.py", [])) for name in names]
         emr.wait_for(lambda: target.states == ["RUNNING"] * 4)
@@ -33,7 +33,7 @@ def test_only_steps_of_ended_runs_are_cancelled(kind: str, emr: EmrSimulator, st
     target.end()
 
 
-def test_the_sensor_is_off_by_default_and_says_what_it_did(emr: EmrSimulator, staging: StagingStore) -> None:
+def test_the_sensor_is_off_by_default_and_lists_what_it_cancelled(emr: EmrSimulator, staging: StagingStore) -> None:
     launcher = EmrPySparkStepLauncher(staging=staging.uri, packages=["tiny_location"])
     sensor = build_orphan_sensor(launcher)
     assert sensor.default_status == dg.DefaultSensorStatus.STOPPED

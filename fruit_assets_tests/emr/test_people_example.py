@@ -67,7 +67,7 @@ def test_the_page_shows_the_code_that_runs(name: str) -> None:
     assert dict(blocks)[name] == (HERE / "people_project" / name).read_text()
 
 
-def test_every_test_that_the_comparison_names_exists() -> None:
+def test_every_test_named_in_the_comparison_exists() -> None:
     named = re.findall(r"`((?:\w+\.)*test_\w+)\.(test_\w+)`", PAGE.read_text())
     assert len(named) > 20
     missing = [

@@ -46,7 +46,7 @@ def test_a_secret_that_the_node_cannot_read_is_named_and_the_code_does_not_run(t
     assert not (tiny.folder / "starts").exists()
 
 
-def test_an_env_var_that_the_node_will_not_have_is_refused_before_anything_is_submitted(tiny: TinyLocation) -> None:
+def test_an_env_var_missing_on_the_node_is_refused_before_submission(tiny: TinyLocation) -> None:
     tiny.monkeypatch.setenv("TINY_VAULT", "ORCHARD_PASSWORD")
     tiny.monkeypatch.setenv("ORCHARD_PASSWORD", "the orchestrator's own")
     outcome = tiny.run()

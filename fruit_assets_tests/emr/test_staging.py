@@ -10,7 +10,7 @@ from fruit_assets.errors import PermanentError
 from fruit_assets_tests.emr_simulator import EmrSimulator
 
 
-def test_of_many_writers_one_wins(staging: StagingStore) -> None:
+def test_one_of_many_writers_wins(staging: StagingStore) -> None:
     with ThreadPoolExecutor(8) as pool:
         etags = list(pool.map(lambda n: staging.put_if_match("lock", f"writer {n}".encode(), etag=None), range(8)))
     assert len([etag for etag in etags if etag is not None]) == 1
@@ -26,12 +26,12 @@ def test_an_object_that_another_writer_changed_is_not_overwritten(staging: Stagi
     assert stored.body == b"two"
 
 
-def test_a_write_whose_answer_was_lost_is_recognised_as_ones_own(emr: EmrSimulator, staging: StagingStore) -> None:
+def test_a_write_whose_answer_was_lost_is_recognised_by_its_writer(emr: EmrSimulator, staging: StagingStore) -> None:
     emr.faults.drop_connection("PutObject", times=1, after=True)
     assert staging.put_if_match("lock", b"mine, and unlike any other", etag=None) is not None
 
 
-def test_objects_that_are_not_there_are_none_and_not_an_error(staging: StagingStore) -> None:
+def test_missing_objects_are_none(staging: StagingStore) -> None:
     assert staging.get("nothing") is None
     assert staging.age("nothing") is None
     assert staging.put_if_match("nothing", b"x", etag='"0"') is None
@@ -45,14 +45,14 @@ def test_a_body_that_breaks_off_is_read_again(emr: EmrSimulator, staging: Stagin
     assert stored.body == b"plum" * 50_000
 
 
-def test_an_object_too_large_to_be_ours_is_not_read(staging: StagingStore, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_object_above_the_size_limit_is_not_read(staging: StagingStore, monkeypatch: pytest.MonkeyPatch) -> None:
     staging.put("events/000001.json", b"x" * 1001)
     monkeypatch.setattr("fruit_assets.emr.staging.MAX_BYTES", 1000)
     with pytest.raises(PermanentError, match=r"events/000001\.json has 1,001 bytes; the limit is 1,000"):
         staging.get("events/000001.json")
 
 
-def test_long_listings_come_whole_and_relative(staging: StagingStore) -> None:
+def test_long_listings_are_complete_and_relative(staging: StagingStore) -> None:
     below = staging.subprefix("runs")
     for number in range(3):
         below.put(f"{number}.json", b"")
@@ -60,8 +60,8 @@ def test_long_listings_come_whole_and_relative(staging: StagingStore) -> None:
     assert list(staging.list_keys("runs/1")) == ["runs/1.json"]
 
 
-def test_a_missing_bucket_and_a_wrong_place_are_named(emr: EmrSimulator) -> None:
+def test_a_missing_bucket_and_a_wrong_uri_are_named(emr: EmrSimulator) -> None:
     with pytest.raises(AwsRefusedError, match="the bucket 'no-such-orchard' does not exist"):
         StagingStore("s3://no-such-orchard/x").put("a", b"")
-    with pytest.raises(PermanentError, match="is not an S3 place"):
+    with pytest.raises(PermanentError, match="is not an S3 URI"):
         StagingStore("/tmp/folder")

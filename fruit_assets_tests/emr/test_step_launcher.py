@@ -68,7 +68,7 @@ def test_a_step_runs_on_the_cluster_with_the_code_that_was_shipped(success: Succ
     assert "the subject has started" in success.outcome.messages
 
 
-def test_the_materialization_says_where_it_ran_and_what_it_cost(success: Success) -> None:
+def test_the_materialization_has_links_to_its_step_and_its_cost(success: Success) -> None:
     metadata = success.outcome.materialization
     assert (metadata[f"emr/{success.target.kind}"], metadata["emr/step"]) == (success.target.id, success.step_id)
     assert metadata["emr/logs"] == success.target.logs_of(success.step_id)
@@ -87,7 +87,7 @@ def test_the_materialization_says_where_it_ran_and_what_it_cost(success: Success
     assert usage["emr/run_cost_usd"].value >= usage["emr/cost_usd"].value > 0
 
 
-def test_input_data_versions_reach_the_cluster_so_that_the_asset_is_not_called_stale(success: Success) -> None:
+def test_input_data_versions_are_sent_so_that_the_asset_is_not_stale(success: Success) -> None:
     (event,) = success.outcome.events("ASSET_MATERIALIZATION")
     assert event.event_specific_data.materialization.tags["dagster/input_data_version/source"] == "v7"
 
@@ -98,7 +98,7 @@ def test_nothing_secret_leaves_the_orchestrator(success: Success) -> None:
     assert not [text for text in texts if "melon-secret" in text or "orchestrator-secret" in text]
 
 
-def test_all_that_either_side_writes_is_encrypted_as_asked(success: Success) -> None:
+def test_objects_of_both_sides_are_encrypted_as_configured(success: Success) -> None:
     kinds = {name.split("/")[0] for name in success.encryption} | {name.split("/")[-2] for name in success.encryption}
     assert {"code", "clusters", "runs", "events", "stdout", "costs"} <= kinds
     assert set(success.encryption.values()) == {("aws:kms", "alias/orchard")}
@@ -111,14 +111,14 @@ def test_nothing_is_pickled_in_either_direction(success: Success) -> None:
 def test_events_and_output_arrive_while_the_step_runs(tiny: TinyLocation, capfd: pytest.CaptureFixture[str]) -> None:
     seen: list[str] = []
 
-    def heard() -> bool:
+    def first_word_arrived() -> bool:
         runs = tiny.instance.get_runs()
         reported = [entry.user_message or "" for entry in tiny.instance.all_logs(runs[0].run_id)]
         seen.append(capfd.readouterr().out)
         return sum("event" in message for message in reported) >= 3 and "words on stdout" in "".join(seen)
 
     def look(step_id: str) -> None:
-        tiny.emr.wait_for(heard)
+        tiny.emr.wait_for(first_word_arrived)
         assert tiny.state(step_id) == "RUNNING"
         tiny.is_enough()
 
@@ -139,17 +139,17 @@ def test_a_failure_carries_the_remote_traceback_the_place_and_the_end_of_stderr(
     assert "words on stderr" in metadata["emr/stderr"].value
 
 
-def test_a_step_that_is_killed_after_publishing_fails_with_what_emr_says(tiny: TinyLocation) -> None:
+def test_a_step_that_is_killed_after_publishing_fails_with_emrs_reason(tiny: TinyLocation) -> None:
     outcome = tiny.run("die-after-publish")
     metadata = outcome.failure.user_failure_data.metadata
     assert "ended as FAILED" in outcome.failure.error.to_string()
     assert metadata["emr/state"].value == "FAILED"
     assert metadata["emr/log_file"].value.endswith("stderr.gz")
-    assert "the subject has started" in outcome.messages, "what it said before it died is kept"
+    assert "the subject has started" in outcome.messages, "output before the kill is kept"
     assert metadata["emr/run_cost_usd"].value >= metadata["emr/cost_usd"].value > 0
 
 
-def test_a_step_that_dies_mute_is_explained_by_emrs_own_logs(
+def test_a_step_that_dies_without_output_is_reported_with_emrs_logs(
     tiny: TinyLocation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     broken = tiny.folder / "bootstrap_main.py"
@@ -158,7 +158,7 @@ def test_a_step_that_dies_mute_is_explained_by_emrs_own_logs(
     outcome = tiny.run()
     # Spark's Python runner sends the stderr of a client-mode driver to the step's stdout.
     assert "there is no room on this node" in outcome.failure.user_failure_data.metadata["emr/stdout"].value
-    assert "waiting for them" in outcome.messages
+    assert "Waiting for its logs" in outcome.messages
 
 
 def test_a_completed_step_without_a_success_event_is_a_failure(
@@ -209,12 +209,12 @@ def test_forged_events_in_the_bucket_fail_the_step_unread_and_end_it(tiny: TinyL
 def test_a_step_cancelled_on_emr_is_not_retried(tiny: TinyLocation) -> None:
     with tiny.meanwhile(tiny.target.cancel_from_elsewhere):
         outcome = tiny.run("sleep", retries=2)
-    assert "was cancelled on EMR, not from this run" in outcome.failure.error.to_string()
+    assert "was cancelled on EMR, not by this run" in outcome.failure.error.to_string()
     assert len(tiny.step_ids) == 1
     assert outcome.run.tags["dagster/retry_on_asset_or_op_failure"] == "false"
 
 
-def test_states_that_come_and_go_do_not_disturb_the_step(tiny: TinyLocation) -> None:
+def test_unknown_intermediate_states_do_not_end_the_step(tiny: TinyLocation) -> None:
     def report(step_id: str) -> None:
         polls = tiny.target.polls
         for state in ("CANCEL_PENDING", "HIBERNATING"):
@@ -256,16 +256,16 @@ def test_a_failure_that_forbids_retries_is_not_retried(tiny: TinyLocation) -> No
     assert len(tiny.step_ids) == 1
 
 
-def test_version_skew_is_refused_before_the_code_runs_and_names_both_sides(
+def test_version_skew_is_refused_before_the_code_runs_and_names_both_versions(
     tiny: TinyLocation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ours = submission.orchestrator_versions("fruit_assets")
     monkeypatch.setattr(submission, "orchestrator_versions", lambda _: {**ours, "spark": "3.5.6", "dagster": "1.9.0"})
     outcome = tiny.run(retries=2, modules=["dagster", "cucumbers"], encryption=KMS)
-    said = outcome.failure.error.to_string()
-    assert f"spark is {ours['spark']} on the cluster and 3.5.6 where the run was launched" in said
-    assert f"dagster is {ours['dagster']} on the cluster and 1.9.0" in said
-    assert "the cluster lacks the package 'cucumbers'" in said
+    error = outcome.failure.error.to_string()
+    assert f"spark is {ours['spark']} on the cluster and 3.5.6 where the run was launched" in error
+    assert f"dagster is {ours['dagster']} on the cluster and 1.9.0" in error
+    assert "the cluster lacks the package 'cucumbers'" in error
     assert len(tiny.step_ids) == 1, "skew is not retried"
     assert not (tiny.folder / "starts").exists()
     assert set(encryption_below(tiny.emr, tiny.staging).values()) == {("aws:kms", "alias/orchard")}
@@ -279,35 +279,35 @@ def test_an_older_python_is_refused_by_the_remote_main_alone(
     assert f"Python is {ours['python']} on the cluster" in tiny.run().failure.error.to_string()
 
 
-def test_an_environment_that_looks_secret_is_refused_before_anything_is_sent(tiny: TinyLocation) -> None:
+def test_an_environment_that_looks_secret_is_refused_before_submission(tiny: TinyLocation) -> None:
     outcome = tiny.run(environment={"DB_PASSWORD": "melon-secret"})
     assert "DB_PASSWORD" in outcome.failure.error.to_string()
     assert "melon-secret" not in outcome.failure.error.to_string()
     assert tiny.step_ids == []
 
 
-def test_a_given_cluster_that_has_ended_is_refused_with_what_to_do(cluster_tiny: TinyLocation) -> None:
+def test_a_given_cluster_that_has_terminated_is_refused_with_advice(cluster_tiny: TinyLocation) -> None:
     client = cluster_tiny.emr.client("emr")
     client.terminate_job_flows(JobFlowIds=[cluster_tiny.target.id])
     cluster_tiny.emr.wait_for(lambda: cluster_tiny.emr.clusters[cluster_tiny.target.id].state == "TERMINATED")
-    said = cluster_tiny.run(retries=2).failure.error.to_string()
-    assert f"Cluster {cluster_tiny.target.id} is TERMINATED" in said
-    assert "set the id of one that runs" in said
+    error = cluster_tiny.run(retries=2).failure.error.to_string()
+    assert f"Cluster {cluster_tiny.target.id} is TERMINATED" in error
+    assert "set the id of a running one" in error
 
 
 def test_a_cluster_id_of_another_region_is_refused_with_the_region_named(cluster_tiny: TinyLocation) -> None:
-    said = cluster_tiny.run(cluster_id="j-ELSEWHERE").failure.error.to_string()
-    assert "There is no cluster j-ELSEWHERE in region us-east-1" in said
+    error = cluster_tiny.run(cluster_id="j-ELSEWHERE").failure.error.to_string()
+    assert "There is no cluster j-ELSEWHERE in region us-east-1" in error
 
 
-def test_an_expired_token_is_reported_plainly_and_not_retried(tiny: TinyLocation) -> None:
+def test_an_expired_token_is_reported_with_advice_and_not_retried(tiny: TinyLocation) -> None:
     tiny.emr.faults.expire_token(times=20)
     outcome = tiny.run(retries=2)
     tiny.emr.faults._orders.clear()
     assert "the AWS session token has expired. Sign in again" in outcome.failure.error.to_string()
 
 
-def test_throttling_and_broken_connections_are_ridden_out(tiny: TinyLocation) -> None:
+def test_throttled_and_broken_calls_are_retried(tiny: TinyLocation) -> None:
     tiny.emr.faults.throttle(tiny.target.submits, times=2)
     tiny.emr.faults.drop_connection(tiny.target.polls, times=1)
     tiny.emr.faults.throttle(tiny.target.polls, times=10_000)  # for as long as the step takes: its events come from S3
@@ -318,7 +318,7 @@ def test_throttling_and_broken_connections_are_ridden_out(tiny: TinyLocation) ->
     assert len(tiny.step_ids) == 1
 
 
-def test_a_run_makes_the_cluster_it_needs_and_another_when_that_one_terminates_itself(
+def test_a_run_creates_the_cluster_it_needs_and_another_when_that_one_terminates_itself(
     cluster_tiny: TinyLocation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = set(cluster_tiny.emr.clusters)
@@ -345,9 +345,9 @@ def test_a_run_whose_cluster_cannot_start_reports_the_output_of_its_bootstrap_ac
 ) -> None:
     cluster_tiny.emr.faults.fail_bootstrap("pip: no matching wheel for plums")
     outcome = cluster_tiny.run(retries=2, **made_by_runs(cluster_tiny))
-    said = outcome.failure.error.to_string()
-    assert "BOOTSTRAP_FAILURE" in said
-    assert "pip: no matching wheel for plums" in said
+    error = outcome.failure.error.to_string()
+    assert "BOOTSTRAP_FAILURE" in error
+    assert "pip: no matching wheel for plums" in error
     assert outcome.run.tags["dagster/retry_on_asset_or_op_failure"] == "false"
 
 
@@ -376,7 +376,7 @@ def test_a_lost_answer_does_not_start_the_step_twice(tiny: TinyLocation) -> None
     assert len(tiny.step_ids) == 1
 
 
-def test_constructing_the_launcher_costs_no_network_no_credentials_and_no_boto3() -> None:
+def test_constructing_the_launcher_needs_no_network_no_credentials_and_no_boto3() -> None:
     program = (
         "import sys, warnings; warnings.simplefilter('error', DeprecationWarning)\n"
         "from fruit_assets.emr.ec2.step_launcher import EmrPySparkStepLauncher\n"

@@ -120,7 +120,7 @@ def _copy_dependencies(maven: str, jar_set: JarSet, building: Path) -> None:
         tail = "\n".join(output.strip().splitlines()[-15:])
         raise PermanentError(
             f"Maven could not fetch the jars of {jar_set.name!r} ({', '.join(jar_set.artifacts)}): check that this "
-            f"machine reaches its Maven repository (~/.m2/settings.xml) and run again. Maven said:\n{tail}"
+            f"machine reaches its Maven repository (~/.m2/settings.xml) and run again. Output of Maven:\n{tail}"
         )
 
 

@@ -31,7 +31,7 @@ def test_without_maven_a_cached_copy_serves(maven_jars, tmp_path, monkeypatch):
         resolve_s3a_jars(tmp_path)
 
 
-def test_a_failed_download_reports_mavens_answer_and_leaves_nothing(tmp_path):
+def test_a_failed_download_reports_mavens_output_and_leaves_no_files(tmp_path):
     unknown = JarSet("none", ("fruit.assets.invalid:no-such-artifact:1",))
     with pytest.raises(PermanentError, match=r"(?s)could not fetch the jars of 'none'.*no-such-artifact"):
         resolve_jars(unknown, tmp_path)

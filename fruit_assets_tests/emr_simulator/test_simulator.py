@@ -107,7 +107,7 @@ def test_an_interrupt_reaches_the_driver_s_parent_only(emr_simulator: EmrSimulat
     script.write_text(
         "import pathlib, signal, sys, time\n"
         f"mark = pathlib.Path({str(mark)!r})\n"
-        "signal.signal(signal.SIGTERM, lambda *_: mark.write_text('told'))\n"
+        "signal.signal(signal.SIGTERM, lambda *_: mark.write_text('asked'))\n"
         "mark.touch()\n"
         "while mark.read_text() != 'stop':\n"
         "    time.sleep(0.05)\n"
@@ -123,20 +123,20 @@ def test_an_interrupt_reaches_the_driver_s_parent_only(emr_simulator: EmrSimulat
     emr_simulator.wait_for(lambda: not mark.exists())
 
 
-def test_a_lost_cluster_interrupts_its_step_and_takes_no_more(emr_simulator: EmrSimulator) -> None:
+def test_a_lost_cluster_interrupts_its_step_and_accepts_no_more(emr_simulator: EmrSimulator) -> None:
     emr = emr_simulator.client("emr")
     cluster_id = run_cluster(emr_simulator)
     emr_simulator.faults.hang_next_step()
     hung = add_step(emr_simulator, cluster_id, "true")
     pending = add_step(emr_simulator, cluster_id, "true")
     emr_simulator.wait_for_step(hung, "RUNNING")
-    emr_simulator.faults.lose_cluster(cluster_id, "INSTANCE_FAILURE", "gone")
+    emr_simulator.faults.lose_cluster(cluster_id, "INSTANCE_FAILURE", "lost")
     emr_simulator.wait_for(lambda: emr_simulator.clusters[cluster_id].has_ended)
 
     status = emr.describe_cluster(ClusterId=cluster_id)["Cluster"]["Status"]
     assert (status["State"], status["StateChangeReason"]) == (
         "TERMINATED_WITH_ERRORS",
-        {"Code": "INSTANCE_FAILURE", "Message": "gone"},
+        {"Code": "INSTANCE_FAILURE", "Message": "lost"},
     )
     assert [emr_simulator.wait_for_step(step) for step in (hung, pending)] == ["INTERRUPTED", "CANCELLED"]
     code, message = refusal(
@@ -184,7 +184,7 @@ def test_a_failed_bootstrap_leaves_its_log_and_its_reason(emr_simulator: EmrSimu
     assert b"no matching" in gzip.decompress(s3.get_object(Bucket="logs", Key=key)["Body"].read())
 
 
-def test_a_cluster_ends_for_a_role_or_script_that_is_not_there(tmp_path: Path) -> None:
+def test_a_cluster_with_a_missing_role_or_script_terminates(tmp_path: Path) -> None:
     with EmrSimulator(tmp_path, check_roles=True) as simulator:
         assert refusal(run_cluster, simulator=simulator) == ("ValidationException", "Invalid InstanceProfile: profile.")
         simulator.create_roles("other", "profile")
@@ -202,7 +202,7 @@ def test_a_cluster_ends_for_a_role_or_script_that_is_not_there(tmp_path: Path) -
             assert words in reason["Message"]
 
 
-def test_a_cluster_is_known_in_its_own_region_only(emr_simulator: EmrSimulator) -> None:
+def test_a_cluster_is_found_in_its_own_region_only(emr_simulator: EmrSimulator) -> None:
     cluster_id = run_cluster(emr_simulator)
     elsewhere = boto3.session.Session(region_name="eu-west-3").client("emr")
     assert refusal(elsewhere.describe_cluster, ClusterId=cluster_id)[0] == "InvalidRequestException"
@@ -227,7 +227,7 @@ def test_an_idle_cluster_terminates_itself(tmp_path: Path) -> None:
         simulator.wait_for(lambda: simulator.clusters[cluster_id].state == "TERMINATED")
 
 
-def test_faults_reach_only_what_they_name(emr_simulator: EmrSimulator) -> None:
+def test_faults_affect_only_the_operations_they_name(emr_simulator: EmrSimulator) -> None:
     emr, s3 = emr_simulator.client("emr"), emr_simulator.client("s3")
     cluster_id = run_cluster(emr_simulator)
     emr_simulator.faults.throttle("DescribeCluster")
@@ -252,7 +252,7 @@ def test_faults_reach_only_what_they_name(emr_simulator: EmrSimulator) -> None:
     assert len(emr_simulator.calls("PutObject", caller="orchestrator")) == 2
 
 
-def test_a_function_can_stand_in_for_a_step(tmp_path: Path) -> None:
+def test_a_function_can_replace_a_step(tmp_path: Path) -> None:
     def run(call: StepCall) -> int:
         print(call.args, file=call.stdout)
         return 0 if call.interrupted.wait(0.01) else 3

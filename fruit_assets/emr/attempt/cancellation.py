@@ -1,6 +1,6 @@
-"""Cancel a step on EMR: an orderly stop first, then a kill, until EMR confirms the end.
+"""Cancel a step on EMR: an interrupt first, then a kill, until EMR confirms the end.
 
-Put here the escalation. Why a step is cancelled is decided in `step_attempt.py`.
+Put here the escalation. When a step is cancelled is decided in `step_attempt.py`.
 """
 
 import contextlib
@@ -17,7 +17,7 @@ from fruit_assets.emr.staging import StagingStore
 
 
 class CancelFailedError(TransientError):
-    """The step may still be running; the message has the command that ends it by hand."""
+    """The step may still run; the message has the command that cancels it by hand."""
 
 
 def cancel_step(
@@ -25,22 +25,21 @@ def cancel_step(
 ) -> str:
     """Cancel a step and wait until EMR reports its end; returns its last state.
 
-    The marker in the bucket reaches the step even where EMR's signal does not. A second Ctrl-C
-    shortens the waiting, never the escalation.
+    A marker in the bucket reaches the step even where EMR's signal does not. A second Ctrl-C
+    shortens the waiting but does not skip the kill.
 
     Args:
         compute: where it runs.
         staging: for the shared step statuses.
         attempt: the objects of the attempt.
-        step_id: which step.
+        step_id: the service's id.
         reason: sent to the remote side.
         patience: seconds to wait after each of the two requests.
 
     Raises:
         CancelFailedError: EMR does not confirm the end; the message has the command to cancel by hand.
     """
-    status_cache = StepStatusCache(compute, staging, MIN_INTERVAL)
-    problems = []
+    status_cache, problems = StepStatusCache(compute, staging, MIN_INTERVAL), []
     try:
         attempt.put(CANCEL, reason.encode())
     except ActionableError as error:
@@ -67,7 +66,7 @@ def _final_state(status_cache: StepStatusCache, step_id: str, patience: float) -
     deadline = time.monotonic() + patience
     while time.monotonic() < deadline:
         status = None
-        with contextlib.suppress(TransientError):  # a throttled call is repeated, it is no reason to kill
+        with contextlib.suppress(TransientError):  # a throttled call is repeated and does not escalate
             status = status_cache.status(step_id)
         if status is not None and status.is_final:
             return status.state

@@ -1,7 +1,7 @@
 """What hooks see of a remote step: its exception and its output values.
 
 Put here how `HookContext.op_exception` and `op_output_values` are filled. Hooks run in the orchestrator,
-because they must also run for steps that died with their node.
+because they must also run for steps whose node was lost.
 """
 
 import builtins
@@ -41,7 +41,7 @@ class RemoteOutputs(dict[StepOutputHandle, Any]):
 
 
 def expose_to_hooks(context: dg.StepExecutionContext, event: dg.DagsterEvent) -> None:
-    """Keep what the step's hooks may read from this event; steps without hooks keep nothing."""
+    """Store the output or exception of this event for the step's hooks; does nothing for steps without hooks."""
     if context.step_output_capture is None:
         return
     data: Any = event.event_specific_data
@@ -66,7 +66,7 @@ def remote_exception(data: StepFailureData) -> BaseException:
     if isinstance(known, type) and issubclass(known, Exception):
         try:
             return known(message)
-        except TypeError:  # UnicodeDecodeError and its kind take more than a message
+        except TypeError:  # some, such as UnicodeDecodeError, take more than a message
             pass
     return RemoteStepError(message, error.cls_name)
 

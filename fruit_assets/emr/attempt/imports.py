@@ -1,7 +1,7 @@
-"""Whether shipped packages are complete: every first-party module they import is shipped too.
+"""Check that shipped packages are complete: every first-party module that they import is shipped too.
 
-Put here the check by reading imports, without running any code. Third-party modules are checked on the
-node (`protocol/versions.py`).
+Put here the check, which parses imports and runs no code. Third-party modules are checked on the
+node (`../protocol/versions.py`).
 """
 
 import ast
@@ -22,7 +22,7 @@ from fruit_assets.emr.errors import PermanentError
 def check_complete(package: Package) -> None:
     """Refuse a package that imports first-party modules that are not in it.
 
-    Imports within `try`, functions and `if TYPE_CHECKING` are not looked at: they may be optional.
+    Imports within `try`, functions and `if TYPE_CHECKING` are ignored, because they may be optional.
 
     Raises:
         PermanentError: names each missing module and the file that imports it.
@@ -52,7 +52,7 @@ def _is_missing(module: str, shipped: set[str], roots: set[str]) -> bool:
 
 @cache
 def _is_local(root: str) -> bool:
-    """Whether a top-level module is source of this machine, neither installed nor of the standard library."""
+    """Whether a top-level module is source code on this machine, neither installed nor of the standard library."""
     if root in sys.stdlib_module_names:
         return False
     spec = importlib.util.find_spec(root)
@@ -69,7 +69,7 @@ def _imported(source: bytes, name: str, shipped: set[str]) -> Iterator[str]:
     try:
         tree = ast.parse(source)
     except SyntaxError:
-        return  # not for this Python, so nothing that is imported here
+        return  # written for another Python, so never imported by this one
     parents = name.removesuffix(".py").split("/")[:-1]
     for node in tree.body:
         if isinstance(node, ast.Import):

@@ -1,7 +1,7 @@
 """Monitor one step. Sources by priority: events in S3, EMR step state, timeout.
 
-Put here the loop of one attempt and what its end means. What people see is `reporting.py`,
-how the step is cancelled from here is `cancellation.py`.
+Put here the loop of one attempt and its outcome. Metadata for people is `reporting.py`; cancelling is
+`cancellation.py`.
 """
 
 import re
@@ -18,11 +18,11 @@ from fruit_assets.emr.compute import Compute, StepStatus
 from fruit_assets.emr.errors import PermanentError, TransientError
 from fruit_assets.emr.protocol.streams import EventReader, OutputReader
 
-LISTEN_SECONDS = 1.0  # between two looks for new events: two GETs on S3, none on EMR
-# How long events may still come after EMR calls the step ended, by phase. A step that succeeded has written them all.
+LISTEN_SECONDS = 1.0  # between two reads of new events: a few GETs on S3, no call to EMR
+# How long to read events after EMR reports the end, by phase. A step that succeeded has written all of them.
 DRAIN_SECONDS = {"succeeded": 20.0}
-FAILURE_CHECK_SECONDS = 60.0  # between two looks at the cluster while a step has not started
-# How long EMR may leave status calls unanswered. Events come from S3: a step survives an outage of EMR's API.
+FAILURE_CHECK_SECONDS = 60.0  # between two checks of the cluster while a step has not started
+# How long status calls to EMR may fail. Events are read from S3, so a step survives an outage of EMR's API.
 UNANSWERED_SECONDS = 900.0
 # How long EMR may take to report a lost node after the remote side has lost its JVM.
 LOST_JVM_SECONDS = 120.0
@@ -46,7 +46,7 @@ class StepMonitor:
     Attributes:
         log_patience: seconds to wait for the logs that explain a cluster's failure.
         status: the latest status from EMR.
-        deferred_failure: the event that fails or retries the step; held until it is clear that nothing cancelled it.
+        deferred_failure: the event that fails or retries the step; deferred because a cancelled step sends one too.
         succeeded: the success event has arrived.
     """
 
@@ -71,8 +71,8 @@ class StepMonitor:
         """Every event of the step, as it arrives; returns when the step has ended.
 
         Raises:
-            RuntimeExceededError: it takes too long.
-            TransientError, PermanentError: the cluster is lost, or a message is not what it should be.
+            RuntimeExceededError: the step ran longer than `max_runtime`.
+            TransientError, PermanentError: the cluster is lost, or a message is damaged or invalid.
         """
         started = time.monotonic()
         next_check = started + FAILURE_CHECK_SECONDS
@@ -91,11 +91,11 @@ class StepMonitor:
         self._forward_output()
 
     def outcome(self) -> dg.EventLogEntry | None:
-        """What the end means: None after success, the deferred event after the step's own failure or retry.
+        """The outcome after the end: None for success, the deferred event for the step's own failure or retry.
 
         Raises:
-            PermanentError: refused, cancelled from elsewhere, or a failure that will come again.
-            TransientError: it died; a retry may help.
+            PermanentError: refused, cancelled by another client, or a failure that a retry would repeat.
+            TransientError: the step was lost; a retry may help.
         """
         end = self.reader.end
         if self.succeeded:
@@ -112,7 +112,7 @@ class StepMonitor:
         if phase == "lost" or end is None:
             self._raise_compute_failure()
         if phase == "cancelled":
-            raise PermanentError(f"Step {self.step_id} was cancelled on EMR, not from this run. {self._emr_reason()}")
+            raise PermanentError(f"Step {self.step_id} was cancelled on EMR, not by this run. {self._emr_reason()}")
         if end is not None and end.outcome == "stopped":
             raise TransientError(f"Step {self.step_id} stopped itself. {end.message}")
         if phase == "succeeded":
@@ -123,10 +123,10 @@ class StepMonitor:
         raise TransientError(f"Step {self.step_id} ended as {state} without a final message. {self._emr_reason()}")
 
     def _raise_lost_jvm(self, failure: dg.EventLogEntry) -> None:
-        """The JVM ends before its Python driver when a node or cluster is lost: EMR knows the reason.
+        """A lost node or cluster ends the JVM before its Python driver; wait for EMR to report the reason.
 
         Raises:
-            TransientError, PermanentError: with EMR's reason first, then the remote error.
+            TransientError, PermanentError: EMR's reason first, then the remote error.
         """
         self._await_final(LOST_JVM_SECONDS)
         remote = f"The remote side lost its JVM: {_error_text(failure)}"
@@ -183,7 +183,7 @@ class StepMonitor:
             raise (TransientError if failure.retryable else PermanentError)(failure.message)
 
     def _emr_reason(self) -> str:
-        """EMR's own words about the step."""
+        """EMR's reason for the state of the step."""
         status = self.status
         if status is None:
             return "EMR returned no status for it."
@@ -191,7 +191,7 @@ class StepMonitor:
         if status.phase == "unknown":
             words.append(f"{status.state} is a state this launcher does not know.")
         reason = " ".join(word for word in words if word)
-        return f"EMR says: {reason}" if reason else "EMR gives no reason."
+        return f"EMR's reason: {reason}" if reason else "EMR gives no reason."
 
 
 def _error_text(entry: dg.EventLogEntry) -> str:

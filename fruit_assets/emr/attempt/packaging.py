@@ -18,10 +18,10 @@ from fruit_assets.emr.staging import StagingStore
 
 MAX_BYTES = 50 * 2**20
 
-_GENERATED = {"__pycache__", "node_modules"}  # no content of its own: left out without a word
+_GENERATED = {"__pycache__", "node_modules"}  # generated files: left out without being reported
 _KEY_SUFFIXES = {".pem", ".key", ".p12", ".pfx", ".jks", ".keystore"}
 _KEY_NAMES = {"credentials", "id_rsa", "id_ed25519", "secrets.json", "secrets.yaml", "secrets.yml", "secrets.toml"}
-_EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time a zip can hold: the bytes depend on the content alone
+_EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time a zip can hold, for all files: equal content gives equal bytes
 
 
 @dataclass(frozen=True)
@@ -55,14 +55,14 @@ def build_package(names: Sequence[str], exclude: Sequence[str] = ()) -> Package:
         exclude: patterns of files to leave out, such as `orchard/data/*.csv` or `*/tests/*`.
 
     Raises:
-        PermanentError: a package cannot be found, or the zip is larger than code would be.
+        PermanentError: a package cannot be found, or the zip is larger than `MAX_BYTES`.
     """
     roots = [name for name in sorted(set(names)) if not any(name.startswith(f"{other}.") for other in names)]
     chosen: dict[str, bytes] = {}
     left_out: list[str] = []
     for root in roots:
         for parent in _parents(root):
-            chosen.setdefault(parent, b"")  # a sub-package must be importable, its parents' code need not run
+            chosen.setdefault(parent, b"")  # empty: makes the sub-package importable
         for path, name in _files(root):
             if _is_key(path) or any(fnmatch(name, pattern) for pattern in exclude):
                 left_out.append(name)
@@ -90,7 +90,7 @@ def folder_of(package: str) -> Path:
     """The folder that a package is imported from.
 
     Raises:
-        PermanentError: no such package can be imported here.
+        PermanentError: there is no such package.
     """
     try:
         spec = importlib.util.find_spec(package)

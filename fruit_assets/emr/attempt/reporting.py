@@ -1,7 +1,6 @@
 """What people see of a remote step: links, cost, log tails.
 
-Put here what is added to Dagster's events when they are relayed. Which events there are is decided
-by the step itself.
+Put here what is added to Dagster's events when they are relayed. Relaying them is `step_attempt.py`.
 """
 
 import json
@@ -58,7 +57,7 @@ class StepReport:
         return {self.target_key: self._compute.target_id, "emr/step": self._step_id, **links}
 
     def with_metadata(self, entry: dg.EventLogEntry, status: StepStatus | None) -> dg.EventLogEntry:
-        """A materialization with the step's place and cost; any other event as it is."""
+        """A materialization with the step's links and cost added; any other event unchanged."""
         self._note_start(status)
         event = entry.dagster_event
         if event is None or event.event_type != dg.DagsterEventType.ASSET_MATERIALIZATION:
@@ -72,7 +71,7 @@ class StepReport:
         )
 
     def with_failure_metadata(self, entry: dg.EventLogEntry, monitor: StepMonitor) -> dg.EventLogEntry:
-        """The step's own failure event, with its place and the tail of its stderr."""
+        """The step's own failure event, with the step's links and the tail of its stderr."""
         event = entry.dagster_event
         if event is None or not isinstance(event.event_specific_data, StepFailureData):
             return entry
@@ -84,7 +83,7 @@ class StepReport:
         return entry._replace(dagster_event=event._replace(event_specific_data=changed))
 
     def failure_metadata(self, monitor: StepMonitor, tails: Mapping[str, str]) -> dict[str, Any]:
-        """What is known about a step that sent no failure event."""
+        """EMR's state, details and log tails of a step that sent no failure event."""
         status = monitor.status
         details: dict[str, Any] = {"emr/state": status.state} if status else {}
         if status and status.failure:
@@ -97,7 +96,7 @@ class StepReport:
         return {**self.place(), **details, **_tails({**streams, **tails})}
 
     def cost(self, *, has_ended: bool = False) -> Cost | None:
-        """What the step has cost since it began; None where that cannot be known."""
+        """The step's cost since it started; None when it is unknown."""
         if self._started is None:
             return None
         try:
@@ -105,10 +104,10 @@ class StepReport:
                 self._step_id, self._started, datetime.now(UTC), load_prices(self._prices), has_ended=has_ended
             )
         except ActionableError:
-            return None  # an estimate is not worth a failed step: a role may lack ListInstances
+            return None  # a missing estimate must not fail the step: a role may lack ListInstances
 
     def record_cost(self, attempt: Attempt, status: StepStatus | None) -> dict[str, Any]:
-        """Write this attempt's cost beside the others of the run; returns both, as metadata."""
+        """Store this attempt's cost; returns it and the run's total, as metadata."""
         self._note_start(status)
         cost = self.cost(has_ended=True)
         if cost is None or self._started is None:
@@ -123,7 +122,7 @@ class StepReport:
         return {**_cost_entries(cost), "emr/run_cost_usd": round(run, 4)}
 
     def _note_start(self, status: StepStatus | None) -> None:
-        """The start that EMR reports; the time of the first event until EMR reports one."""
+        """Note the start that EMR reports, or until then the time of the first event."""
         if status is not None and status.started:
             self._started = datetime.fromisoformat(status.started)
         self._started = self._started or datetime.now(UTC)

@@ -1,8 +1,8 @@
 """Share EMR step statuses between processes to stay below the API limit.
 
-Put here how often EMR is called. DescribeStep and ListSteps refill at one call per two seconds for a
-whole account, so all processes that wait on a cluster share one small object in the staging bucket and
-take turns in calling.
+Put here how often EMR is called. DescribeStep and ListSteps allow one call per two seconds for a
+whole account, so all processes that monitor one cluster share a small object in the staging bucket and
+take turns.
 """
 
 import json
@@ -13,17 +13,17 @@ from fruit_assets.emr.compute import Compute, StepStatus
 from fruit_assets.emr.staging import StagingStore, StoredObject
 
 MIN_INTERVAL = 2.0  # seconds; the refill of EMR's token bucket
-# A process that claimed the call may be slow, or dead: after so many seconds more another one calls.
+# Seconds after which another process calls, because the one that claimed the call is slow or has died.
 CALLING_SECONDS = 15.0
 _KEPT = 300  # steps kept in the shared object: EMR itself allows 256 in flight
 
 
 class StepStatusCache:
-    """What is known about the steps of one cluster, shared through the staging bucket.
+    """Statuses of the steps of one cluster, shared through the staging bucket.
 
     Args:
         compute: where the steps run.
-        staging: the staging bucket; the shared object is in it, under the cluster's id.
+        staging: the staging bucket; the shared object is named by the cluster's id.
         interval: seconds between two calls to EMR, over all processes; at least two.
     """
 
@@ -55,13 +55,13 @@ class StepStatusCache:
         if claim is None:
             return
         try:
-            # The newest fifty come in one call; a step that was not among them is requested by id.
+            # One call returns the newest fifty; a step that was not among them is requested by id.
             fresh = self._compute.statuses([step_id] if self._is_old else [])
             self._is_old = step_id not in fresh
             older = {known: status for known, status in self._known.items() if known not in fresh}
             self._known = dict(list({**fresh, **older}.items())[:_KEPT])
         finally:
-            # Whether or not EMR answered: the next call is an interval away from the end of this one.
+            # Also when EMR did not answer: this restarts the interval until the next call.
             self._staging.put_if_match(self._name, _encode(self._known), etag=claim)
 
 

@@ -1,7 +1,7 @@
 """One attempt of one step: prepare, submit, monitor, and cancel it when the run ends early.
 
-Put here the course of an attempt. What its end means is `monitor.py`; how failures become
-Dagster's is `step_launcher.py`.
+Put here the order of an attempt's phases. Its outcome is decided in `monitor.py`; failures are translated for
+Dagster in `../step_launcher.py`.
 """
 
 import json
@@ -33,7 +33,7 @@ CAPACITY_MESSAGE_SECONDS = 60.0  # between two messages about it
 
 
 class StepAttempt:
-    """One attempt. `events` runs it; after a failure, `failure_metadata` returns what is known about it."""
+    """One attempt. `events` runs it; after a failure, `failure_metadata` describes it."""
 
     def __init__(self, launcher: LauncherSettings, context: dg.StepExecutionContext) -> None:
         self._launcher = launcher
@@ -48,7 +48,7 @@ class StepAttempt:
         self._report: StepReport | None = None
 
     def events(self) -> Iterator[dg.DagsterEvent]:
-        """Every event of the step. However this ends, the remote step has ended or was cancelled.
+        """Every event of the step. When this returns or raises, the remote step has ended or was cancelled.
 
         Raises:
             PermanentError, TransientError: see `StepMonitor`; on any other exception the step is cancelled first.
@@ -70,14 +70,14 @@ class StepAttempt:
             heartbeat.stop()
 
     def failure_metadata(self, error: ActionableError) -> dict[str, Any]:
-        """Links, details and log tails of a failure; waits for EMR's logs when the step sent nothing itself."""
+        """Links, details and log tails of a failure; waits for EMR's logs when the step itself sent nothing."""
         if self._monitor is None or self._report is None or self._compute is None or self._step_id is None:
             return {}
         status = self._monitor.status
         is_silent = not self._monitor.reader.has_received and not self._monitor.stderr.tail
         tails: dict[str, str] = {}
         if is_silent and status is not None and status.phase in ("failed", "succeeded"):
-            self._context.log.error(f"{error} Its own logs arrive within minutes; waiting for them.")
+            self._context.log.error(f"{error} Waiting for its logs, which EMR uploads within minutes.")
             tails = self._emr_logs(self._compute, self._step_id)
         try:
             costs = self._report.record_cost(self._attempt, status) if self._attempt else {}
@@ -90,7 +90,7 @@ class StepAttempt:
             }
 
     def _open_attempt(self, compute: Compute) -> tuple[Attempt, StagingStore]:
-        """Reserve a prefix that is not in use; an older start of the same attempt is cancelled first."""
+        """Reserve an unused prefix; cancels older starts of the same attempt."""
         context, number = self._context, self._context.previous_attempt_count + 1
         for start in range(1, 100):
             name = str(number) if start == 1 else f"{number}-{start}"
@@ -102,7 +102,7 @@ class StepAttempt:
         raise ActionableError(f"{context.step.key} was started 99 times in run {context.run_id}: start a new run.")
 
     def _end_older_start(self, compute: Compute, objects: StagingStore) -> None:
-        """A run that was resumed after its process died may have left its step behind."""
+        """Cancel the step of an older start: it may still run when a run is resumed after its process died."""
         objects.put(CANCEL, b"the run was resumed, and the step was started again")
         submitted = objects.get(_SUBMITTED)
         if submitted is not None and json.loads(submitted.body)["target"] == compute.target_id:
@@ -114,7 +114,7 @@ class StepAttempt:
     def _submit(self, objects: StagingStore, submission: Submission, origin: str) -> str:
         """Start the step; returns the origin of its target.
 
-        A target that was found may shut down for being idle: then another is acquired.
+        A target that was found may shut down because it was idle; then another one is acquired.
         """
         for is_last in (False, False, True):
             compute = self._current()
@@ -173,14 +173,14 @@ class StepAttempt:
             yield from self._relay(report.with_failure_metadata(deferred_failure, monitor))
 
     def _relay(self, entry: dg.EventLogEntry) -> Iterator[dg.DagsterEvent]:
-        """Into this instance's event log, and to the engine what concerns this step."""
+        """Store an event in this instance's log; yield it to the engine if it belongs to this step."""
         self._context.instance.handle_new_event(entry)
         event = entry.dagster_event
         if event is not None and event.step_key == self._context.step.key:
             yield event
 
     def _cancel(self, objects: StagingStore, error: BaseException) -> None:
-        """End the step; the original error stays the one that people see."""
+        """Cancel the step; problems are logged, so that the original error is the one raised."""
         if self._submission is None or (self._monitor is not None and self._monitor.has_ended):
             return
         log, reason, compute = self._context.log, str(error) or type(error).__name__, self._current()

@@ -1,4 +1,4 @@
-"""Settings of one step: the launcher's, with what the asset's op tags add or replace.
+"""Settings of one step: the launcher's, with additions and overrides from the asset's op tags.
 
 Put here how op tags are read. Settings of every step belong to `../launcher_settings.py`.
 """
@@ -34,10 +34,10 @@ class StepSettings:
 
 
 def step_settings(launcher: LauncherSettings, context: dg.StepExecutionContext) -> StepSettings:
-    """The settings of the step that `context` is about.
+    """The settings of the step of `context`.
 
     Raises:
-        PermanentError: the tag `emr/spark_conf` is no JSON object, or a Spark setting no plain value.
+        PermanentError: the tag `emr/spark_conf` is not a JSON object, or a Spark setting is not a plain value.
     """
     tags = context.step.tags
     conf = {**launcher.spark_conf, **_tagged_conf(tags.get(SPARK_CONF_TAG), context.step.key)}
@@ -46,7 +46,7 @@ def step_settings(launcher: LauncherSettings, context: dg.StepExecutionContext) 
         raise PermanentError(f"Spark settings of {context.step.key} must be plain values: {', '.join(wrong)}.")
     assets = sorted(key.to_user_string() for key in context.get_output_asset_keys())
     return StepSettings(
-        spark_conf={name: _spelled(value) for name, value in conf.items()},
+        spark_conf={name: _spark_text(value) for name, value in conf.items()},
         execution_role_arn=tags.get(EXECUTION_ROLE_TAG, launcher.execution_role_arn),
         tags={
             "dagster/run_id": context.run_id,
@@ -57,7 +57,7 @@ def step_settings(launcher: LauncherSettings, context: dg.StepExecutionContext) 
 
 
 def tag_value(text: str) -> str:
-    """The text as AWS accepts it in a tag: at most 256 letters, digits, blanks and `_.:/=+@-`."""
+    """The text with what AWS accepts in a tag: at most 256 letters, digits, blanks and `_.:/=+@-`."""
     return re.sub(r"[^A-Za-z0-9 _.:/=+@-]", "_", text)[:256]
 
 
@@ -76,5 +76,5 @@ def _tagged_conf(tag: str | None, step_key: str) -> dict[str, Any]:
     return conf
 
 
-def _spelled(value: object) -> str:
+def _spark_text(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)

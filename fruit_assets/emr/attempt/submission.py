@@ -1,7 +1,7 @@
-"""What one attempt uploads before its step starts: the remote main, the code, the request.
+"""Uploads of one attempt before its step starts: the remote main, the code, the request.
 
-Put here the uploads and the submission that refers to them. What the request holds is
-`protocol/step_request.py`; the course of the attempt is `step_attempt.py`.
+Put here the uploads and the submission that refers to them. The content of the request is
+`../protocol/step_request.py`; the phases of the attempt are `step_attempt.py`.
 """
 
 import hashlib
@@ -37,7 +37,7 @@ class ShippedCode:
 
 
 def check_step(launcher: LauncherSettings, context: dg.StepExecutionContext) -> None:
-    """Refuse what cannot work before a cluster is created.
+    """Refuse a step that cannot work, before a cluster is created.
 
     Raises:
         PermanentError: settings are wrong, a node cannot rebuild the job, the packages are incomplete, or the node
@@ -54,7 +54,7 @@ def check_step(launcher: LauncherSettings, context: dg.StepExecutionContext) -> 
 def prepare(
     launcher: LauncherSettings, context: dg.StepExecutionContext, staging: StagingStore, attempt: Attempt
 ) -> Submission:
-    """Upload everything the step reads when it starts; returns the submission that starts it.
+    """Upload what the step reads when it starts; returns the submission that starts it.
 
     Raises:
         PermanentError: the job cannot be rebuilt on a node, or a package cannot be shipped.

@@ -1,4 +1,4 @@
-"""What EMR's answers about clusters, steps and instances mean, in the launcher's terms.
+"""EMR's answers about clusters, steps and instances, translated to the launcher's terms.
 
 Put here pure translations of answers. The calls are in `compute.py` and `clusters.py`.
 """
@@ -10,8 +10,8 @@ from typing import Any
 from fruit_assets.emr.compute import Phase, StepStatus
 from fruit_assets.emr.ec2.instance_hours import RunningInstance
 
-# What the code of a StateChangeReason ends with when something went wrong; other clusters were ended in order.
-_ENDINGS_OF_FAILURES = ("_FAILURE", "_ERROR", "_TIMEOUT")
+# Codes of a StateChangeReason with these suffixes are failures; all others are clean shutdowns.
+_FAILURE_SUFFIXES = ("_FAILURE", "_ERROR", "_TIMEOUT")
 _PHASES: dict[str, Phase] = {
     "PENDING": "waiting",
     "RUNNING": "running",
@@ -26,7 +26,7 @@ ALIVE = ("STARTING", "BOOTSTRAPPING", "RUNNING", "WAITING")
 
 @dataclass(frozen=True)
 class ClusterFacts:
-    """What DescribeCluster returns, in our terms."""
+    """A cluster as DescribeCluster returns it."""
 
     cluster_id: str
     name: str
@@ -44,7 +44,7 @@ class ClusterFacts:
     @property
     def clean_shutdown(self) -> bool:
         """Whether the cluster ended without a failure: it was idle, or a person ended it."""
-        return not any(ending in self.reason for ending in _ENDINGS_OF_FAILURES)
+        return not any(suffix in self.reason for suffix in _FAILURE_SUFFIXES)
 
 
 def step_status(step: dict[str, Any]) -> StepStatus:
@@ -75,14 +75,14 @@ def cluster_facts(cluster: dict[str, Any]) -> ClusterFacts:
     ]
     reason = ": ".join(part for part in (change.get("Code"), change.get("Message")) if part)
     log_uri = cluster.get("LogUri")
-    # EMR answers with s3n:// for what was given as s3://, and with the word None where there is none.
+    # EMR returns s3n:// for a URI given as s3://, and the string "None" when there is none.
     has_logs = log_uri not in (None, "", "None")
     arn = cluster.get("ClusterArn", "")
     return ClusterFacts(
         cluster_id=cluster["Id"],
         name=cluster.get("Name", ""),
         state=status.get("State", "UNKNOWN"),
-        reason=" ".join([f"EMR says: {reason}."] if reason else []) + "".join(f" {detail}." for detail in details),
+        reason=(f"EMR's reason: {reason}." if reason else "") + "".join(f" {detail}." for detail in details),
         log_uri="s3://" + str(log_uri).split("://", 1)[-1].rstrip("/") if has_logs else None,
         region=arn.split(":")[3] if arn.count(":") > 3 else "",
         primary_dns=cluster.get("MasterPublicDnsName") or "",
@@ -100,7 +100,7 @@ def running_instance(row: dict[str, Any]) -> RunningInstance:
 
 
 def advice_on(reason: str) -> tuple[str, bool]:
-    """What to do about a cluster that ended, and whether another try can help."""
+    """Advice about a cluster that has ended, and whether a retry can help."""
     code = reason.upper()
     if "BOOTSTRAP_FAILURE" in code:
         return "The bootstrap action failed: correct it and deploy it again.", False
@@ -109,7 +109,7 @@ def advice_on(reason: str) -> tuple[str, bool]:
     if "INSTANCE_FLEET_TIMEOUT" in code or "INSTANCE_FAILURE" in code:
         return "EC2 had no capacity: try again, or add instance types to the cluster spec.", True
     if "USER_REQUEST" in code:
-        return "A user terminated it; a new run makes a new one, or set the id of one that runs.", False
+        return "A user terminated it: run again to create a new cluster, or set the id of a running one.", False
     if "INTERNAL_ERROR" in code:
-        return "AWS had a failure of its own: try again.", True
-    return "Run again to have a new cluster made, or set the id of one that runs.", False
+        return "AWS failed internally: try again.", True
+    return "Run again to create a new cluster, or set the id of a running one.", False

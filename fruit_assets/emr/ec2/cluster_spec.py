@@ -1,4 +1,4 @@
-"""The cluster spec: a file that becomes the parameters of RunJobFlow, and a hash that names them.
+"""The cluster spec: a file with the parameters of RunJobFlow, identified by a hash.
 
 Put here how the file is read, filled in and checked. Finding and creating clusters is `clusters.py`.
 """
@@ -12,10 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from fruit_assets.emr.errors import PermanentError
-from fruit_assets.emr.spec_file import deployed_variables, read_spec
+from fruit_assets.emr.spec_file import SPEC_TAG, deployed_variables, read_spec
 from fruit_assets.emr.staging import StagingStore
 
-SPEC_TAG = "dagster-emr-spec"
 # AmazonEMRServicePolicy_v2 acts only on clusters that carry this tag.
 MANAGED_POLICY_TAG = "for-use-with-amazon-emr-managed-policies"
 DEFAULT_IDLE_SECONDS = 1800
@@ -27,7 +26,7 @@ class ClusterSpec:
 
     Attributes:
         parameters: RunJobFlow parameters, filled in.
-        dependencies: digest of the files a node is built from, so that a change of them asks for a new cluster.
+        dependencies: digest of the files that nodes are built from, so that a change of them requires a new cluster.
     """
 
     parameters: Mapping[str, Any]
@@ -43,7 +42,7 @@ class ClusterSpec:
         return f"{self.parameters.get('Name', 'dagster')}-{self.digest}"
 
     def run_job_flow(self, more_tags: Mapping[str, str] | None = None) -> dict[str, Any]:
-        """The parameters of RunJobFlow, with what holds for every cluster of ours."""
+        """The parameters of RunJobFlow, with those that every cluster of the launcher has."""
         tags = {tag["Key"]: tag["Value"] for tag in self.parameters.get("Tags", [])}
         tags |= {SPEC_TAG: self.digest, MANAGED_POLICY_TAG: "true", **(more_tags or {})}
         instances = {**self.parameters["Instances"], "KeepJobFlowAliveWhenNoSteps": True}
@@ -52,7 +51,7 @@ class ClusterSpec:
             **self.parameters,
             "Name": self.name,
             "Instances": instances,
-            # Always: nothing may keep costing when the orchestrator dies.
+            # Always: an idle cluster must not keep costing after the orchestrator is lost.
             "AutoTerminationPolicy": idle,
             "Tags": [{"Key": key, "Value": value} for key, value in sorted(tags.items())],
             "VisibleToAllUsers": True,
@@ -62,8 +61,8 @@ class ClusterSpec:
 def load_spec(path: Path, variables: Mapping[str, str]) -> ClusterSpec:
     """Read a cluster spec (YAML or JSON), fill it in and check it.
 
-    Placeholders are those of `read_spec`. The key `Dependencies` lists files beside the spec whose content belongs
-    to the cluster's identity.
+    Placeholders are those of `read_spec`. The key `Dependencies` lists files beside the spec; their content is part
+    of the cluster's identity.
 
     Args:
         path: the spec.
@@ -86,14 +85,7 @@ def load_spec(path: Path, variables: Mapping[str, str]) -> ClusterSpec:
 
 
 def deployed_spec(path: Path, staging: StagingStore, region: str | None, variables: Mapping[str, str]) -> ClusterSpec:
-    """The spec filled in from `bootstrap/deployment.json` in the staging bucket, where a deployment left its facts.
-
-    Args:
-        path: the spec.
-        staging: the staging bucket; `${staging}` is its URI.
-        region: known as `${region}` when given.
-        variables: further values; they win over the deployment's.
-    """
+    """The spec filled in from a deployment's outputs; arguments as for `deployed_variables`."""
     return load_spec(path, deployed_variables(staging, region, variables))
 
 

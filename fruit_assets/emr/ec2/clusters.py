@@ -1,9 +1,8 @@
 """Find, create and terminate clusters: by id, by our tag, or from a spec, created once.
 
-Put here the life of a cluster. What it is made of is `cluster_spec.py`, its steps are `compute.py`.
+Put here the life cycle of a cluster. Its parameters are `cluster_spec.py`, its steps `compute.py`.
 """
 
-import hashlib
 import json
 import random
 import time
@@ -13,13 +12,11 @@ from typing import Any
 
 from fruit_assets.emr.aws import AwsRefusedError, LostAnswerError, call_with_retries, interruptible_sleep, pages
 from fruit_assets.emr.ec2.answers import ALIVE, ClusterFacts
-from fruit_assets.emr.ec2.cluster_spec import SPEC_TAG, ClusterSpec
+from fruit_assets.emr.ec2.cluster_spec import ClusterSpec
 from fruit_assets.emr.ec2.compute import EmrOnEc2
 from fruit_assets.emr.errors import PermanentError, TransientError
+from fruit_assets.emr.spec_file import OWNER_TAG, SPEC_TAG, is_owned, owner_of
 from fruit_assets.emr.staging import StagingStore
-
-# Two projects in one account have a staging bucket each: neither may use or end the other's clusters.
-OWNER_TAG = "dagster-emr-staging"
 
 # RunJobFlow has no client token, so two callers would make two clusters. One object in the staging bucket per
 # spec names the caller that creates it; S3's conditional PUT lets one writer win. A claim older than this is abandoned.
@@ -30,7 +27,7 @@ class Clusters:
     """The clusters of one account, region and staging bucket.
 
     Args:
-        staging: where claims lie.
+        staging: where claims are stored.
         region: None leaves it to boto3.
     """
 
@@ -38,14 +35,13 @@ class Clusters:
         self._staging = staging
         self._region = region
         self._emr = EmrOnEc2("", region)
-        # A hash, because tags do not take every character that a prefix may have.
-        self._owner = hashlib.sha256(staging.uri.encode()).hexdigest()[:16]
+        self._owner = owner_of(staging)
 
     def get(self, cluster_id: str) -> EmrOnEc2:
         """The cluster with this id.
 
         Raises:
-            PermanentError: there is none, or it can take no more steps.
+            PermanentError: there is none, or it accepts no steps.
         """
         compute = EmrOnEc2(cluster_id, self._region)
         failure = compute.failure()
@@ -54,10 +50,10 @@ class Clusters:
         return compute
 
     def find_or_create(self, spec: ClusterSpec) -> tuple[EmrOnEc2, bool]:
-        """A cluster of this spec, and whether this call made it. It may still be starting.
+        """A cluster of this spec, and whether this call created it. It may still be starting.
 
         Raises:
-            AwsRefusedError: EMR refused the cluster; with EMR's message.
+            AwsRefusedError: EMR refused the cluster; the message quotes it.
             TransientError: another caller claimed to create it, and it did not appear.
         """
         name = f"clusters/{spec.digest}.json"
@@ -72,15 +68,15 @@ class Clusters:
                 if etag is not None:
                     return self._create(spec, name, etag), True
             interruptible_sleep(random.uniform(1.0, 3.0))  # noqa: S311
-        raise TransientError(f"Another process claimed to make cluster {spec.name}, but it did not appear. Run again.")
+        raise TransientError(f"Another process is creating cluster {spec.name}, but it did not appear. Run again.")
 
     def find(self, spec: ClusterSpec) -> ClusterFacts | None:
-        """A living cluster of this spec, or None; idle ones first, then by age."""
+        """A running cluster of this spec, or None; idle ones first, then by age."""
         usable = [facts for facts in self.owned(spec.name) if facts.tags.get(SPEC_TAG) == spec.digest]
         return min(usable, key=lambda facts: facts.state != "WAITING", default=None)
 
     def owned(self, name: str | None = None) -> Iterator[ClusterFacts]:
-        """Living clusters that we made: they carry our tags. With a name, only those of that name."""
+        """Running clusters that the launcher created, by their tags. With a name, only those of that name."""
         for row in self._listed():
             if name is not None and row.get("Name") != name:
                 continue
@@ -88,27 +84,24 @@ class Clusters:
                 facts = EmrOnEc2(row["Id"], self._region).describe()
             except AwsRefusedError:
                 continue  # a policy that knows our tag refuses other people's clusters: not ours
-            if facts.is_alive and self._is_ours(facts):
+            if facts.is_alive and is_owned(facts.tags, self._owner):
                 yield facts
 
     def terminate(self, cluster_id: str) -> None:
-        """End a cluster we made; never another.
+        """Terminate a cluster that the launcher created.
 
         Raises:
             PermanentError: the cluster does not carry our tags, or is protected.
         """
         facts = EmrOnEc2(cluster_id, self._region).describe()
-        if not self._is_ours(facts):
+        if not is_owned(facts.tags, self._owner):
             raise PermanentError(
-                f"Cluster {cluster_id} was not made by this project, so it is not terminated from here."
+                f"Cluster {cluster_id} was not created by this project, so it is not terminated from here."
             )
         call_with_retries(self._emr.emr.terminate_job_flows, JobFlowIds=[cluster_id])
 
-    def _is_ours(self, facts: ClusterFacts) -> bool:
-        return SPEC_TAG in facts.tags and facts.tags.get(OWNER_TAG) == self._owner
-
     def _create(self, spec: ClusterSpec, name: str, etag: str) -> EmrOnEc2:
-        """Make the cluster; the claim is ours. It is given back when EMR refuses, and settled when it agrees."""
+        """Create the cluster and settle this caller's claim: with the cluster's id, or empty after a refusal."""
         try:
             cluster_id = self._run_job_flow(spec)
         except (PermanentError, TransientError):
@@ -124,7 +117,7 @@ class Clusters:
                 answer = call_with_retries(self._emr.emr.run_job_flow, repeatable=False, **request)
                 return str(answer["JobFlowId"])
             except LostAnswerError:
-                # The cluster may exist: only when it does not show up is it safe to ask again.
+                # The cluster may exist: the call is repeated only when the cluster does not appear.
                 for _ in range(3):
                     interruptible_sleep(2.0)
                     found = self.find(spec)
@@ -134,15 +127,15 @@ class Clusters:
                 raise AwsRefusedError(f"{refusal} {_creation_advice(str(refusal))}", refusal.code) from refusal
 
     def _from_claim(self, claim: bytes) -> ClusterFacts | None:
-        """The cluster that a settled claim names, while it lives: EMR lists new clusters a moment late."""
+        """The cluster named by a settled claim, if it runs: EMR's listing shows new clusters with a delay."""
         cluster_id = _read_claim(claim).get("cluster_id")
         if not isinstance(cluster_id, str):
             return None
         try:
             facts = EmrOnEc2(cluster_id, self._region).describe()
         except PermanentError:
-            return None  # forgotten by EMR, or of another account: as good as ended
-        return facts if facts.is_alive and self._is_ours(facts) else None
+            return None  # EMR no longer lists it, or it is of another account
+        return facts if facts.is_alive and is_owned(facts.tags, self._owner) else None
 
     def _listed(self) -> Iterator[dict[str, Any]]:
         for page in pages(self._emr.emr.list_clusters, ClusterStates=list(ALIVE)):

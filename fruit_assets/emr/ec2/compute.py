@@ -1,6 +1,6 @@
 """EMR on EC2: the steps of one cluster behind the `Compute` interface.
 
-Put here calls that name a cluster and its steps. How a cluster is found or created is `clusters.py`.
+Put here calls about a cluster and its steps. Finding and creating clusters is `clusters.py`.
 """
 
 import shlex
@@ -23,12 +23,12 @@ MAX_STEP_CHARACTERS = 10_240
 
 
 class EmrOnEc2:
-    """One cluster. Thread-safe; holds no connection until first used."""
+    """One cluster. Thread-safe; opens no connection before the first call."""
 
     def __init__(self, cluster_id: str, region: str | None = None) -> None:
         self.cluster_id = cluster_id
         self._region = region
-        self._known_instances: list[RunningInstance] | None = None  # asked once: an estimate is not worth many calls
+        self._known_instances: list[RunningInstance] | None = None  # listed once, to save calls
 
     @property
     def target_id(self) -> str:
@@ -45,7 +45,7 @@ class EmrOnEc2:
     def submit(self, submission: Submission) -> str:
         step = {
             "Name": submission.name,
-            # Any other value ends unrelated steps, and EMR refuses it on clusters that run steps concurrently.
+            # Other values end unrelated steps, and EMR refuses them on clusters that run steps concurrently.
             "ActionOnFailure": "CONTINUE",
             "HadoopJarStep": {"Jar": "command-runner.jar", "Args": _spark_submit(submission)},
         }
@@ -66,7 +66,7 @@ class EmrOnEc2:
                     raise AtCapacityError(f"Cluster {self.cluster_id} takes no more steps: {refusal}") from refusal
                 raise
             except LostAnswerError:
-                # The step may exist: only when it does not show up is it safe to submit again.
+                # The step may exist: it is submitted again only when it does not appear.
                 for wait in (0.0, 2.0, 4.0):
                     interruptible_sleep(wait)
                     started = self.find(submission.name)
@@ -79,7 +79,7 @@ class EmrOnEc2:
 
     def statuses(self, wanted: Sequence[str] = ()) -> dict[str, StepStatus]:
         chosen: dict[str, Any] = {"StepIds": list(wanted[:10])} if wanted else {}
-        # Few retries: the monitor has events to read in between, and calls again soon.
+        # Little patience: the monitor calls again soon, and reads events in between.
         steps = call_with_retries(self.emr.list_steps, ClusterId=self.cluster_id, patience=3, **chosen).get("Steps", [])
         return {step["Id"]: step_status(step) for step in steps}
 
@@ -98,7 +98,7 @@ class EmrOnEc2:
         )
         for info in answer.get("CancelStepsInfoList", []):
             if info.get("Status") == "FAILED":
-                raise TransientError(f"EMR did not accept to cancel step {step_id}: {info.get('Reason', 'no reason')}")
+                raise TransientError(f"EMR refused to cancel step {step_id}: {info.get('Reason', 'no reason')}")
 
     def cancel_command(self, step_id: str) -> str:
         words = ["aws", "emr", "cancel-steps", "--cluster-id", self.cluster_id, "--step-ids", step_id]
@@ -106,15 +106,19 @@ class EmrOnEc2:
         return shlex.join(words + (["--region", self._region] if self._region else []))
 
     def describe(self) -> ClusterFacts:
-        """Raises PermanentError with the region named when there is no such cluster."""
+        """DescribeCluster's answer.
+
+        Raises:
+            PermanentError: there is no such cluster; names the region.
+        """
         try:
             answer = call_with_retries(self.emr.describe_cluster, ClusterId=self.cluster_id)
         except AwsRefusedError as refusal:
             if refusal.code in ("InvalidRequestException", "ValidationException"):
                 raise PermanentError(
                     f"There is no cluster {self.cluster_id} in region {self.emr.meta.region_name} of this account. "
-                    "Check the id and the region, or leave the id out to have a cluster made. "
-                    f"AWS said: {refusal}"
+                    "Check the id and the region, or leave the id out to have a cluster created. "
+                    f"AWS's message: {refusal}"
                 ) from refusal
             raise
         facts = cluster_facts(answer["Cluster"])
@@ -171,7 +175,7 @@ class EmrOnEc2:
 def _spark_submit(submission: Submission) -> list[str]:
     conf = dict(submission.spark_conf)
     if submission.deploy_mode == "cluster":
-        # YARN's second try would run the driver again under the same attempt.
+        # A second attempt of YARN's would run the driver again under the same attempt.
         conf |= {"spark.yarn.maxAppAttempts": "1", "spark.yarn.submit.waitAppCompletion": "true"}
     arguments = ["spark-submit", "--master", "yarn", "--deploy-mode", submission.deploy_mode]
     arguments += ["--name", submission.name]
@@ -181,7 +185,7 @@ def _spark_submit(submission: Submission) -> list[str]:
     length = sum(map(len, arguments)) + len("command-runner.jar")
     if length > MAX_STEP_CHARACTERS:
         raise PermanentError(
-            f"The step's arguments have {length} characters, EMR takes {MAX_STEP_CHARACTERS}: move settings from "
-            "spark_conf to the cluster's configurations."
+            f"The step's arguments have {length} characters, the limit of EMR is {MAX_STEP_CHARACTERS}: move settings "
+            "from spark_conf to the cluster's configurations."
         )
     return arguments

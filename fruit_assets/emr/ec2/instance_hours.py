@@ -1,6 +1,6 @@
-"""What EC2 instances of a cluster cost: instance hours by type and market.
+"""Cost of a cluster's EC2 instances: instance hours by type and market.
 
-Put here the arithmetic. Which instances a cluster has is asked in `compute.py`; prices are in `../cost.py`.
+Put here the arithmetic. A cluster's instances are listed in `compute.py`; prices are in `../cost.py`.
 """
 
 from collections.abc import Iterable, Mapping
@@ -12,7 +12,7 @@ from fruit_assets.emr.cost import Cost, Prices, load_prices
 
 @dataclass(frozen=True)
 class RunningInstance:
-    """One machine: its type, market (`ON_DEMAND` or `SPOT`) and the time it has been paid for."""
+    """One machine: its type, market (`ON_DEMAND` or `SPOT`) and the time it is billed for."""
 
     instance_type: str
     market: str
@@ -27,7 +27,7 @@ class RunningInstance:
 def cost_between(
     start: datetime, end: datetime, instances: Iterable[RunningInstance], prices: Prices | None = None, payer: str = ""
 ) -> Cost:
-    """What the instances cost between two moments."""
+    """Cost of the instances between two moments."""
     prices = prices or load_prices()
     hours: dict[str, float] = {}
     usd, unpriced = 0.0, set()
@@ -43,13 +43,13 @@ def cost_between(
 
 
 def cost_of(seconds: float, instances: Mapping[str, int], *, spot: bool = False, prices: Prices | None = None) -> Cost:
-    """What so many instances of each type cost for so many seconds.
+    """Cost of a number of instances of each type.
 
     Args:
-        seconds: how long.
+        seconds: the time they run.
         instances: count by instance type, such as `{"m7g.xlarge": 3}`.
         spot: at the table's share of the on-demand price.
-        prices: another table than the package's.
+        prices: the price table; None is the package's.
     """
     start, market = datetime.fromtimestamp(0, UTC), "SPOT" if spot else "ON_DEMAND"
     machines = [RunningInstance(kind, market, start) for kind, count in instances.items() for _ in range(count)]

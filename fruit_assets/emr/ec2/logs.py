@@ -1,6 +1,6 @@
-"""What a bootstrap action of a cluster wrote before the cluster failed.
+"""Stderr of a cluster's bootstrap actions, from the logs that EMR uploads minutes later.
 
-Put here where EMR on EC2 puts those logs, minutes late. Reading a log is `../logs.py`.
+Put here where EMR on EC2 stores those logs. Reading a log is `../logs.py`.
 """
 
 import time
@@ -21,7 +21,7 @@ def bootstrap_errors(log_uri: str | None, cluster_id: str, region: str | None, p
         patience: seconds to wait for EMR to upload them.
     """
     if log_uri is None:
-        return "The cluster has no LogUri, so the bootstrap action's stderr is lost."
+        return "The cluster has no LogUri, so the bootstrap action's stderr was not kept."
     folder = StagingStore(f"{log_uri}/{cluster_id}/node", region)
     deadline = time.monotonic() + patience
     while True:

@@ -1,1 +1,1 @@
-"""What the orchestrator and the remote step exchange through the staging bucket; imported on both sides."""
+"""The protocol between the orchestrator and the remote step, over objects in S3; imported on both sides."""

@@ -31,12 +31,12 @@ class Attempt:
 
     @property
     def step_name(self) -> str:
-        """The name of the step on EMR, unique to the attempt: lost answers and orphans are found by it."""
+        """The name of the step on EMR, unique to the attempt, so that unanswered submissions and orphans are found."""
         return f"{_PREFIX}/{self.run_id}/{self._plain_key}/{self.name}"
 
     @property
     def _plain_key(self) -> str:
-        """The step key, shortened and without the brackets of dynamic steps; then with a hash of the whole key.
+        """The step key. If it is long or has brackets (dynamic steps): shortened, plain, and with a hash of the whole.
 
         EMR cuts names at 150 characters. Step keys hold no hyphen, so a key with a hash equals no other key.
         """

@@ -21,12 +21,12 @@ from fruit_assets.emr.errors import PermanentError
 
 
 def portable_job(job: ReconstructableJob, packages: Sequence[str], load_data: Any) -> ReconstructableJob:
-    """The job, pointing to a module and to nothing of this machine.
+    """The job, pointing to a module instead of a path on this machine.
 
     Args:
         job: as the orchestrator loaded it.
         packages: import names of the packages that nodes have.
-        load_data: what the repository loaded at definition time, kept for the node.
+        load_data: what the repository loaded at definition time, passed on to the node.
 
     Raises:
         PermanentError: the code location is in none of the packages.

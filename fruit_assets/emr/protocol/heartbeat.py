@@ -1,7 +1,7 @@
 """The heartbeat from orchestrator to step, and the marker that stops a step.
 
-Put here both ends: `Heartbeat` beats while the orchestrator lives, `Watchdog` ends a step whose
-orchestrator is lost or cancels it. What is done with the EMR step is `cancellation.py`.
+Put here both ends: `Heartbeat` runs in the orchestrator, `Watchdog` on the node, where it stops a step whose
+orchestrator is lost or cancels it. Cancelling the step on EMR is `../attempt/cancellation.py`.
 """
 
 import contextlib
@@ -17,11 +17,11 @@ from fruit_assets.emr.staging import StagingStore
 
 HEARTBEAT = "heartbeat"
 CANCEL = "cancel"
-# Missed beats before a step is an orphan: fewer would end steps over a lost connection.
+# Missed beats before a step counts as an orphan: fewer would stop steps after a short loss of connection.
 MISSED_BEATS = 6
-# Seconds between asking a step to stop and ending its process.
+# Seconds between interrupting a step and killing its process.
 GRACE_SECONDS = 15.0
-# EMR counts a cluster as idle while a driver prepares without YARN; this file says that somebody is at work.
+# EMR counts a cluster as idle while a driver works without YARN, unless this file was touched recently.
 _BUSY_FILE = Path("/emr/metricscollector/isbusy")
 
 
@@ -41,7 +41,7 @@ class Heartbeat:
 
     def _beat(self) -> None:
         while not self._stopped.wait(self._seconds):
-            # A beat that cannot be sent is a missed beat, and the next one may get through.
+            # A failed write is one missed beat; the next one may succeed.
             with contextlib.suppress(ActionableError):
                 self._objects.put(HEARTBEAT, b"")
 
@@ -51,15 +51,15 @@ class Watchdog:
 
     Args:
         objects: the attempt's.
-        heartbeat_seconds: how often the orchestrator beats.
-        last_words: called before the process is ended by force.
+        heartbeat_seconds: the orchestrator's interval.
+        before_exit: called with the reason before the process is killed.
     """
 
-    def __init__(self, objects: StagingStore, heartbeat_seconds: float, last_words: Callable[[str], None]) -> None:
+    def __init__(self, objects: StagingStore, heartbeat_seconds: float, before_exit: Callable[[str], None]) -> None:
         self._objects = objects
         self._limit = MISSED_BEATS * heartbeat_seconds
         self._pause = min(5.0, heartbeat_seconds)
-        self._last_words = last_words
+        self._before_exit = before_exit
         self._parent = os.getppid()
         self._closed = threading.Event()
         self.reason: str | None = None
@@ -70,17 +70,17 @@ class Watchdog:
     def close(self) -> None:
         self._closed.set()
 
-    def why_not_to_run(self) -> str | None:
-        """Why the step should stop, or not start at all; None while somebody waits for it."""
+    def stop_reason(self) -> str | None:
+        """Why the step must stop, or must not start; None while its orchestrator lives."""
         if os.getppid() != self._parent:
             return "spark-submit has ended."
         cancel = self._objects.get(CANCEL)
         if cancel is not None:
-            return f"The orchestrator asked to stop: {cancel.body.decode(errors='replace')[:500]}"
+            return f"The orchestrator cancelled the step: {cancel.body.decode(errors='replace')[:500]}"
         age = self._objects.age(HEARTBEAT)
         if age is None or age > self._limit:
-            since = "ever" if age is None else f"for {age:.0f} s"
-            return f"No sign of life from the orchestrator {since}; the limit is {self._limit:.0f} s."
+            since = "" if age is None else f" for {age:.0f} s"
+            return f"No heartbeat from the orchestrator{since}; the limit is {self._limit:.0f} s."
         return None
 
     def _watch(self) -> None:
@@ -90,20 +90,20 @@ class Watchdog:
                 if _BUSY_FILE.parent.is_dir():
                     _BUSY_FILE.touch()
             try:
-                reason = self.why_not_to_run()
+                reason = self.stop_reason()
                 unreachable_since = None
             except ActionableError as error:
                 unreachable_since = unreachable_since or time.monotonic()
-                # Without the bucket no result can reach anybody, however long the step goes on.
+                # Without the bucket the step cannot deliver a result.
                 unreachable = time.monotonic() - unreachable_since > self._limit
                 reason = f"The staging bucket cannot be reached: {error}" if unreachable else None
             if reason is not None:
                 self.reason = self.reason or reason
                 signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
-                self._end_by_force()
+                self._kill_after_grace()
                 return
 
-    def _end_by_force(self) -> None:
+    def _kill_after_grace(self) -> None:
         if not self._closed.wait(GRACE_SECONDS):
-            self._last_words(self.reason or "stopped")
+            self._before_exit(self.reason or "stopped")
             os._exit(143)

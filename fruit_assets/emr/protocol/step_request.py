@@ -1,7 +1,7 @@
-"""The request: everything a node needs to run one step of one run, and nothing that is secret.
+"""The request: everything a node needs to run one step of one run, without secrets.
 
-Put here how a step context becomes a request and a request a `StepRunRef`. How it travels lives in
-`messages.py`, how it is run in `../remote/`.
+Put here how a step context becomes a request, and a request a `StepRunRef`. Its encoding is in
+`messages.py`; running it is `../remote/`.
 """
 
 import uuid
@@ -22,7 +22,7 @@ def rebuildable_job(context: dg.StepExecutionContext, packages: Sequence[str]) -
     """The job as a node can rebuild it.
 
     Raises:
-        PermanentError: it cannot be rebuilt on a node; the message says how to run it instead.
+        PermanentError: it cannot; the message names ways to run it that work.
     """
     job: object = context.job
     if not isinstance(job, ReconstructableJob):
@@ -45,14 +45,14 @@ def pack_request(
     Args:
         context: the step to run.
         packages: import names of the packages that nodes have; one of them holds the code location.
-        attempt: which try this is.
+        attempt: the attempt that the request belongs to.
         environment_info: what the remote main needs besides: versions, environment, code, heartbeat.
 
     Raises:
-        PermanentError: the job cannot be rebuilt on a node; the message says how to run it instead.
+        PermanentError: the job cannot be rebuilt on a node.
     """
     run = context.dagster_run
-    # Where the run was launched from may name images, hosts and environment; the node needs none of it.
+    # The origin may name images, hosts and environment variables, and the node does not need it.
     bare_run = run._replace(remote_job_origin=None, job_code_origin=None, tags={**run.tags, REMOTE_TAG: "true"})
     return {
         "format": FORMAT,
@@ -77,7 +77,7 @@ def unpack_request(request: Mapping[str, Any]) -> dg.StepRunRef:
     """The step to run.
 
     Raises:
-        InvalidMessageError: the request holds classes, or points to code, that no orchestrator of ours sends.
+        InvalidMessageError: the request holds classes, or points to code, that the launcher never sends.
     """
     job = unpack(request["job"], ReconstructableJob, REQUEST_CLASSES)
     pointer = job.repository.pointer
@@ -97,7 +97,7 @@ def unpack_request(request: Mapping[str, Any]) -> dg.StepRunRef:
 
 
 def unpack_upstream(request: Mapping[str, Any]) -> list[dg.EventLogEntry]:
-    """The latest materializations of the step's upstream assets, for the remote instance to know."""
+    """The latest materializations of the step's upstream assets, to be stored in the remote instance."""
     return [unpack(item, dg.EventLogEntry, REQUEST_CLASSES) for item in request["upstream"]]
 
 
@@ -116,7 +116,10 @@ def _dynamic_names(context: dg.StepExecutionContext) -> Iterator[str]:
 
 
 def _upstream_records(context: dg.StepExecutionContext) -> list[dg.EventLogEntry]:
-    """Without these the remote side would record no input data versions, and the UI would call the asset stale."""
+    """Latest materializations of upstream assets.
+
+    Without them the remote side would record no input data versions, and the UI would show the asset as stale.
+    """
     layer = context.job_def.asset_layer
     outputs = set(context.get_output_asset_keys())
     parents = {parent for key in outputs if layer.has(key) for parent in layer.get(key).parent_keys} - outputs

@@ -1,7 +1,7 @@
-"""Numbered objects from the cluster: events and output, written once, read once, in order.
+"""Streams of numbered objects from the node: events and output, written once, read once, in order.
 
-Put here how both sides count. What is in an event is `messages.py`; what the step does with its
-output is `step_runner.py`.
+Put here the writers' and readers' numbering. The content of an event object is `messages.py`; capturing
+output is `../remote/output_capture.py`.
 """
 
 import time
@@ -15,9 +15,9 @@ from fruit_assets.emr.errors import TransientError
 from fruit_assets.emr.protocol.messages import Batch, CorruptMessageError, FinalMessage, decode_batch, encode_batch
 from fruit_assets.emr.staging import StagingStore
 
-# A burst of events becomes one object; a single event does not wait longer than this.
+# A burst of events becomes one object; no event waits longer than this.
 BATCH_SECONDS = 0.5
-# A damaged object is read again for this long: a torn read heals, a truncated object does not.
+# A damaged object is read again for this long: a broken read succeeds the next time, a truncated object never.
 REREAD_SECONDS = 6.0
 
 
@@ -32,7 +32,7 @@ def output_name(stream: str, sequence: int) -> str:
 
 
 class EventWriter:
-    """Sends events from the cluster in order, without holding up the step."""
+    """Sends events from the node in order, from a thread of its own so that the step does not wait."""
 
     def __init__(self, objects: StagingStore) -> None:
         self._objects = objects
@@ -47,7 +47,7 @@ class EventWriter:
         self._queue.put(event)
 
     def close(self, end: FinalMessage, patience: float = 120.0) -> None:
-        """Send what is left, then the last word; raises what kept events from being sent."""
+        """Send the remaining events and the final message; raises the error that stopped the sending, if any."""
         self._queue.put(end)
         self._thread.join(patience)
         if self._failure is not None:
@@ -64,7 +64,7 @@ class EventWriter:
             self._failure = error
 
     def _next_batch(self) -> tuple[list[dg.EventLogEntry], FinalMessage | None]:
-        """At once after a silence: a process that is about to die has no second chance. Else what gathers."""
+        """The next events to send: after a pause at once, because the process may die; in a burst those of a batch."""
         events: list[dg.EventLogEntry] = []
         item = self._queue.get()
         while True:
@@ -94,11 +94,11 @@ class EventReader:
         return self._sequence > 0
 
     def poll(self) -> Iterator[dg.EventLogEntry]:
-        """The events that are there and have not been read yet.
+        """The events that have arrived since the last call.
 
         Raises:
             CorruptMessageError: an object stayed damaged; its events are lost.
-            InvalidMessageError: an object holds what no step of ours sends.
+            InvalidMessageError: an object holds what the launcher's steps never send.
         """
         while self.end is None:
             batch = self._next()
@@ -129,7 +129,7 @@ class EventReader:
 
 
 class OutputReader:
-    """Reads the numbered pieces of one output stream of the cluster."""
+    """Reads the numbered pieces of one output stream of the node."""
 
     def __init__(self, objects: StagingStore, stream: str, kept: int = 8000) -> None:
         self._objects = objects
@@ -139,7 +139,7 @@ class OutputReader:
         self.tail = ""
 
     def poll(self) -> str:
-        """The text that is there and has not been read yet. Output is a comfort: trouble reading it ends nothing."""
+        """The text that has arrived since the last call. A failed read raises nothing: it is noted in the text."""
         text = ""
         try:
             while (stored := self._objects.get(output_name(self._stream, self._sequence + 1))) is not None:

@@ -1,7 +1,7 @@
-"""Versions on both sides of a step: what the orchestrator has, what the cluster must have.
+"""Version skew: the orchestrator's versions, compared with the cluster's.
 
-Put here what is compared and the sentences that name both sides. The very first check, of Python
-itself, is in `bootstrap_main.py`: an older Python could not even read this file.
+Put here what is compared, and the messages that name both versions. Python itself is checked earlier, in
+`../remote/bootstrap_main.py`: an older Python could not parse this file.
 """
 
 import importlib.util
@@ -30,7 +30,7 @@ def installed(distribution: str) -> str:
 
 
 def differences(expected: Mapping[str, str], modules: Sequence[str]) -> list[str]:
-    """What on this side differs from the orchestrator, one sentence each; runs on the cluster.
+    """One sentence for each difference from the orchestrator; runs on the cluster.
 
     Args:
         expected: the orchestrator's versions.
@@ -38,20 +38,20 @@ def differences(expected: Mapping[str, str], modules: Sequence[str]) -> list[str
     """
     missing = [name for name in modules if importlib.util.find_spec(name.split(".")[0]) is None]
     problems = [f"the cluster lacks the package {name!r}: add it to the bootstrap requirements" for name in missing]
-    here = {"python": ".".join(platform.python_version_tuple()[:2]), "spark": _spark()}
-    for name, there in expected.items():
-        found = here.get(name) or installed(name)
-        # First-party code is shipped, so a cluster without an installed copy is right; an old copy is not.
-        if "absent" in (found, there) and name != "dagster":
+    own = {"python": ".".join(platform.python_version_tuple()[:2]), "spark": _spark_version()}
+    for name, wanted in expected.items():
+        found = own.get(name) or installed(name)
+        # First-party code is shipped: a cluster without an installed copy is right, an old copy is wrong.
+        if "absent" in (found, wanted) and name != "dagster":
             continue
-        same = _minor(found) == _minor(there) if name in ("python", "spark") else found == there
-        if not same:
-            problems.append(f"{name} is {found} on the cluster and {there} where the run was launched")
+        is_same = _minor(found) == _minor(wanted) if name in ("python", "spark") else found == wanted
+        if not is_same:
+            problems.append(f"{name} is {found} on the cluster and {wanted} where the run was launched")
     return problems
 
 
-def _spark() -> str:
-    """Spark's version; EMR installs it outside pip, so its own module is asked."""
+def _spark_version() -> str:
+    """Spark's version, from its own module: EMR installs Spark without pip."""
     if importlib.util.find_spec("pyspark") is None:
         return "absent"
     from pyspark.version import __version__

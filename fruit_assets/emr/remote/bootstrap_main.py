@@ -1,8 +1,8 @@
-"""The file that spark-submit runs on the cluster: check Python, fetch the request and the code, hand over.
+"""The file that spark-submit runs on the cluster: check Python, fetch the request and the code, start the step.
 
 Put here only what must work before first-party code can be imported. It is uploaded alone, imports
-nothing but the standard library and boto3, and keeps to syntax that an old Python can read, so that
-the message about the old Python can be sent.
+only the standard library and boto3, and keeps to syntax that an old Python can parse, so that
+an old Python can report the version skew.
 """
 
 import hashlib
@@ -18,7 +18,7 @@ from typing import Any
 
 
 def main(argument: str) -> int:
-    """Run the step that `s3://bucket/<attempt>/request.json#sha256=<hex>` asks for; returns the exit code."""
+    """Run the step that `s3://bucket/<attempt>/request.json#sha256=<hex>` describes; returns the exit code."""
     try:
         import boto3
         from botocore.config import Config
@@ -30,52 +30,61 @@ def main(argument: str) -> int:
     s3 = boto3.client("s3", config=Config(retries={"mode": "standard", "total_max_attempts": 8}))
     request = json.loads(fetch(s3, bucket, key, digest))["body"]
     attempt = key.rpartition("/")[0]
-
-    def refuse(outcome: str, message: str) -> int:
-        sys.stderr.write(message + "\n")
-        end = {"outcome": outcome, "message": message, "permanent": True}
-        body = {"format": request["format"], "sequence": 1, "events": [], "end": end}
-        content = json.dumps(body, sort_keys=True, separators=(",", ":"))
-        encoded = f'{{"sha256":"{hashlib.sha256(content.encode()).hexdigest()}","body":{content}}}'
-        # Never over an object that another start of the same attempt has written.
-        key = f"{attempt}/events/000001.json"
-        s3.put_object(Bucket=bucket, Key=key, Body=encoded.encode(), IfNoneMatch="*", **request["encryption"])
-        return 3
-
-    python, expected = f"{sys.version_info[0]}.{sys.version_info[1]}", request["versions"]["python"]
-    if python != expected:
-        return refuse(
-            "refused",
-            f"Version skew: Python is {python} on the cluster ({sys.executable}) and {expected} where the run was "
-            "launched. Choose the cluster's Python with spark.pyspark.python, or launch with the same one.",
-        )
     try:
-        # Before any import of first-party code: its settings are read while it is imported.
-        os.environ.update(request["environment"])
-        problem = fetch_secrets(request["secrets"])
-        if problem:
-            return refuse("refused", problem)
-        if request["code"]["uri"]:
-            code_bucket, _, code_key = request["code"]["uri"][len("s3://") :].partition("/")
-            unpack(fetch(s3, code_bucket, code_key, request["code"]["sha256"]))
-        versions = __import__(request["library"] + ".protocol.versions", fromlist=["differences"])
-        problems = versions.differences(request["versions"], request["modules"])
-        if problems:
-            return refuse(
-                "refused", "Version skew: " + "; ".join(problems) + ". Build a new cluster, or launch from it."
-            )
-        step_runner = __import__(request["library"] + ".remote.step_runner", fromlist=["run"])
+        outcome, problem = "refused", python_skew(request["versions"]["python"]) or load_code(s3, request)
+        if not problem:
+            step_runner = __import__(request["library"] + ".remote.step_runner", fromlist=["run"])
     except Exception:  # every reason why the code does not start must reach the user
-        return refuse("crashed", f"The code did not start on the cluster.\n{traceback.format_exc()}")
+        outcome, problem = "crashed", f"The code did not start on the cluster.\n{traceback.format_exc()}"
+    if problem:
+        sys.stderr.write(problem + "\n")
+        body, key = final_message(request["format"], outcome, problem), f"{attempt}/events/000001.json"
+        # IfNoneMatch keeps what another start of the same attempt has written.
+        s3.put_object(Bucket=bucket, Key=key, Body=body, IfNoneMatch="*", **request["encryption"])
+        return 3
     return int(step_runner.run(request, f"s3://{bucket}/{attempt}"))
 
 
+def python_skew(expected: str) -> str:
+    """Why this Python cannot run the step; empty when it can."""
+    python = f"{sys.version_info[0]}.{sys.version_info[1]}"
+    if python == expected:
+        return ""
+    return (
+        f"Version skew: Python is {python} on the cluster ({sys.executable}) and {expected} where the run was "
+        "launched. Choose the cluster's Python with spark.pyspark.python, or launch with the same one."
+    )
+
+
+def load_code(s3: Any, request: Any) -> str:
+    """Set the environment and make the shipped code importable; returns why the step must not run, or nothing."""
+    # Before any import of first-party code: its settings are read while it is imported.
+    os.environ.update(request["environment"])
+    problem = fetch_secrets(request["secrets"])
+    if problem:
+        return problem
+    if request["code"]["uri"]:
+        bucket, _, key = request["code"]["uri"][len("s3://") :].partition("/")
+        unpack(fetch(s3, bucket, key, request["code"]["sha256"]))
+    versions = __import__(request["library"] + ".protocol.versions", fromlist=["differences"])
+    problems = versions.differences(request["versions"], request["modules"])
+    return "Version skew: " + "; ".join(problems) + ". Build a new cluster, or launch from it." if problems else ""
+
+
+def final_message(message_format: int, outcome: str, message: str) -> bytes:
+    """The only events object of a step that did not start, as `protocol/messages.py` encodes it."""
+    end = {"outcome": outcome, "message": message, "permanent": True}
+    body = {"format": message_format, "sequence": 1, "events": [], "end": end}
+    content = json.dumps(body, sort_keys=True, separators=(",", ":"))
+    return f'{{"sha256":"{hashlib.sha256(content.encode()).hexdigest()}","body":{content}}}'.encode()
+
+
 def fetch(s3: Any, bucket: str, key: str, sha256: str) -> bytes:
-    """An object whose content must have this hash."""
+    """The content of an object, verified by its hash."""
     from botocore.exceptions import BotoCoreError
 
     problem = ""
-    # A body that breaks off is not among the things that boto3 tries again.
+    # boto3 does not retry when the connection breaks while a body is read.
     for wait in (0, 1, 3):
         time.sleep(wait)
         try:
@@ -90,7 +99,7 @@ def fetch(s3: Any, bucket: str, key: str, sha256: str) -> bytes:
 
 
 def fetch_secrets(references: Any) -> str:
-    """Put secrets into the environment; returns why one cannot be read, without its value."""
+    """Set environment variables from secrets; returns why one cannot be read, or nothing. Never shows a value."""
     import boto3
     from botocore.exceptions import BotoCoreError, ClientError
 
@@ -115,11 +124,11 @@ def fetch_secrets(references: Any) -> str:
 
 
 def unpack(content: bytes) -> None:
-    """Put the shipped packages ahead on the path, as files: code may read data that lies beside it."""
+    """Extract the shipped packages and put them first on the path: as files, because code may read its data files."""
     folder = tempfile.mkdtemp(prefix="shipped-code-")
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         archive.extractall(folder)  # the hash proves that the launcher made this zip
-    # Second, because Dagster takes the first entry away while it loads a code location.
+    # At index 1, because Dagster removes the first entry while it loads a code location.
     sys.path.insert(1, folder)
 
 

@@ -1,7 +1,7 @@
 """Standard output and error of the process, sent to the staging bucket while it runs.
 
-Put here the capture at the level of file descriptors, so that what native libraries write is sent
-too. It also goes where it went before: EMR's own logs stay complete.
+Put here the capture of file descriptors, which includes the output of native libraries. The output is also
+written to the original descriptors, so that EMR's own logs stay complete.
 """
 
 import os
@@ -15,7 +15,7 @@ from fruit_assets.emr.staging import StagingStore
 
 SEND_SECONDS = 1.0
 PIECE_BYTES = 256 * 1024
-# Beyond this the bucket gets no more, EMR's own log has the rest: output must not cost without bound.
+# Upper bound of what is sent per stream; the rest is only in EMR's own log.
 LIMIT_BYTES = 50 * 2**20
 
 
@@ -36,10 +36,10 @@ class OutputCapture:
         self._thread.start()
 
     def close(self, patience: float = 20.0) -> None:
-        """Give the descriptor back and send what is left."""
+        """Restore the descriptor and send the remaining output."""
         (sys.stdout if self._descriptor == 1 else sys.stderr).flush()
         os.dup2(self._original, self._descriptor)
-        # A child process may still hold the pipe's other end, so the end of the stream may never come.
+        # A child process may keep the pipe open, so the end of the stream may never arrive.
         self._thread.join(patience)
 
     def _forward(self) -> None:
@@ -51,13 +51,13 @@ class OutputCapture:
                 os.write(self._original, piece)
             pending += piece
             due = time.monotonic() - last_sent >= SEND_SECONDS or len(pending) >= PIECE_BYTES
-            if pending and (due or not piece or not self._more_is_coming()):
+            if pending and (due or not piece or not self._has_more()):
                 self._send(pending)
                 pending, last_sent = b"", time.monotonic()
             if not piece:
                 return
 
-    def _more_is_coming(self) -> bool:
+    def _has_more(self) -> bool:
         import select
 
         return bool(select.select([self._reading], [], [], SEND_SECONDS)[0])

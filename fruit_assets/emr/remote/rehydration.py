@@ -1,7 +1,7 @@
 """Rebuild a step from its request and run it in this process.
 
-Put here what turns a `StepRunRef` into Dagster events. Dagster's own version (`run_step_from_ref`) tears
-resources down before the op runs and fails on ops without outputs in partitioned jobs.
+Put here what executes a `StepRunRef` and yields its Dagster events. Dagster's own `run_step_from_ref` tears
+resources down before the op runs, and fails on ops without outputs in partitioned jobs.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -29,7 +29,7 @@ def run_step(reference: dg.StepRunRef, instance: dg.DagsterInstance) -> Iterator
 
     Args:
         reference: the step, its run and its run config.
-        instance: receives the events; it knows nothing of other runs.
+        instance: stores the events of this run only.
     """
     job = _selected_job(reference)
     known_state = reference.known_state or KnownExecutionState()

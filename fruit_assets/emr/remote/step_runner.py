@@ -1,7 +1,7 @@
 """The step on the node: run it, send its events and output, stop when its orchestrator is lost.
 
-Put here what happens between the request and the exit code, once first-party code can be imported.
-What comes before is `bootstrap_main.py`.
+Put here everything between the request and the exit code. Checks that must work before first-party code can
+be imported are in `bootstrap_main.py`.
 """
 
 import json
@@ -32,12 +32,12 @@ _OUTCOMES: dict[dg.DagsterEventType, Outcome] = {
 
 
 def run(request: Mapping[str, Any], attempt_uri: str) -> int:
-    """Run the requested step; returns the exit code, 0 only after its success event is on its way."""
+    """Run the requested step; returns the exit code: 0 only after its success event was sent."""
     objects = StagingStore(attempt_uri, encryption=request["encryption"])
     claim = json.dumps({"claimed_by": uuid.uuid4().hex}).encode()
     if objects.put_if_match("started", claim, etag=None) is None:
-        # YARN or EMR started the same attempt twice; the first start goes on and is being watched.
-        sys.stderr.write(f"{attempt_uri} is being run already, so this start does nothing.\n")
+        # YARN or EMR started the same attempt twice; the orchestrator monitors the first start.
+        sys.stderr.write(f"{attempt_uri} has been started already, so this second start does nothing.\n")
         return 4
     captures = [OutputCapture(objects, "stdout", 1), OutputCapture(objects, "stderr", 2)]
     writer = EventWriter(objects)
@@ -62,7 +62,7 @@ def run(request: Mapping[str, Any], attempt_uri: str) -> int:
 
 def _run_watched(request: Mapping[str, Any], writer: EventWriter, watchdog: Watchdog) -> FinalMessage:
     try:
-        reason = watchdog.why_not_to_run()
+        reason = watchdog.stop_reason()
         if reason is not None:
             return FinalMessage("stopped", f"Not started. {reason}")
         outcome = _run_step(request, writer)
@@ -77,7 +77,7 @@ def _run_watched(request: Mapping[str, Any], writer: EventWriter, watchdog: Watc
     if outcome == "stopped":
         return FinalMessage("stopped", INTERRUPTED)
     if outcome is None:
-        return FinalMessage("crashed", "The step ended without saying whether it succeeded.")
+        return FinalMessage("crashed", "The step ended without an event of success or failure.")
     return FinalMessage(outcome)
 
 
@@ -96,7 +96,7 @@ def _run_step(request: Mapping[str, Any], writer: EventWriter) -> Outcome | None
 
 
 def _is_interrupted(event: dg.DagsterEvent) -> bool:
-    """A retry policy turns even an interrupt into a retry, which would be wrong here."""
+    """Whether an interrupt caused the event: a retry policy turns even an interrupt into a retry."""
     error = event.step_retry_data.error if event.event_type == dg.DagsterEventType.STEP_UP_FOR_RETRY else None
     cause = error.cause if error else None
     return cause is not None and cause.cls_name in ("DagsterExecutionInterruptedError", "KeyboardInterrupt")

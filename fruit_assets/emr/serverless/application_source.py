@@ -21,7 +21,7 @@ from fruit_assets.emr.staging import StagingStore
 class ApplicationSource:
     """The application with `application_id`; without an id, the application of `spec` filled in with `variables`.
 
-    With both, the id chooses the application and the spec's `jobRuns` hold for its job runs.
+    With both, the id chooses the application and the spec's `jobRuns` apply to its job runs.
     """
 
     staging: StagingStore

@@ -1,4 +1,4 @@
-"""The application spec: a file that becomes the parameters of CreateApplication and of every job run.
+"""The application spec: a file with the parameters of CreateApplication and of every job run.
 
 Put here how it is read and checked. Finding and creating applications is `applications.py`.
 """
@@ -15,7 +15,6 @@ from fruit_assets.emr.errors import PermanentError
 from fruit_assets.emr.serverless.job_runs import JobSettings
 from fruit_assets.emr.spec_file import read_spec
 
-SPEC_TAG = "dagster-emr-spec"
 MAX_TIMEOUT_MINUTES = 10_080  # of a batch job run
 _JOB_RUNS = "jobRuns"
 _KNOWN_JOB_KEYS = {"executionRoleArn", "executionTimeoutMinutes", "logUri", "logKeyArn", "sparkConf"}
@@ -23,11 +22,11 @@ _KNOWN_JOB_KEYS = {"executionRoleArn", "executionTimeoutMinutes", "logUri", "log
 
 @dataclass(frozen=True)
 class ApplicationSpec:
-    """What an application and its job runs are made from.
+    """Parameters of an application and its job runs.
 
     Attributes:
         parameters: of CreateApplication, except the tag that carries `digest`.
-        job_runs: what every job run gets.
+        job_runs: settings of every job run.
     """
 
     parameters: Mapping[str, Any]
@@ -35,7 +34,7 @@ class ApplicationSpec:
 
     @cached_property
     def digest(self) -> str:
-        """Changes with the application only: job runs of any settings share it."""
+        """Identifies the application; independent of the settings of job runs."""
         content = json.dumps(self.parameters, sort_keys=True)
         return hashlib.sha256(content.encode()).hexdigest()[:16]
 
@@ -47,7 +46,7 @@ class ApplicationSpec:
 def load_application_spec(path: Path, variables: Mapping[str, str]) -> ApplicationSpec:
     """Read an application spec (YAML or JSON), fill it in and check it.
 
-    It holds the parameters of CreateApplication, and `jobRuns`: executionRoleArn, executionTimeoutMinutes, logUri,
+    It has the parameters of CreateApplication, and `jobRuns`: executionRoleArn, executionTimeoutMinutes, logUri,
     logKeyArn, sparkConf. Placeholders are those of a cluster spec.
 
     Args:

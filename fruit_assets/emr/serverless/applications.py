@@ -1,22 +1,20 @@
 """Find, create and delete applications: by id, by our tag, or from a spec, created once.
 
-Put here the life of an application. What it is made of is `application_spec.py`, its job runs are `compute.py`.
+Put here the life cycle of an application. Its parameters are `application_spec.py`, its job runs `compute.py`.
 """
 
 import dataclasses
-import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 from fruit_assets.emr.aws import AwsRefusedError, call_with_retries, interruptible_sleep, pages
 from fruit_assets.emr.errors import PermanentError, TransientError
-from fruit_assets.emr.serverless.application_spec import SPEC_TAG, ApplicationSpec
+from fruit_assets.emr.serverless.application_spec import ApplicationSpec
 from fruit_assets.emr.serverless.compute import EmrServerless
 from fruit_assets.emr.serverless.job_runs import JobSettings
+from fruit_assets.emr.spec_file import OWNER_TAG, SPEC_TAG, is_owned, owner_of
 from fruit_assets.emr.staging import StagingStore
 
-# Two projects in one account have a staging bucket each: neither may use or end the other's applications.
-OWNER_TAG = "dagster-emr-staging"
 _ALIVE = ["CREATING", "CREATED", "STARTING", "STARTED", "STOPPED"]
 _STOP_SECONDS = 120
 
@@ -25,15 +23,14 @@ class Applications:
     """The applications of one account, region and staging bucket.
 
     Args:
-        staging: whose hash marks the applications as ours.
+        staging: its hash marks applications as ours.
         region: None leaves it to boto3.
     """
 
     def __init__(self, staging: StagingStore, region: str | None = None) -> None:
         self._region = region
         self._emr_serverless = EmrServerless("", region).emr_serverless
-        # A hash, because tags do not take every character that a prefix may have.
-        self._owner = hashlib.sha256(staging.uri.encode()).hexdigest()[:16]
+        self._owner = owner_of(staging)
 
     def get(self, application_id: str, settings: JobSettings) -> EmrServerless:
         """The application with this id.
@@ -59,14 +56,14 @@ class Applications:
         return EmrServerless(self._create(spec), self._region, spec.job_runs), True
 
     def owned(self, name: str | None = None) -> Iterator[dict[str, Any]]:
-        """Living applications that carry our tags, as GetApplication describes them. With a name, only those of it."""
+        """Applications that carry our tags, as GetApplication describes them. With a name, only those of that name."""
         for page in pages(self._emr_serverless.list_applications, states=_ALIVE, maxResults=50):
             for row in page["applications"]:
                 if name is None or row.get("name") == name:
                     yield from self._if_ours(row["id"])
 
     def delete(self, application_id: str) -> None:
-        """Stop and delete an application of ours; never another.
+        """Stop and delete an application that the launcher created.
 
         Raises:
             PermanentError: the application does not carry our tags.
@@ -81,14 +78,14 @@ class Applications:
             application = EmrServerless(application_id, self._region).describe()
         except (AwsRefusedError, PermanentError):
             return  # a policy that knows our tag refuses other applications: not ours
-        if _is_ours(application.get("tags", {}), self._owner):
+        if is_owned(application.get("tags", {}), self._owner):
             yield application
 
     def _create(self, spec: ApplicationSpec) -> str:
         tags = {**spec.parameters.get("tags", {}), SPEC_TAG: spec.digest, OWNER_TAG: self._owner}
         request = {**spec.parameters, "name": spec.name, "tags": tags}
         for generation in range(1, 100):
-            # Two callers send the same token and get the same application; one that was deleted has used it up.
+            # Two callers send the same token and get the same application. A deleted application has used its token up.
             token = f"{self._owner}-{spec.digest}-{generation}"
             try:
                 answer = call_with_retries(self._emr_serverless.create_application, clientToken=token, **request)
@@ -121,12 +118,8 @@ def delete_application(compute: EmrServerless) -> None:
     raise TransientError(f"Application {application_id} does not stop: delete it later.")
 
 
-def _is_ours(tags: Mapping[str, str], owner: str) -> bool:
-    return SPEC_TAG in tags and tags.get(OWNER_TAG) == owner
-
-
 def with_max_runtime(settings: JobSettings, seconds: float | None) -> JobSettings:
-    """The settings with a timeout a little above the launcher's own, for the case that the launcher is lost."""
+    """The settings with a timeout slightly above the launcher's, which ends the job run if the launcher is lost."""
     if seconds is None:
         return settings
     minutes = min(settings.timeout_minutes, int(seconds // 60) + 5)

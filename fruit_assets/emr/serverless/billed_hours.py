@@ -1,6 +1,6 @@
-"""What a job run was billed: vCPU, memory and storage hours.
+"""Billed usage of a job run: vCPU, memory and storage hours.
 
-Put here how they are read and priced. Prices are in `../cost.py`.
+Put here how it is read and priced. Prices are in `../cost.py`.
 """
 
 import time
@@ -10,17 +10,17 @@ from typing import Any
 from fruit_assets.emr.aws import interruptible_sleep
 from fruit_assets.emr.cost import Cost, Prices
 
-# What the API calls a quantity, and what the price table calls it.
+# Name of a quantity in the API, and in the price table.
 _QUANTITIES = {"vCPUHour": "vcpu", "memoryGBHour": "memory_gb", "storageGBHour": "storage_gb"}
 
 
 def await_hours(job_run: Callable[[], Mapping[str, Any]], patience: float) -> dict[str, float] | None:
-    """The billed hours by name of the price table, or the used ones where billing is late; None without either.
+    """The billed hours by name of the price table; the used hours if billing is late; None without either.
 
-    EMR Serverless knows what it bills some seconds after the end of a job run.
+    EMR Serverless reports billed hours some seconds after the end of a job run.
 
     Args:
-        job_run: asks for the job run.
+        job_run: calls GetJobRun.
         patience: seconds to wait for the billed hours.
     """
     deadline = time.monotonic() + patience

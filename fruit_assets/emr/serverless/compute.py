@@ -1,7 +1,7 @@
 """EMR Serverless: the job runs of one application behind the `Compute` interface.
 
-Put here calls that name an application and its job runs. What is sent and what an answer means is
-`job_runs.py`, how an application is found or created `applications.py`.
+Put here calls about an application and its job runs. Requests and answers are translated in `job_runs.py`;
+finding and creating applications is `applications.py`.
 """
 
 import re
@@ -29,7 +29,7 @@ _NO_ROLE = re.compile(r"Could not assume (execution|runtime) role")
 
 
 class EmrServerless:
-    """One application. Thread-safe; holds no connection until first used."""
+    """One application. Thread-safe; opens no connection before the first call."""
 
     def __init__(self, application_id: str, region: str | None = None, settings: JobSettings | None = None) -> None:
         self.application_id = application_id
@@ -50,7 +50,7 @@ class EmrServerless:
         return client("emr-serverless", self._region)
 
     def submit(self, submission: Submission) -> str:
-        # The same token for the same attempt: a request that is repeated after a lost answer starts nothing new.
+        # The token of the attempt makes the call repeatable: after a lost answer it starts no second job run.
         request = start_request(self.application_id, submission, self._settings)
         deadline = time.monotonic() + CHANGING_SECONDS
         while True:
@@ -58,7 +58,7 @@ class EmrServerless:
                 answer = call_with_retries(self.emr_serverless.start_job_run, patience=120, **request)
                 return str(answer["jobRunId"])
             except AwsRefusedError:
-                # A new application takes a moment; an idle one stops itself, and starts again once it has stopped.
+                # A new application is not ready at once, and one that is stopping starts again once it has stopped.
                 if time.monotonic() > deadline or self.describe()["state"] not in _CHANGING:
                     raise
                 interruptible_sleep(2.0)
@@ -67,7 +67,7 @@ class EmrServerless:
         return next((str(row["id"]) for row in self._job_runs() if row.get("name") == name), None)
 
     def statuses(self, wanted: Sequence[str] = ()) -> dict[str, StepStatus]:
-        # Few retries: the monitor has events to read in between, and calls again soon.
+        # Little patience: the monitor calls again soon, and reads events in between.
         if wanted:
             return {identity: self._status(self._job_run(identity, patience=3)) for identity in wanted[:10]}
         page = call_with_retries(
@@ -92,7 +92,7 @@ class EmrServerless:
                 **chosen,
             )
         except AwsRefusedError as refusal:
-            # A job run that has ended cannot be cancelled, and need not be.
+            # EMR Serverless refuses to cancel a job run that has ended.
             if refusal.code != "ValidationException" or not self.statuses([step_id])[step_id].is_final:
                 raise
 
@@ -117,7 +117,7 @@ class EmrServerless:
                 raise PermanentError(
                     f"There is no application {self.application_id} in region "
                     f"{self.emr_serverless.meta.region_name} of this account. Check the id and the region, or leave "
-                    f"the id out to have an application created. AWS said: {refusal}"
+                    f"the id out to have an application created. AWS's message: {refusal}"
                 ) from refusal
             raise
         return dict(answer["application"])
@@ -130,7 +130,7 @@ class EmrServerless:
         state = application["state"]
         if state == "TERMINATED":
             message = f"Application {self.application_id} is {state}. {application.get('stateDetails', '')}".strip()
-            advice = "Run again to have another one created, or set the id of one that runs."
+            advice = "Run again to create a new application, or set the id of a running one."
             return ComputeFailure(f"{message} {advice}", retryable=False, clean_shutdown=True)
         starts_itself = (application.get("autoStartConfiguration") or {}).get("enabled", True)
         if state in ("CREATED", "STOPPED") and not starts_itself:
@@ -147,13 +147,13 @@ class EmrServerless:
     def links(self, step_id: str) -> dict[str, str]:
         folder = self._settings.log_folder(self.application_id, step_id)
         links = log_links(f"{folder}/", self.emr_serverless.meta.region_name) if folder else {}
-        # The address itself carries a token, which must not get into the event log, and ends after an hour.
+        # A command, because the address itself expires after an hour and has a token that must not be logged.
         return links | {"spark ui": self._command("get-dashboard-for-job-run", step_id)}
 
     def cost(
         self, step_id: str, start: datetime, end: datetime, prices: Prices, *, has_ended: bool = False
     ) -> Cost | None:
-        """What the job run was billed; None before it has ended."""
+        """The billed cost of the job run; None before it has ended."""
         if not has_ended:
             return None
         hours = await_hours(lambda: self._job_run(step_id, patience=10), self._settings.billing_seconds)
@@ -176,6 +176,6 @@ class EmrServerless:
         return status_of(row, self.application_id, self._settings)
 
     def _note_refused_role(self, statuses: Iterable[StepStatus]) -> None:
-        """A role that cannot be assumed fails every job run alike, and a retry cannot help."""
+        """Remember that the execution role cannot be assumed: every job run fails then, and a retry cannot help."""
         refused = [status.reason for status in statuses if status.phase == "failed" and _NO_ROLE.search(status.reason)]
         self._refused_role = refused[0] if refused else ""

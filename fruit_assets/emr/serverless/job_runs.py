@@ -1,6 +1,6 @@
-"""Job runs of EMR Serverless: what StartJobRun is sent, and what the answers mean.
+"""Job runs of EMR Serverless: the request to start one, and the status in the answers.
 
-Put here data and its translation. The calls are in `compute.py`.
+Put here pure translations. The calls are in `compute.py`.
 """
 
 import hashlib
@@ -33,17 +33,17 @@ _PHASES: dict[str, Phase] = {
 
 @dataclass(frozen=True)
 class JobSettings:
-    """What every job run of the launcher gets, beside its submission.
+    """Settings of every job run of the launcher, beside its submission.
 
     Attributes:
-        execution_role_arn: IAM role of job runs that name none of their own.
-        timeout_minutes: EMR Serverless ends a job run after so long, queue included, even without orchestrator.
+        execution_role_arn: IAM role of job runs whose submission names none.
+        timeout_minutes: EMR Serverless ends a job run after this time, queue included, also without orchestrator.
         log_uri: `s3://` folder for logs; None leaves it to the application.
         log_key_arn: KMS key that encrypts the logs.
-        spark_conf: Spark settings, under those of a submission.
+        spark_conf: Spark settings; those of a submission override them.
         tags: of every job run.
-        grace_seconds: how long a cancelled driver may clean up.
-        billing_seconds: how long to wait for what an ended job run was billed.
+        grace_seconds: time for a cancelled driver to clean up.
+        billing_seconds: how long to wait for the billed usage of an ended job run.
     """
 
     execution_role_arn: str = ""
@@ -70,7 +70,7 @@ def start_request(application_id: str, submission: Submission, settings: JobSett
     conf = {**settings.spark_conf, **submission.spark_conf}
     if len(conf) > MAX_PROPERTIES:
         raise PermanentError(
-            f"The job run has {len(conf)} Spark settings, EMR Serverless takes {MAX_PROPERTIES}: move some of them "
+            f"The job run has {len(conf)} Spark settings, the limit is {MAX_PROPERTIES}: move some of them "
             "to the application's runtimeConfiguration."
         )
     role = submission.execution_role_arn or settings.execution_role_arn
@@ -86,14 +86,14 @@ def start_request(application_id: str, submission: Submission, settings: JobSett
         overrides["monitoringConfiguration"] = logs
     return {
         "applicationId": application_id,
-        # The same token for the same attempt: a request that is repeated after a lost answer starts nothing new.
+        # The token of the attempt makes the call repeatable: after a lost answer it starts no second job run.
         "clientToken": hashlib.sha256(submission.name.encode()).hexdigest(),
         "name": submission.name,
         "executionRoleArn": role,
         "jobDriver": {"sparkSubmit": driver},
         "configurationOverrides": overrides,
         "executionTimeoutMinutes": settings.timeout_minutes,
-        # Retries are Dagster's: a second start of the same attempt would do nothing.
+        # Dagster retries; a second start of the same attempt would do nothing.
         "retryPolicy": {"maxAttempts": 1},
         "tags": {**settings.tags, **submission.tags},
     }

@@ -12,7 +12,7 @@ pytestmark = pytest.mark.long
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM], ids=["ctrl-c", "terminate"])
-def test_a_terminated_run_cancels_its_step_and_says_so(tiny: TinyLocation, how: signal.Signals) -> None:
+def test_a_terminated_run_cancels_its_step_and_logs_it(tiny: TinyLocation, how: signal.Signals) -> None:
     process = tiny.start("sleep")
     step_id = tiny.wait_until_running()
     process.send_signal(how)
@@ -23,7 +23,7 @@ def test_a_terminated_run_cancels_its_step_and_says_so(tiny: TinyLocation, how: 
     assert "DagsterExecutionInterruptedError" in tiny.log, "what people see first is why, not how"
 
 
-def test_a_step_over_its_time_is_cancelled_and_not_retried(tiny: TinyLocation) -> None:
+def test_a_step_beyond_its_maximum_runtime_is_cancelled_and_not_retried(tiny: TinyLocation) -> None:
     outcome = tiny.run("sleep", max_runtime_seconds=6.0, retries=2)
     assert "ran longer than the 6 s allowed" in outcome.failure.error.to_string()
     assert tiny.states == ["CANCELLED"]
@@ -41,7 +41,7 @@ def test_a_step_that_ignores_the_interrupt_is_killed(tiny: TinyLocation) -> None
     assert "ran longer" in outcome.failure.error.to_string()
 
 
-def test_when_the_cancel_itself_fails_the_reason_stays_and_the_command_is_given(tiny: TinyLocation) -> None:
+def test_when_the_cancel_fails_the_original_error_is_raised_and_the_command_is_logged(tiny: TinyLocation) -> None:
     tiny.emr.faults.hang_next_step()
     tiny.emr.faults.refuse(tiny.target.cancels, "AccessDeniedException", "not allowed to cancel", times=5)
     outcome = tiny.run(max_runtime_seconds=2.0, cancel_seconds=2.0)
@@ -62,10 +62,10 @@ def test_a_step_whose_orchestrator_was_killed_stops_itself(tiny: TinyLocation) -
     events = [name for name in tiny.staging.list_keys("runs/") if "/events/" in name]
     last = tiny.staging.get(max(events))
     assert last is not None
-    assert b"No sign of life from the orchestrator" in last.body
+    assert b"No heartbeat from the orchestrator" in last.body
 
 
-def test_a_step_that_starts_after_its_orchestrator_died_does_no_work(tiny: TinyLocation) -> None:
+def test_a_step_that_starts_after_its_orchestrator_was_lost_does_no_work(tiny: TinyLocation) -> None:
     tiny.configure(heartbeat_seconds=0.3)
     tiny.target.keep_busy(seconds=8)
     process = tiny.start()
@@ -76,7 +76,7 @@ def test_a_step_that_starts_after_its_orchestrator_died_does_no_work(tiny: TinyL
     assert not (tiny.folder / "starts").exists()
 
 
-def test_cancelling_a_step_that_has_ended_is_no_failure(tiny: TinyLocation) -> None:
+def test_cancelling_a_step_that_has_ended_does_nothing(tiny: TinyLocation) -> None:
     assert tiny.run().success
     (step_id,) = tiny.step_ids
     tiny.wait_for_end(step_id)

@@ -7,7 +7,7 @@ from fruit_assets_tests.emr.conftest import TinyLocation
 pytestmark = pytest.mark.long
 
 
-def test_a_jvm_that_is_lost_with_its_machines_is_explained_by_emr_first_and_is_worth_a_retry(
+def test_a_jvm_lost_with_its_machines_is_reported_with_emrs_reason_first_and_retryable(
     tiny: TinyLocation,
 ) -> None:
     def lose(_: str) -> None:
@@ -34,5 +34,5 @@ def test_a_lost_jvm_alone_is_retried_too(tiny: TinyLocation) -> None:
 
     with tiny.meanwhile(let_it_end):
         outcome = tiny.run("lose-jvm")
-    assert "lost its JVM. EMR says" in outcome.failure.error.to_string()
+    assert "lost its JVM. EMR's reason" in outcome.failure.error.to_string()
     assert "dagster/retry_on_asset_or_op_failure" not in outcome.run.tags

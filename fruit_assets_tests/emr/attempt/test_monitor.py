@@ -30,9 +30,7 @@ def watch(staging: StagingStore, board: StepStatusCache) -> StepMonitor:
     return StepMonitor(EmrOnEc2("j-1"), board, EventReader(staging, "run", "step"), *outputs, "s-1", None)
 
 
-def test_a_step_outlives_a_time_in_which_emr_answers_nothing(
-    staging: StagingStore, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_step_survives_an_outage_of_emrs_api(staging: StagingStore, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(monitor_module, "LISTEN_SECONDS", 0.01)
     monkeypatch.setattr(monitor_module, "DRAIN_SECONDS", {"cancelled": 0.0})
     waiting = watch(staging, SilentBoard(5))
@@ -40,7 +38,7 @@ def test_a_step_outlives_a_time_in_which_emr_answers_nothing(
     assert waiting.status == StepStatus("s-1", "CANCELLED", "cancelled")
 
 
-def test_a_step_that_says_nothing_is_given_up_when_emr_stays_silent_too(
+def test_a_step_without_events_fails_when_emr_does_not_answer_either(
     staging: StagingStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(monitor_module, "LISTEN_SECONDS", 0.01)

@@ -41,7 +41,7 @@ def test_only_the_package_is_shipped_and_each_key_file_left_out_is_named(orchard
     assert package.left_out == ("orchard/credentials", "orchard/deploy.pem")
 
 
-def test_the_user_says_what_else_to_leave_out(orchard: Path) -> None:
+def test_further_files_are_left_out_by_pattern(orchard: Path) -> None:
     package = build_package(["orchard"], ["orchard/tests/*", "*.log"])
     assert names(package) == ["orchard/__init__.py", "orchard/data/prices.json", "orchard/trees.py"]
     assert {"orchard/tests/test_trees.py", "orchard/data/run.log"} < set(package.left_out)

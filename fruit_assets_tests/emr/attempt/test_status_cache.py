@@ -25,7 +25,9 @@ def add_steps(emr: EmrSimulator, cluster_id: str, count: int, command: list[str]
     return list(emr.client("emr").add_job_flow_steps(JobFlowId=cluster_id, Steps=steps)["StepIds"])
 
 
-def test_twenty_waiting_processes_ask_emr_at_most_once_in_two_seconds(emr: EmrSimulator, staging: StagingStore) -> None:
+def test_twenty_waiting_processes_call_emr_at_most_once_in_two_seconds(
+    emr: EmrSimulator, staging: StagingStore
+) -> None:
     cluster_id = start_cluster(emr, steps_at_once=20)
     step_ids = add_steps(emr, cluster_id, 20, ["sleep", "8"])
     seen: dict[str, str] = {}
@@ -56,7 +58,7 @@ def test_twenty_waiting_processes_ask_emr_at_most_once_in_two_seconds(emr: EmrSi
     assert min(gaps) >= 2.0
 
 
-def test_a_step_older_than_the_newest_fifty_is_still_seen(emr: EmrSimulator, staging: StagingStore) -> None:
+def test_a_step_older_than_the_newest_fifty_is_still_found(emr: EmrSimulator, staging: StagingStore) -> None:
     cluster_id = start_cluster(emr)
     (oldest,) = add_steps(emr, cluster_id, 1, ["true"])
     add_steps(emr, cluster_id, 60, ["true"])
@@ -64,7 +66,7 @@ def test_a_step_older_than_the_newest_fifty_is_still_seen(emr: EmrSimulator, sta
     eventually(lambda: board.status(oldest) is not None)
 
 
-def test_an_unreadable_board_is_written_anew(emr: EmrSimulator, staging: StagingStore) -> None:
+def test_an_unreadable_status_object_is_written_again(emr: EmrSimulator, staging: StagingStore) -> None:
     cluster_id = start_cluster(emr)
     (step_id,) = add_steps(emr, cluster_id, 1, ["true"])
     staging.put(f"clusters/{cluster_id}/steps.json", b"not json")
@@ -76,7 +78,7 @@ def test_an_unreadable_board_is_written_anew(emr: EmrSimulator, staging: Staging
     ("state", "is_final"),
     [("COMPLETED", True), ("INTERRUPTED", True), ("CANCEL_PENDING", False), ("HIBERNATING", False)],
 )
-def test_only_the_four_last_states_are_final(
+def test_only_the_four_end_states_are_final(
     emr: EmrSimulator, staging: StagingStore, state: str, is_final: bool
 ) -> None:
     cluster_id = start_cluster(emr)

@@ -15,7 +15,9 @@ ROLE = "arn:aws:iam::123456789012:role/orchard-steps"
 pytestmark = pytest.mark.long
 
 
-def test_spark_settings_of_the_launcher_and_of_an_asset_are_merged_and_spelled_for_spark(tiny: TinyLocation) -> None:
+def test_spark_settings_of_the_launcher_and_of_an_asset_are_merged_and_written_as_spark_expects(
+    tiny: TinyLocation,
+) -> None:
     tags = {"emr/spark_conf": {"spark.sql.shuffle.partitions": 64, "spark.dynamicAllocation.enabled": False}}
     tiny.monkeypatch.setenv("TINY_OP_TAGS", json.dumps(tags))
     outcome = tiny.run(spark_conf={"spark.executor.cores": 2, "spark.sql.shuffle.partitions": 200})
@@ -31,13 +33,13 @@ def test_spark_settings_of_the_launcher_and_of_an_asset_are_merged_and_spelled_f
     assert engine.event_specific_data.metadata["emr/spark_ui"].value.startswith(spark_ui[tiny.target.kind])
 
 
-def test_spark_settings_that_are_no_object_are_refused_before_anything_is_submitted(tiny: TinyLocation) -> None:
+def test_spark_settings_that_are_not_an_object_are_refused_before_submission(tiny: TinyLocation) -> None:
     tiny.monkeypatch.setenv("TINY_OP_TAGS", json.dumps({"emr/spark_conf": "spark.executor.cores=2"}))
     assert "The op tag emr/spark_conf of subject is" in tiny.run().failure.error.to_string()
     assert tiny.step_ids == []
 
 
-def test_a_step_asks_for_its_role_and_emrs_refusal_is_shown(tiny: TinyLocation) -> None:
+def test_a_step_requests_its_role_and_emrs_refusal_is_shown(tiny: TinyLocation) -> None:
     tiny.monkeypatch.setenv("TINY_OP_TAGS", json.dumps({"emr/execution_role_arn": ROLE}))
     outcome = tiny.run(execution_role_arn="arn:aws:iam::123456789012:role/other")
     assert tiny.target.submitted.role == ROLE
@@ -48,14 +50,14 @@ def test_a_step_asks_for_its_role_and_emrs_refusal_is_shown(tiny: TinyLocation) 
         assert "Runtime roles are not supported on this cluster" in outcome.failure.error.to_string()
 
 
-def test_code_is_taken_from_where_it_lies_already(tiny: TinyLocation) -> None:
+def test_code_is_read_from_the_given_uri(tiny: TinyLocation) -> None:
     uri, _ = ship(build_package(["fruit_assets.emr", "tiny_location"]), tiny.staging.subprefix("releases/7"))
     assert tiny.run(code=uri).success
     assert tiny.target.submitted.py_files == uri
     assert not [name for name in tiny.staging.list_keys("code/") if name.endswith(".zip")]
 
 
-def test_code_that_nodes_have_is_not_shipped_and_a_node_without_it_says_so(tiny: TinyLocation) -> None:
+def test_installed_code_is_not_shipped_and_a_node_without_it_reports_that(tiny: TinyLocation) -> None:
     outcome = tiny.run(code="installed")
     assert tiny.target.submitted.py_files == ""
     assert not [name for name in tiny.staging.list_keys("code/") if name.endswith(".zip")]
@@ -63,7 +65,7 @@ def test_code_that_nodes_have_is_not_shipped_and_a_node_without_it_says_so(tiny:
     assert "No module named 'fruit_assets'" in outcome.failure_text
 
 
-def test_code_that_nodes_have_runs_from_there_and_nothing_is_shipped(tiny: TinyLocation) -> None:
+def test_installed_code_is_run_and_nothing_is_shipped(tiny: TinyLocation) -> None:
     installed = tiny.folder / "installed"
     for package in ("fruit_assets.emr", "tiny_location"):
         zipfile.ZipFile(io.BytesIO(build_package([package]).content)).extractall(installed)
@@ -75,7 +77,7 @@ def test_code_that_nodes_have_runs_from_there_and_nothing_is_shipped(tiny: TinyL
     assert not [name for name in tiny.staging.list_keys("code/") if name.endswith(".zip")]
 
 
-def test_an_incomplete_package_is_refused_before_a_cluster_is_looked_for(tiny: TinyLocation) -> None:
+def test_an_incomplete_package_is_refused_before_a_cluster_is_acquired(tiny: TinyLocation) -> None:
     (tiny.folder / "grove").mkdir()
     (tiny.folder / "grove/__init__.py").write_text("import tiny_location\nimport furrow\n")
     (tiny.folder / "furrow.py").write_text("")

@@ -10,9 +10,10 @@ import pytest
 
 from fruit_assets.emr.aws import AwsRefusedError
 from fruit_assets.emr.ec2 import clusters as cluster_module
-from fruit_assets.emr.ec2.cluster_spec import SPEC_TAG, ClusterSpec, deployed_spec
-from fruit_assets.emr.ec2.clusters import OWNER_TAG, Clusters
+from fruit_assets.emr.ec2.cluster_spec import ClusterSpec, deployed_spec
+from fruit_assets.emr.ec2.clusters import Clusters
 from fruit_assets.emr.ec2.compute import EmrOnEc2
+from fruit_assets.emr.spec_file import OWNER_TAG, SPEC_TAG
 from fruit_assets.emr.staging import StagingStore
 from fruit_assets.errors import PermanentError
 from fruit_assets_tests.emr.conftest import start_cluster
@@ -52,7 +53,7 @@ def made(emr: EmrSimulator, spec: ClusterSpec) -> list[Any]:
     return [call for call in emr.calls("RunJobFlow") if call.params["Name"] == spec.name and call.status == 200]
 
 
-def test_run_job_flow_asks_for_everything_the_design_relies_on(
+def test_run_job_flow_has_every_parameter_the_launcher_relies_on(
     emr: EmrSimulator, staging: StagingStore, spec: ClusterSpec
 ) -> None:
     compute, is_new = Clusters(staging).find_or_create(spec)
@@ -104,7 +105,7 @@ def test_the_fleets_are_on_demand_where_a_loss_would_end_the_run_and_spot_elsewh
     assert limits["MaximumCapacityUnits"] > 1
 
 
-def test_ten_callers_at_once_make_one_cluster(
+def test_ten_concurrent_callers_create_one_cluster(
     emr: EmrSimulator, staging: StagingStore, spec: ClusterSpec, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(cluster_module, "interruptible_sleep", lambda _: __import__("time").sleep(0.2))
@@ -115,7 +116,7 @@ def test_ten_callers_at_once_make_one_cluster(
     assert [is_new for _, is_new in found].count(True) == 1
 
 
-def test_a_lost_answer_does_not_make_a_second_cluster(
+def test_a_lost_answer_does_not_create_a_second_cluster(
     emr: EmrSimulator, staging: StagingStore, spec: ClusterSpec
 ) -> None:
     emr.faults.drop_connection("RunJobFlow", times=1, after=True)
@@ -131,7 +132,7 @@ def test_a_running_cluster_is_found_by_its_tag_even_without_the_claim(staging: S
     assert (again.cluster_id, is_new) == (first.cluster_id, False)
 
 
-def test_an_ended_cluster_is_replaced(emr: EmrSimulator, staging: StagingStore, spec: ClusterSpec) -> None:
+def test_a_terminated_cluster_is_replaced(emr: EmrSimulator, staging: StagingStore, spec: ClusterSpec) -> None:
     clusters = Clusters(staging)
     first, _ = clusters.find_or_create(spec)
     clusters.terminate(first.cluster_id)
@@ -141,7 +142,7 @@ def test_an_ended_cluster_is_replaced(emr: EmrSimulator, staging: StagingStore, 
     assert second.cluster_id != first.cluster_id
 
 
-def test_other_files_on_the_nodes_ask_for_another_cluster(staging: StagingStore, spec: ClusterSpec) -> None:
+def test_changed_files_on_the_nodes_require_another_cluster(staging: StagingStore, spec: ClusterSpec) -> None:
     other = deployed_spec(SPEC, staging, "us-east-1", {"bootstrap_uri": f"{staging.uri}/bootstrap/4567"})
     assert other.digest != spec.digest
 
@@ -155,7 +156,7 @@ def test_a_claim_whose_owner_died_is_taken_over(
     assert len(made(emr, spec)) == 1
 
 
-def test_a_refused_cluster_gives_the_claim_back_and_says_what_to_do(
+def test_a_refused_cluster_releases_the_claim_and_is_reported_with_advice(
     emr: EmrSimulator, staging: StagingStore, spec: ClusterSpec
 ) -> None:
     emr.faults.refuse("RunJobFlow", "ValidationException", "Invalid InstanceProfile: orchard-nodes.")
@@ -181,29 +182,29 @@ def test_a_failed_bootstrap_is_reported_with_emrs_reason_and_the_scripts_stderr(
 
 
 @pytest.mark.parametrize(
-    ("code", "said", "words", "retryable"),
+    ("code", "emr_reason", "words", "retryable"),
     [
         ("VALIDATION_ERROR", "EMR service role role/orchard is invalid", "check roles, subnet, quotas", False),
         ("INSTANCE_FLEET_TIMEOUT", "no Spot capacity", "add instance types to the cluster spec", True),
         ("INTERNAL_ERROR", "EC2 failed", "try again", True),
-        ("USER_REQUEST", "Terminated by user request", "a new run makes a new one", False),
+        ("USER_REQUEST", "Terminated by user request", "run again to create a new cluster", False),
     ],
 )
-def test_a_cluster_that_ended_is_reported_with_emrs_reason_and_what_to_do(
-    emr: EmrSimulator, code: str, said: str, words: str, retryable: bool
+def test_a_terminated_cluster_is_reported_with_emrs_reason_and_advice(
+    emr: EmrSimulator, code: str, emr_reason: str, words: str, retryable: bool
 ) -> None:
     cluster_id = start_cluster(emr)
-    emr.faults.lose_cluster(cluster_id, code, said)
+    emr.faults.lose_cluster(cluster_id, code, emr_reason)
     failure = EmrOnEc2(cluster_id).failure()
     assert failure is not None
-    assert f"EMR says: {code}: {said}" in failure.message
+    assert f"EMR's reason: {code}: {emr_reason}" in failure.message
     assert words in failure.message
     assert (failure.retryable, failure.clean_shutdown) == (retryable, code == "USER_REQUEST")
 
 
-def test_a_cluster_of_another_owner_is_never_ended(emr: EmrSimulator, staging: StagingStore) -> None:
+def test_a_cluster_of_another_owner_is_never_terminated(emr: EmrSimulator, staging: StagingStore) -> None:
     theirs = start_cluster(emr)
-    with pytest.raises(PermanentError, match="was not made by this project"):
+    with pytest.raises(PermanentError, match="was not created by this project"):
         Clusters(staging).terminate(theirs)
     assert emr.clusters[theirs].state == "WAITING"
     assert theirs not in [facts.cluster_id for facts in Clusters(staging).owned()]
@@ -215,7 +216,7 @@ def test_a_cluster_of_another_deployment_in_the_same_account_is_neither_used_nor
     theirs, _ = Clusters(staging.subprefix("another")).find_or_create(spec)
     clusters = Clusters(staging)
     assert list(clusters.owned()) == []
-    with pytest.raises(PermanentError, match="was not made by this project"):
+    with pytest.raises(PermanentError, match="was not created by this project"):
         clusters.terminate(theirs.cluster_id)
     assert emr.clusters[theirs.cluster_id].ending is None
 

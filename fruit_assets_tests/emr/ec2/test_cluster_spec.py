@@ -69,6 +69,6 @@ def test_a_file_that_is_no_spec_is_named(tmp_path: Path, content: str) -> None:
         load_spec(path, {})
 
 
-def test_a_spec_that_is_not_there_is_named(tmp_path: Path) -> None:
+def test_a_missing_spec_is_named(tmp_path: Path) -> None:
     with pytest.raises(PermanentError, match="cannot be read"):
         load_spec(tmp_path / "nowhere.json", {})

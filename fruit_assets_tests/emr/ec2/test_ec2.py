@@ -16,7 +16,7 @@ SUBMISSION = Submission(
 )
 
 
-def test_a_step_is_sent_as_one_short_spark_submit_that_harms_no_neighbour(emr: EmrSimulator) -> None:
+def test_a_step_is_one_short_spark_submit_that_does_not_end_other_steps(emr: EmrSimulator) -> None:
     cluster_id = start_cluster(emr)
     EmrOnEc2(cluster_id).submit(SUBMISSION)
     call = next(call for call in emr.calls("AddJobFlowSteps") if call.params["JobFlowId"] == cluster_id)
@@ -41,11 +41,11 @@ def test_in_cluster_mode_yarn_does_not_run_the_driver_twice(emr: EmrSimulator) -
 
 def test_arguments_beyond_emrs_limit_are_refused_before_they_are_sent() -> None:
     conf = {f"spark.setting.{number}": "x" * 100 for number in range(100)}
-    with pytest.raises(PermanentError, match="EMR takes 10240"):
+    with pytest.raises(PermanentError, match="the limit of EMR is 10240"):
         EmrOnEc2("j-1").submit(Submission("n", "s3://b/main.py", [], "s3://b/code.zip", conf))
 
 
-def test_the_log_place_and_the_machines_of_a_cluster_are_known(emr: EmrSimulator, staging: StagingStore) -> None:
+def test_the_log_uri_and_the_instances_of_a_cluster_are_described(emr: EmrSimulator, staging: StagingStore) -> None:
     cluster_id = start_cluster(emr)
     compute = EmrOnEc2(cluster_id)
     assert compute.describe().log_uri == f"s3://{BUCKET}/logs"

@@ -14,7 +14,7 @@ def tiny(cluster_tiny: TinyLocation) -> TinyLocation:
     return cluster_tiny
 
 
-def test_a_full_cluster_is_waited_for_with_progress(tiny: TinyLocation, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_step_waits_for_a_full_cluster_and_logs_progress(tiny: TinyLocation, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(step_attempt, "CAPACITY_SECONDS", 1.0)
     full = "Maximum number of active steps(State = 'Running', 'Pending' or 'Cancel_Pending') for cluster exceeded."
     tiny.emr.faults.refuse("AddJobFlowSteps", "ValidationException", full, times=3)
@@ -24,7 +24,7 @@ def test_a_full_cluster_is_waited_for_with_progress(tiny: TinyLocation, monkeypa
     assert "Waiting for a free place" in outcome.messages
 
 
-def test_a_full_cluster_is_not_waited_for_beyond_the_allowed_time(
+def test_a_step_waits_for_a_full_cluster_no_longer_than_its_maximum_runtime(
     tiny: TinyLocation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(step_attempt, "CAPACITY_SECONDS", 0.5)

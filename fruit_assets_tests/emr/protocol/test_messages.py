@@ -1,4 +1,4 @@
-"""What may come out of the staging bucket: everything an honest step says, and nothing else."""
+"""Messages: everything that a step can send arrives unchanged, and everything else is refused."""
 
 import contextlib
 import json
@@ -29,12 +29,12 @@ from fruit_assets.emr.protocol.messages import (
 
 @dg.asset(
     metadata={"dagster/column_schema": dg.TableSchema(columns=[dg.TableColumn("path", "string")])},
-    check_specs=[dg.AssetCheckSpec("ripe", asset="talkative")],
+    check_specs=[dg.AssetCheckSpec("ripe", asset="every_event")],
     retry_policy=dg.RetryPolicy(max_retries=0),
 )
-def talkative(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
-    """Says everything that an asset can say."""
-    context.log.warning("a word")
+def every_event(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
+    """Emits events and metadata of every kind."""
+    context.log.warning("a warning")
     context.log_event(dg.AssetObservation("elsewhere", metadata={"n": 1}))
     lineage = dg.TableColumnLineage({"path": [dg.TableColumnDep(dg.AssetKey("up"), "key")]})
     metadata: dict[str, Any] = {
@@ -59,7 +59,7 @@ def talkative(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
     return dg.MaterializeResult(metadata=metadata, check_results=[check], data_version=dg.DataVersion("7"))
 
 
-@dg.asset(deps=[talkative])
+@dg.asset(deps=[every_event])
 def failing() -> None:
     try:
         raise ValueError("inner")
@@ -68,10 +68,10 @@ def failing() -> None:
 
 
 @pytest.fixture(scope="module")
-def spoken() -> list[EventLogEntry]:
-    """Everything two steps said, as an instance keeps it."""
+def recorded() -> list[EventLogEntry]:
+    """All events of the two steps, as an instance stores them."""
     with dg.DagsterInstance.ephemeral() as instance:
-        result = dg.materialize([talkative, failing], instance=instance, raise_on_error=False)
+        result = dg.materialize([every_event, failing], instance=instance, raise_on_error=False)
         return [entry for entry in instance.all_logs(result.run_id) if entry.step_key is not None]
 
 
@@ -85,15 +85,15 @@ def batch_of(entries: list[EventLogEntry], step: str) -> list[EventLogEntry]:
     ]
 
 
-@pytest.mark.parametrize("step", ["talkative", "failing"])
-def test_everything_a_step_says_arrives_unchanged(spoken: list[EventLogEntry], step: str) -> None:
-    said = batch_of(spoken, step)
-    heard = decode_batch(encode_batch(4, said), 4, run_id=said[0].run_id, step_key=step)
-    assert list(heard.events) == said
-    assert len(said) >= 2
+@pytest.mark.parametrize("step", ["every_event", "failing"])
+def test_every_event_of_a_step_arrives_unchanged(recorded: list[EventLogEntry], step: str) -> None:
+    sent = batch_of(recorded, step)
+    received = decode_batch(encode_batch(4, sent), 4, run_id=sent[0].run_id, step_key=step)
+    assert list(received.events) == sent
+    assert len(sent) >= 2
 
 
-def test_the_last_word_arrives() -> None:
+def test_the_final_message_arrives() -> None:
     end = FinalMessage("refused", "Version skew: ü", permanent=True)
     assert decode_batch(encode_batch(1, [], end), 1, run_id="r", step_key="s").end == end
 
@@ -119,12 +119,12 @@ def forged(packed: object, sequence: int = 1) -> bytes:
     return encode({"format": 1, "sequence": sequence, "events": [packed], "end": None})
 
 
-def test_a_serdes_payload_that_points_to_code_is_refused_before_it_is_built(spoken: list[EventLogEntry]) -> None:
+def test_a_serdes_payload_that_points_to_code_is_refused_before_it_is_built(recorded: list[EventLogEntry]) -> None:
     pointer = pack_value(ReconstructableRepository(ModuleCodePointer("os", "getcwd", None)))
-    entry = dict(pack_value(batch_of(spoken, "talkative")[0]))
+    entry = dict(pack_value(batch_of(recorded, "every_event")[0]))
     for payload in (pointer, {**entry, "error_info": pointer}, {**entry, "user_message": {"a": [pointer]}}):
         with pytest.raises(InvalidMessageError, match=r"ModuleCodePointer|ReconstructableRepository"):
-            decode_batch(forged(payload), 1, run_id=entry["run_id"], step_key="talkative")
+            decode_batch(forged(payload), 1, run_id=entry["run_id"], step_key="every_event")
 
 
 def test_classes_that_load_code_are_in_no_list_of_events() -> None:
@@ -142,28 +142,28 @@ def test_other_shapes_are_refused(payload: object) -> None:
         decode_batch(forged(payload), 1, run_id="r", step_key="s")
 
 
-def test_a_step_cannot_end_the_run_or_speak_for_another_step(spoken: list[EventLogEntry]) -> None:
-    entry = batch_of(spoken, "talkative")[-1]
+def test_a_step_cannot_end_the_run_or_send_events_of_another_step(recorded: list[EventLogEntry]) -> None:
+    entry = batch_of(recorded, "every_event")[-1]
     assert entry.dagster_event is not None
     run_failure = entry._replace(dagster_event=entry.dagster_event._replace(event_type_value="PIPELINE_FAILURE"))
     with pytest.raises(InvalidMessageError, match="only the orchestrator may"):
-        decode_batch(encode_batch(1, [run_failure]), 1, run_id=entry.run_id, step_key="talkative")
-    with pytest.raises(InvalidMessageError, match="came to step 'failing'"):
+        decode_batch(encode_batch(1, [run_failure]), 1, run_id=entry.run_id, step_key="every_event")
+    with pytest.raises(InvalidMessageError, match="Step 'failing' sent an event of run"):
         decode_batch(encode_batch(1, [entry]), 1, run_id=entry.run_id, step_key="failing")
-    with pytest.raises(InvalidMessageError, match="An event of run"):
-        decode_batch(encode_batch(1, [entry]), 1, run_id="another", step_key="talkative")
+    with pytest.raises(InvalidMessageError, match="sent an event of run"):
+        decode_batch(encode_batch(1, [entry]), 1, run_id="another", step_key="every_event")
 
 
-def test_every_truncation_is_noticed(spoken: list[EventLogEntry]) -> None:
-    said = batch_of(spoken, "talkative")
-    raw = encode_batch(1, said)
+def test_every_truncation_is_detected(recorded: list[EventLogEntry]) -> None:
+    sent = batch_of(recorded, "every_event")
+    raw = encode_batch(1, sent)
     for length in range(0, len(raw), max(1, len(raw) // 200)):
         with pytest.raises(CorruptMessageError):
-            decode_batch(raw[:length], 1, run_id=said[0].run_id, step_key="talkative")
+            decode_batch(raw[:length], 1, run_id=sent[0].run_id, step_key="every_event")
 
 
-def test_an_object_under_another_number_is_noticed() -> None:
-    with pytest.raises(CorruptMessageError, match="says it is number 2"):
+def test_an_object_under_another_number_is_refused() -> None:
+    with pytest.raises(CorruptMessageError, match="carries the number 2"):
         decode_batch(encode_batch(2, []), 3, run_id="r", step_key="s")
 
 
@@ -177,12 +177,12 @@ def test_no_flipped_byte_changes_what_is_read(position: int, byte: int) -> None:
 
 
 @given(st.binary(max_size=300))
-def test_no_bytes_bring_the_reader_down(raw: bytes) -> None:
+def test_arbitrary_bytes_raise_no_unexpected_error(raw: bytes) -> None:
     with pytest.raises((CorruptMessageError, InvalidMessageError)):
         decode_batch(raw, 1, run_id="r", step_key="s")
 
 
-def test_deep_nesting_is_damage_and_not_a_crash() -> None:
+def test_deep_nesting_is_reported_as_a_corrupt_message() -> None:
     deep = b'{"sha256":"","body":' + b"[" * 100_000 + b"]" * 100_000 + b"}"
     with pytest.raises(CorruptMessageError):
         decode(deep)

@@ -25,7 +25,7 @@ from fruit_assets.errors import PermanentError
 from fruit_assets_tests.emr.conftest import TinyLocation
 
 
-def test_a_job_that_lives_in_this_process_only_is_refused_with_the_way_out(tiny: TinyLocation) -> None:
+def test_a_job_that_exists_in_this_process_only_is_refused_with_advice(tiny: TinyLocation) -> None:
     @dg.asset(required_resource_keys={"step_launcher"})
     def alone() -> None: ...
 
@@ -36,7 +36,7 @@ def test_a_job_that_lives_in_this_process_only_is_refused_with_the_way_out(tiny:
     assert tiny.step_ids == []
 
 
-def test_a_request_says_nothing_about_the_machine_it_comes_from(tiny: TinyLocation) -> None:
+def test_a_request_contains_nothing_about_the_orchestrators_machine(tiny: TinyLocation) -> None:
     assert tiny.run().success
     (name,) = [name for name in tiny.staging.list_keys("runs/") if name.endswith("request.json")]
     stored = tiny.staging.get(name)

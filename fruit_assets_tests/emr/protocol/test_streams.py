@@ -40,7 +40,7 @@ def test_a_single_event_does_not_wait_for_more(staging: StagingStore, monkeypatc
     writer.close(FinalMessage("succeeded"))
 
 
-def test_a_torn_read_heals(emr: EmrSimulator, staging: StagingStore) -> None:
+def test_a_broken_read_is_repeated(emr: EmrSimulator, staging: StagingStore) -> None:
     staging.put(event_name(1), encode_batch(1, [event(1)], FinalMessage("succeeded")))
     emr.faults.truncate_object(event_name(1))
     reader = EventReader(staging, "run", "step")
@@ -48,14 +48,16 @@ def test_a_torn_read_heals(emr: EmrSimulator, staging: StagingStore) -> None:
     assert len(list(reader.poll())) == 1
 
 
-def test_a_damaged_object_is_given_up_and_named(staging: StagingStore, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_object_that_stays_damaged_is_named_in_an_error(
+    staging: StagingStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(streams, "REREAD_SECONDS", 0.0)
     staging.put(event_name(1), encode_batch(1, [event(1)])[:-20])
     with pytest.raises(CorruptMessageError, match=r"events/000001.json is damaged"):
         list(EventReader(staging, "run", "step").poll())
 
 
-def test_a_gap_is_waited_for(staging: StagingStore) -> None:
+def test_a_missing_number_is_waited_for(staging: StagingStore) -> None:
     staging.put(event_name(2), encode_batch(2, [event(2)]))
     reader = EventReader(staging, "run", "step")
     assert list(reader.poll()) == []
@@ -63,7 +65,7 @@ def test_a_gap_is_waited_for(staging: StagingStore) -> None:
     assert [entry.user_message for entry in reader.poll()] == ["event 1", "event 2"]
 
 
-def test_output_is_read_once_and_its_end_kept(staging: StagingStore) -> None:
+def test_output_is_read_once_and_its_tail_kept(staging: StagingStore) -> None:
     reader = OutputReader(staging, "stdout", kept=8)
     staging.put(output_name("stdout", 1), "één ".encode())
     assert reader.poll() == "één "

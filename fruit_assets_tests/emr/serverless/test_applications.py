@@ -26,7 +26,7 @@ def spec_with(tmp_path: Path, **changes: Any) -> ApplicationSpec:
     return load_application_spec(path, application_variables())
 
 
-def test_the_spec_of_this_project_becomes_a_request_that_emr_serverless_takes(
+def test_the_spec_of_this_project_becomes_a_request_that_emr_serverless_accepts(
     emr: EmrSimulator, staging: StagingStore
 ) -> None:
     spec = load_application_spec(APPLICATION_SPEC, application_variables())
@@ -63,7 +63,7 @@ def test_network_image_capacity_and_key_are_passed_on(tmp_path: Path) -> None:
     assert spec.job_runs.log_key_arn == key
 
 
-def test_an_application_is_found_again_by_its_tag_and_another_spec_gets_another(
+def test_an_application_is_found_by_its_tag_and_another_spec_creates_another(
     emr: EmrSimulator, staging: StagingStore, tmp_path: Path
 ) -> None:
     applications = Applications(staging)
@@ -125,7 +125,7 @@ def test_an_application_with_job_runs_is_not_deleted(emr: EmrSimulator, staging:
     compute.cancel(job_run, force=True)
 
 
-def test_what_emr_serverless_refuses_is_reported_with_what_to_do(
+def test_refusals_of_emr_serverless_are_reported_with_advice(
     emr: EmrSimulator, staging: StagingStore, tmp_path: Path
 ) -> None:
     with pytest.raises(AwsRefusedError, match=r"emr-spark-9\.9\.0 is not supported.*does not offer the release"):
@@ -141,7 +141,7 @@ def test_an_application_that_does_not_start_itself_is_refused_with_the_command(
         Applications(staging).get(compute.application_id, JobSettings())
 
 
-def test_everything_wrong_with_a_spec_is_listed_at_once(tmp_path: Path) -> None:
+def test_all_problems_of_a_spec_are_listed_at_once(tmp_path: Path) -> None:
     content = {"releaseLabel": "emr-spark-8.1.0", "autoStopConfiguration": {"enabled": False}, "name": "${absent}"}
     content["jobRuns"] = {"executionTimeoutMinutes": 20_000, "color": "red"}  # type: ignore[assignment]
     path = tmp_path / "application.json"

@@ -31,7 +31,7 @@ def compute(emr: EmrSimulator) -> EmrServerless:
     return EmrServerless(ApplicationTarget(emr).id, settings=SETTINGS)
 
 
-def test_a_job_run_is_sent_whole_and_once(emr: EmrSimulator, compute: EmrServerless) -> None:
+def test_a_job_run_is_requested_completely_and_once(emr: EmrSimulator, compute: EmrServerless) -> None:
     emr.faults.hang_next_step()
     emr.faults.drop_connection("StartJobRun", times=2, after=True)
     job_run = compute.submit(SUBMISSION)
@@ -75,7 +75,7 @@ def test_a_job_run_waits_for_an_application_that_is_changing(
     compute.cancel(job_run, force=True)
 
 
-def test_every_state_has_a_meaning_and_a_new_one_ends_nothing(emr: EmrSimulator, compute: EmrServerless) -> None:
+def test_every_state_has_a_phase_and_an_unknown_state_is_not_final(emr: EmrSimulator, compute: EmrServerless) -> None:
     emr.faults.hang_next_step()
     job_run = compute.submit(SUBMISSION)
     meanings = {
@@ -94,7 +94,7 @@ def test_every_state_has_a_meaning_and_a_new_one_ends_nothing(emr: EmrSimulator,
 
 
 @pytest.mark.parametrize(("asked", "sent"), [(2.0, 15), (60.4, 60), (9999.0, 1800)])
-def test_a_grace_period_is_one_that_emr_serverless_takes(emr: EmrSimulator, asked: float, sent: int) -> None:
+def test_a_grace_period_is_within_the_limits_of_emr_serverless(emr: EmrSimulator, asked: float, sent: int) -> None:
     compute = EmrServerless(ApplicationTarget(emr).id, settings=JobSettings(ROLE, grace_seconds=asked))
     emr.faults.hang_next_step()
     job_run = compute.submit(SUBMISSION)
@@ -109,7 +109,7 @@ def test_an_unknown_job_run_cannot_be_cancelled(compute: EmrServerless) -> None:
         compute.cancel("00nowhere", force=True)
 
 
-def test_a_refused_role_is_a_failure_that_no_retry_helps(emr: EmrSimulator, compute: EmrServerless) -> None:
+def test_a_refused_role_is_a_failure_that_is_not_retryable(emr: EmrSimulator, compute: EmrServerless) -> None:
     emr.faults.refuse_role()
     job_run = compute.submit(SUBMISSION)
     emr.wait_for(lambda: compute.statuses()[job_run].is_final)
@@ -120,9 +120,9 @@ def test_a_refused_role_is_a_failure_that_no_retry_helps(emr: EmrSimulator, comp
     assert "Create the role first" in failure.message
 
 
-def test_more_settings_than_a_request_takes_and_a_missing_role_are_refused_before_they_are_sent() -> None:
+def test_too_many_settings_and_a_missing_role_are_refused_before_submission() -> None:
     many = Submission("n", "s3://b/main.py", [], "", {f"spark.setting.{number}": "x" for number in range(101)})
-    with pytest.raises(PermanentError, match="EMR Serverless takes 100"):
+    with pytest.raises(PermanentError, match="the limit is 100"):
         EmrServerless("00app", settings=JobSettings(ROLE)).submit(many)
     with pytest.raises(PermanentError, match="execution role"):
         EmrServerless("00app").submit(SUBMISSION)
@@ -139,7 +139,7 @@ def test_the_command_to_cancel_by_hand_is_complete() -> None:
     )
 
 
-def test_the_cost_of_a_job_run_is_what_was_billed_at_the_prices_of_the_table(
+def test_the_cost_of_a_job_run_is_the_billed_usage_at_the_tables_prices(
     emr: EmrSimulator, compute: EmrServerless
 ) -> None:
     prices, now = load_prices(), datetime.now(UTC)
@@ -163,7 +163,7 @@ def test_storage_and_architecture_are_priced_and_an_unknown_one_is_named() -> No
     assert cost_of_hours(hours, "RISCV", "job", prices).unpriced == ("EMR Serverless on RISCV",)
 
 
-def test_hours_that_are_never_billed_are_those_that_were_used() -> None:
+def test_used_hours_replace_hours_that_are_never_billed() -> None:
     used = {"totalResourceUtilization": {"vCPUHour": 0.5, "memoryGBHour": 1.0, "storageGBHour": 2.0}}
     assert await_hours(lambda: used, 0.0) == {"vcpu": 0.5, "memory_gb": 1.0, "storage_gb": 2.0}
     assert await_hours(dict, 0.0) is None

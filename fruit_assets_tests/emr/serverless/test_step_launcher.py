@@ -56,7 +56,7 @@ def test_a_run_creates_the_application_it_needs_and_another_when_that_one_was_de
         ("account", "service limit on the maximum vCPU", "quota L-D05C8A75"),
     ],
 )
-def test_a_job_run_without_room_is_worth_a_retry_and_says_what_helps(
+def test_a_job_run_without_capacity_is_retryable_and_reported_with_advice(
     tiny: TinyLocation, of: Literal["application", "account"], words: str, advice: str
 ) -> None:
     tiny.emr.faults.exceed_capacity(of)
@@ -75,11 +75,13 @@ def test_a_role_that_cannot_be_assumed_is_reported_and_not_retried(tiny: TinyLoc
     assert len(tiny.step_ids) == 1
 
 
-def test_a_given_application_that_was_deleted_or_is_elsewhere_is_refused_with_what_to_do(tiny: TinyLocation) -> None:
+def test_a_given_application_that_was_deleted_or_is_in_another_region_is_refused_with_advice(
+    tiny: TinyLocation,
+) -> None:
     tiny.emr.serverless.applications[tiny.target.id].change("TERMINATED")
     refused = tiny.run(retries=2).failure.error.to_string()
     assert f"Application {tiny.target.id} is TERMINATED" in refused
-    assert "set the id of one that runs" in refused
+    assert "set the id of a running one" in refused
     elsewhere = tiny.run(application_id="00elsewhere").failure.error.to_string()
     assert "There is no application 00elsewhere in region us-east-1" in elsewhere
 

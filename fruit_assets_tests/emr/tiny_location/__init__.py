@@ -20,7 +20,7 @@ from fruit_assets.emr.ec2.step_launcher import EmrPySparkStepLauncher
 from fruit_assets.emr.remote_only import remote_only
 from fruit_assets.emr.serverless.step_launcher import EmrServerlessStepLauncher
 
-# What was said until a second ago is kept when a step is killed; writing it takes a busy machine its time.
+# Output that is a second old is kept when a step is killed; a busy machine needs time to store it.
 _HEARD_SECONDS = 2.5
 # As settings are: read while the code is imported.
 PASSWORD = os.environ.get("ORCHARD_PASSWORD", "none")
@@ -59,7 +59,7 @@ def subject(context: dg.AssetExecutionContext, config: Behaviour) -> dg.Material
     starts = folder() / "starts"
     starts.open("a").write(f"{context.run.run_id} {context.retry_number} {os.getpid()}\n")
     context.log.info("the subject has started")
-    print(f"words on stdout from {os.environ.get('TINY_WORD', 'nobody')}", flush=True)
+    print(f"words on stdout from {os.environ.get('TINY_WORD', 'nothing')}", flush=True)
     print("words on stderr", file=sys.stderr, flush=True)
     behave(context, config)
     publish(context.run.run_id)

@@ -73,7 +73,7 @@ def refusal(call: Callable[..., Any], **params: Any) -> tuple[str, str]:
     return error["Code"], error["Message"]
 
 
-def test_a_job_run_has_the_archives_packages_and_its_logs_lie_where_emr_serverless_puts_them(
+def test_a_job_run_has_the_archives_packages_and_its_logs_are_where_emr_serverless_stores_them(
     emr_simulator: EmrSimulator, application: str
 ) -> None:
     program = f"import sys, boto3\n{ASSERT_NO_CHECKOUT}print(sys.argv[1])\n"
@@ -107,7 +107,7 @@ def test_the_same_client_token_starts_once_and_another_request_with_it_is_a_conf
     assert ended(emr_simulator, first) == "SUCCESS"
 
 
-def test_billed_hours_come_after_the_end_and_count_a_minute_for_each_worker(
+def test_billed_hours_appear_after_the_end_and_count_at_least_a_minute_for_each_worker(
     emr_simulator: EmrSimulator, application: str
 ) -> None:
     client = emr_simulator.client("emr-serverless")
@@ -135,8 +135,8 @@ def test_a_cancelled_driver_gets_its_grace_period(
     client.cancel_job_run(applicationId=application, jobRunId=job_run, shutdownGracePeriodInSeconds=grace)
     assert ended(emr_simulator, job_run) == "CANCELLED"
     assert words in emr_simulator.serverless.log(job_run, "stdout")
-    said = refusal(client.cancel_job_run, applicationId=application, jobRunId=job_run)
-    assert "terminal state CANCELLED" in said[1]
+    refused = refusal(client.cancel_job_run, applicationId=application, jobRunId=job_run)
+    assert "terminal state CANCELLED" in refused[1]
 
 
 def _patient(call: Any) -> int:
@@ -163,7 +163,7 @@ def test_requests_that_emr_serverless_would_refuse_are_refused(emr_simulator: Em
     )[1]  # fmt: skip
 
 
-def test_job_runs_beyond_the_concurrency_wait_and_lists_come_in_pages(
+def test_job_runs_beyond_the_concurrency_wait_and_lists_are_paged(
     emr_simulator: EmrSimulator, application: str
 ) -> None:
     limited = create(emr_simulator, schedulerConfiguration={"maxConcurrentRuns": 1})
