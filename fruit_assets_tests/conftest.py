@@ -281,6 +281,30 @@ def s3_environment(s3_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 @pytest.fixture
+def s3_gets(s3_environment: str, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
+    """Path and range of every object that moto's S3 hands out."""
+    from moto.s3.responses import S3Response
+
+    seen: list[tuple[str, str]] = []
+    original = S3Response.get_object
+
+    def noting(self: S3Response, *args: Any, **kwargs: Any) -> Any:
+        seen.append((self.path, self.headers.get("Range", "whole")))
+        return original(self, *args, **kwargs)
+
+    monkeypatch.setattr(S3Response, "get_object", noting)
+    return seen
+
+
+@pytest.fixture
+def s3_spark(s3_environment: str, spark: "SparkSession", monkeypatch: pytest.MonkeyPatch) -> "SparkSession":
+    """Spark whose workers reach moto: they have the environment of the JVM, which started before."""
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.setitem(spark.sparkContext.environment, name, os.environ[name])
+    return spark
+
+
+@pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of its own with room for a megabyte."""
     place = tmp_path / "small-disk"

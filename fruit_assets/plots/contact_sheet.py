@@ -15,6 +15,7 @@ from fruit_assets.images.pixels.opening import open_image, sample_format
 from fruit_assets.plots.fonts import bold_font, font_for
 from fruit_assets.plots.plot_style import BLUE, INK, PAPER, RED, WIDTH, one_line, shortened
 
+_GAP = 4  # pixels between tiles
 _MOST_BARS = 156  # three columns of 52
 # Pixels of the title above bars and of a row of them.
 _HEADING, _BAR_ROW = 38, 15
@@ -30,7 +31,7 @@ def contact_sheet(images: Sequence[bytes], captions: Sequence[str], columns: int
     """
     from PIL import Image, ImageDraw
 
-    side, gap = WIDTH // columns, 4
+    side, gap = WIDTH // columns, _GAP
     rows = max(1, -(-len(images) // columns))
     sheet = Image.new("RGB", (WIDTH, rows * (side + 12) + gap), PAPER)
     draw = ImageDraw.Draw(sheet)
@@ -52,6 +53,15 @@ def contact_sheet(images: Sequence[bytes], captions: Sequence[str], columns: int
     if not images:
         draw.text((WIDTH // 2 - 30, side // 2), "no images", fill=INK, font=_font(10))
     return _saved(sheet)
+
+
+def thumbnail(image: bytes, columns: int = 10) -> bytes:
+    """A tile of the contact sheet as a small file that stands for the image; empty when the image cannot be read."""
+    tile = _thumbnail(image, WIDTH // columns - _GAP)
+    buffer = io.BytesIO()
+    if tile is not None:
+        tile.save(buffer, "JPEG", quality=90, subsampling=0)
+    return buffer.getvalue()
 
 
 def class_histogram(counts: Mapping[str, int]) -> bytes:

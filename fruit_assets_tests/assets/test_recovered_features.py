@@ -133,11 +133,8 @@ def test_after_a_worker_was_lost_the_next_run_infers_what_is_missing(graph, monk
 
 
 def test_what_a_lost_worker_left_on_s3_is_recovered(
-    make_graph, collection, published, spark, bucket, monkeypatch, capfd
+    make_graph, collection, published, s3_spark, bucket, monkeypatch, capfd
 ):
-    # Workers have the environment of the JVM, which started before this test.
-    for name in [name for name in os.environ if name.startswith("AWS_")]:
-        monkeypatch.setitem(spark.sparkContext.environment, name, os.environ[name])
     graph = make_graph(storage=f"s3://{bucket}/assets")
     copy_some(collection, graph.images, classes=3, per_class=4)
     total = _multiply(graph, 3)

@@ -232,33 +232,16 @@ def test_files_of_another_collection_are_not_recovered(spark, sample, root, tmp_
 
 
 @pytest.fixture
-def count_gets(s3_endpoint: str, monkeypatch) -> Callable[[], int]:
-    """How many objects moto's S3 has handed out below a prefix."""
-    from moto.s3.responses import S3Response
-
-    seen: list[str] = []
-    original = S3Response.get_object
-
-    def counting(self, *args, **kwargs):
-        seen.append(self.path)
-        return original(self, *args, **kwargs)
-
-    monkeypatch.setattr(S3Response, "get_object", counting)
-    return lambda: len([path for path in seen if "/collection/" in path])
+def count_gets(s3_gets) -> Callable[[], int]:
+    """How many images moto's S3 has handed out."""
+    return lambda: len([path for path, _ in s3_gets if "/collection/" in path])
 
 
-def _give_workers_s3(spark, monkeypatch) -> None:
-    """Workers have the environment of the JVM, which started before this test."""
-    for name in [name for name in os.environ if name.startswith("AWS_")]:
-        monkeypatch.setitem(spark.sparkContext.environment, name, os.environ[name])
-
-
-def test_two_images_added_to_twenty_on_s3_are_two_requests_for_objects(spark, bucket, count_gets, monkeypatch):
-    _give_workers_s3(spark, monkeypatch)
+def test_two_images_added_to_twenty_on_s3_are_two_requests_for_objects(s3_spark, bucket, count_gets):
     client = boto3.client("s3")
     for number in range(20):
         client.put_object(Bucket=bucket, Key=f"collection/{'ab'[number % 2]}/{number}.jpg", Body=b"%d" % number)
-    sample = Sample(spark, f"s3://{bucket}/collection", f"s3://{bucket}/assets/sampled_images")
+    sample = Sample(s3_spark, f"s3://{bucket}/collection", f"s3://{bucket}/assets/sampled_images")
     sample.publish()
     assert count_gets() == 20
     for number in (20, 21):
@@ -276,12 +259,13 @@ def _store_every(images: int, monkeypatch) -> None:
     monkeypatch.setattr(fetching, "SECONDS_PER_FILE", 0.0)
 
 
-def test_after_a_worker_was_lost_only_the_missing_images_are_requested_from_s3(spark, bucket, count_gets, monkeypatch):
-    _give_workers_s3(spark, monkeypatch)
+def test_after_a_worker_was_lost_only_the_missing_images_are_requested_from_s3(
+    s3_spark, bucket, count_gets, monkeypatch
+):
     client = boto3.client("s3")
     for number in range(40):
         client.put_object(Bucket=bucket, Key=f"collection/a/{number:02}.jpg", Body=b"%d" % number)
-    sample = Sample(spark, f"s3://{bucket}/collection", f"s3://{bucket}/assets/sampled_images")
+    sample = Sample(s3_spark, f"s3://{bucket}/collection", f"s3://{bucket}/assets/sampled_images")
     whole, table = fetching._s3_reader, sample.table.store.uri
 
     def dying(root):

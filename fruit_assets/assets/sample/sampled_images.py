@@ -18,13 +18,14 @@ from fruit_assets.assets.rejected_share import share_while_sampling
 from fruit_assets.assets.resources import SPARK_POOL, ImageCollection
 from fruit_assets.assets.sample.checks import CHECKS, NAME, class_coverage
 from fruit_assets.assets.sample.config import SamplingConfig
+from fruit_assets.assets.sample.shown_images import shown_images
 from fruit_assets.assets.table_schema import LABEL, PATH, SHA256, table_metadata
-from fruit_assets.images.fetching import read_few
 from fruit_assets.images.known_rows import KnownRows, has_keys, known_rows, why_not_comparable
 from fruit_assets.images.listing import class_counts, digest_of
 from fruit_assets.images.sample_increment import SampleIncrement, figures_of, increment_of
 from fruit_assets.images.sample_version import WrittenRows, stage_sample, write_rows
 from fruit_assets.images.sampling import choose, require_enough
+from fruit_assets.object_store.stores import Store
 from fruit_assets.spark.progress import reported_progress
 from fruit_assets.spark.resource import SparkResource
 from fruit_assets.storage.delta.staged_commit import StagedCommit
@@ -35,8 +36,6 @@ from fruit_assets.storage.staging import VersionWriter, republish
 if TYPE_CHECKING:
     from fruit_assets.images.listing import ImageListing
     from fruit_assets.keys.key_table import KeyTable
-
-_SHOWN = 40
 
 SCHEMA = dg.TableSchema(
     [
@@ -95,13 +94,13 @@ def sampled_images(
         if before is not None and has_keys(before):
             context.log.info("No image of the sample has changed since the previous version: it is published again.")
             with phases("pictures"):
-                shown = _pictures(choice)
+                shown = _pictures(choice, writing.table.store)
             staged, figures = republish(before, writing), figures_of(kept=choice.count, files=len(before.files))
         else:
             known = _known_rows(context, writing, choice.listing.root)
             increment = _increment(context, spark, choice, known, phases)
             with phases("pictures"):
-                shown = _pictures(choice)
+                shown = _pictures(choice, writing.table.store)
             staged = _staged(context, spark, choice, increment, known, writing, phases, most_unread)
             figures = increment.figures()
         staged = staged.with_facts(**{RUN_CONFIG: config.model_dump(mode="json")})
@@ -214,8 +213,6 @@ def _staged(
     return staged
 
 
-def _pictures(choice: _Choice) -> dict[str, Any]:
-    shown = choice.chosen.every(max(1, choice.count // _SHOWN)).to_table().slice(0, _SHOWN)
-    contents = read_few(choice.listing.root, shown["path"].to_pylist())
-    sheet = pictures.contact_sheet(contents, shown["label"].to_pylist())
+def _pictures(choice: _Choice, store: Store) -> dict[str, Any]:
+    sheet = pictures.contact_sheet(*shown_images(choice.chosen, choice.listing.root, store))
     return {**sheet, **pictures.class_histogram(choice.class_counts)}
