@@ -1,4 +1,4 @@
-"""bootstrap/README.md says what is true: commands exist, every setting has its reason, files are there."""
+"""bootstrap/README.md is correct: commands exist, every setting has its reason, every file is listed."""
 
 import json
 import re
@@ -35,9 +35,9 @@ def test_every_emr_setting_has_a_line_with_its_value_or_reason() -> None:
     listed = json.loads((BOOTSTRAP / "configurations.json").read_text())
     names = {name for item in listed for name in _properties(item)}
     assert {name for name in names if f"`{name}`" not in README} == set()
-    section = README.split("## How Spark is set, and why")[1].split("## EMR Serverless")[0]
-    said = set(re.findall(r"`((?:spark|fs|yarn)\.[A-Za-z0-9_.]+)`", section))
-    assert said <= names
+    section = README.split("## Spark settings, and why")[1].split("## EMR Serverless")[0]
+    documented = set(re.findall(r"`((?:spark|fs|yarn)\.[A-Za-z0-9_.]+)`", section))
+    assert documented <= names
 
 
 def test_every_file_of_the_folder_is_introduced() -> None:
@@ -55,7 +55,7 @@ def test_the_costs_of_cluster_and_serverless_are_those_of_the_price_table() -> N
 def test_lifetimes_in_it_are_those_of_the_template() -> None:
     parameters = template()["Parameters"]
     days = [parameters[name]["Default"] for name in ("OldVersionDays", "StagingDays", "LogDays")]
-    assert "Old versions go after {} days, step traffic after {}, logs after {}".format(*days) in README
+    assert "Old versions are deleted after {} days, step traffic after {}, logs after {}".format(*days) in README
 
 
 def _properties(item: dict[str, Any]) -> set[str]:
