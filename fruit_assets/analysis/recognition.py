@@ -60,18 +60,17 @@ class Recognition:
 def evaluate(points: "np.ndarray", labels: list[str], paths: list[str], *, test_share: float = 0.3) -> Recognition:
     """Train a linear discriminant on a split of the components and score it on the rest.
 
-    The split depends on the paths alone: in every label the images of lowest hash are for testing, and at
-    least one stays for training. Components are whitened by their spread first.
+    The split depends on the paths only: of every label the images of lowest hash are for testing, and at
+    least one is for training. Components are whitened by their spread first.
 
     Args:
         points: (n, k) components.
         labels: n labels.
         paths: n paths.
-        test_share: share of every label that is tested on.
+        test_share: share of every label for testing.
     """
     import numpy as np
     from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
-    from sklearn.metrics import accuracy_score, confusion_matrix, precision_recall_fscore_support
     from sklearn.neighbors import KNeighborsClassifier
 
     names = np.array(labels)
@@ -84,24 +83,36 @@ def evaluate(points: "np.ndarray", labels: list[str], paths: list[str], *, test_
     enough = train.sum() > len(set(names[train]))
     model = LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto") if enough else KNeighborsClassifier(1)
     predicted = model.fit(points[train], names[train]).predict(points[test])
-    tested = sorted(set(names[test]))
-    precision, recall, f1, support = precision_recall_fscore_support(
-        names[test], predicted, labels=tested, zero_division=0
-    )
-    _, counts = np.unique(names[train], return_counts=True)
-    commonest = np.unique(names[train])[counts.argmax()]
+    return _scored(names[train], names[test], predicted, known)
+
+
+def _scored(trained: "np.ndarray", tested: "np.ndarray", predicted: "np.ndarray", labels: list[str]) -> Recognition:
+    """The scores of predicted labels.
+
+    Args:
+        trained: labels of the images for training.
+        tested: labels of the images for testing.
+        predicted: their predicted labels.
+        labels: all labels.
+    """
+    import numpy as np
+    from sklearn.metrics import accuracy_score, confusion_matrix, precision_recall_fscore_support
+
+    tested_labels = sorted(set(tested))
+    scores = precision_recall_fscore_support(tested, predicted, labels=tested_labels, zero_division=0)
+    names, counts = np.unique(trained, return_counts=True)
     return Recognition(
-        accuracy=float(accuracy_score(names[test], predicted)),
-        macro_f1=float(f1.mean()),
-        chance=float((names[test] == commonest).mean()),
-        train_images=int(train.sum()),
-        test_images=int(test.sum()),
-        labels=known,
+        accuracy=float(accuracy_score(tested, predicted)),
+        macro_f1=float(scores[2].mean()),
+        chance=float((tested == names[counts.argmax()]).mean()),
+        train_images=len(trained),
+        test_images=len(tested),
+        labels=labels,
         per_label={
             label: {"precision": float(p), "recall": float(r), "f1": float(f), "images": float(n)}
-            for label, p, r, f, n in zip(tested, precision, recall, f1, support, strict=True)
+            for label, p, r, f, n in zip(tested_labels, *scores, strict=True)
         },
-        confusion=confusion_matrix(names[test], predicted, labels=known),
+        confusion=confusion_matrix(tested, predicted, labels=labels),
     )
 
 

@@ -69,26 +69,26 @@ def fruit_recognition(
             context.log.info("The components have not changed: the previous report is published again.")
             outcome, staged = Recognition.of(before), republish(before, writing)
         else:
-            with phases("reading"):
-                table = _some_of(pca_components)
-            with phases("training"):
-                points, labels, paths = (table[name] for name in ("pca_features", "label", "path"))
-                outcome = evaluate(feature_matrix(points), labels.to_pylist(), paths.to_pylist())
+            outcome = _evaluated(pca_components, phases)
             staged = stage_files(outcome.to_files(), writing)
-        staged = staged.with_facts(data_version=version).made_from(pca_components)
         with phases("pictures"):
             metadata = pictures.confusion(outcome.confusion, outcome.labels, outcome.accuracy)
-        yield from publish_results(
-            [
-                dg.MaterializeResult(
-                    asset_key=NAME,
-                    value=staged,
-                    metadata={**metadata, **_scores(outcome), **phases.metadata()},
-                    data_version=dg.DataVersion(version),
-                )
-            ],
-            [better_than_chance(outcome.accuracy, outcome.chance, outcome.test_images)],
+        result = dg.MaterializeResult(
+            asset_key=NAME,
+            value=staged.with_facts(data_version=version).made_from(pca_components),
+            metadata={**metadata, **_scores(outcome), **phases.metadata()},
+            data_version=dg.DataVersion(version),
         )
+        checks = [better_than_chance(outcome.accuracy, outcome.chance, outcome.test_images)]
+        yield from publish_results([result], checks)
+
+
+def _evaluated(components: Version, phases: PhaseTimer) -> Recognition:
+    with phases("reading"):
+        table = _some_of(components)
+    with phases("training"):
+        points, labels, paths = (table[name] for name in ("pca_features", "label", "path"))
+        return evaluate(feature_matrix(points), labels.to_pylist(), paths.to_pylist())
 
 
 def _some_of(components: Version) -> "pa.Table":

@@ -91,7 +91,7 @@ def deploy(
 ) -> None:
     """Create or update the AWS side: bucket, roles, network, bootstrap files.
 
-    Shows what would change and asks. Safe to run again: what is in place stays as it is. Account and region are
+    Shows what would change and asks. Safe to run again: unchanged resources are kept. Account and region are
     those of the usual AWS settings (AWS_PROFILE, AWS_DEFAULT_REGION). At the end the FRUIT_ASSETS_* settings are
     written to .env.
     """
@@ -100,10 +100,8 @@ def deploy(
         raise PermanentError(f"{TEMPLATE} is missing: run this from a clone of the project, installed with -e.")
     read_dotenv(env_file)  # it is written at the end: a file that cannot be read is named before anything is made
     caller = who_am_i()
-    console.print(
-        f"Account [bold]{escape(caller.account)}[/], region [bold]{escape(caller.region)}[/], as {escape(caller.arn)}"
-    )
-
+    place = f"Account [bold]{escape(caller.account)}[/], region [bold]{escape(caller.region)}[/]"
+    console.print(f"{place}, as {escape(caller.arn)}")
     stack = Stack(project, caller.region)
     given = {_PARAMETERS[name]: str(value) for name, value in options.items() if value is not None}
     if not change_stack(console, stack, {"Project": project, **given}, yes):
@@ -111,15 +109,7 @@ def deploy(
     outputs = stack.outputs()
 
     wheels = {} if no_wheels else _wheels(console, architectures, tensorflow)
-    with _progress(console) as progress:
-        task = progress.add_task("Uploading", total=None)
-        new, old = upload_bootstrap(
-            outputs["StagingUri"],
-            wheels,
-            lambda done, total: progress.update(task, completed=done, total=total),
-            caller.region,
-        )
-    console.print(f"Bootstrap files: {new} uploaded, {old} already in {escape(bootstrap_uri(outputs['StagingUri']))}")
+    _upload_bootstrap(console, outputs["StagingUri"], wheels, caller.region)
     deployment = deployment or _deployment_in_use(env_file)
     environments = _environments(outputs["StagingUri"], caller.region)
     if deployment == "emr-serverless":
@@ -127,7 +117,16 @@ def deploy(
     facts = deployment_facts(outputs, project=project, region=caller.region, environments=environments)
     write_facts(outputs["StagingUri"], facts, caller.region)
     _write_settings(console, env_file, outputs, deployment)
-    _say_what_is_next(console, outputs, caller, deployment)
+    _show_next_steps(console, outputs, caller, deployment)
+
+
+def _upload_bootstrap(console: Console, staging: str, wheels: dict[str, Path], region: str) -> None:
+    with _progress(console) as progress:
+        task = progress.add_task("Uploading", total=None)
+        new, old = upload_bootstrap(
+            staging, wheels, lambda done, total: progress.update(task, completed=done, total=total), region
+        )
+    console.print(f"Bootstrap files: {new} uploaded, {old} already in {escape(bootstrap_uri(staging))}")
 
 
 def _wheels(console: Console, architectures: tuple[str, ...], tensorflow: bool) -> dict[str, Path]:
@@ -194,7 +193,7 @@ def _write_settings(console: Console, env_file: Path, outputs: dict[str, str], d
     console.print(f"{escape(str(env_file))}: {', '.join(changed) + ' written' if changed else 'nothing to change'}")
 
 
-def _say_what_is_next(console: Console, outputs: dict[str, str], caller: Identity, deployment: str) -> None:
+def _show_next_steps(console: Console, outputs: dict[str, str], caller: Identity, deployment: str) -> None:
     policies = [outputs["OrchestratorPolicyArn"]]
     policies += [outputs["ServerlessPolicyArn"]] if deployment == "emr-serverless" else []
     console.print("\nNext:")

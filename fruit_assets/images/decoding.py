@@ -52,54 +52,59 @@ def decode(
     options: DecodingOptions | None = None,
     traits: Traits | None = None,
 ) -> "np.ndarray":
-    """Decode an image as the reference does: RGB, then PIL's bicubic resize (see `pixels/resizing.py`).
+    """Decode an image to RGB and resize it bicubically, like Keras and PIL; returns uint8 (size, size, 3).
 
     Greyscale, palette, CMYK and RGBA images become RGB as in `keras.utils.load_img`; samples of more than 8 bits
-    are scaled to 8 bits (see `sample_values.py` and `deep_colours.py` there); of an animation the first frame counts.
+    are scaled to 8 bits (`pixels/sample_values.py`, `pixels/deep_colours.py`); of an animation the first frame is used.
 
     Args:
         content: bytes of the file; None when it could not be read.
         size: height and width of the result in pixels.
         into: uint8 array (size, size, 3) to write to; a new one when None.
-        options: what to do with rotated, transparent, truncated and very large images.
-        traits: is given what was seen of the image.
-
-    Returns:
-        uint8 array of shape (size, size, 3).
+        options: for rotated, transparent, truncated and very large images.
+        traits: filled in with traits of the image.
 
     Raises:
-        UnreadableImage: with a reason that names what is wrong with the file.
-        MemoryError, OSError: the machine cannot go on; this is not about the file.
+        UnreadableImage: with the reason.
+        MemoryError, OSError: a fault of the machine, not of the file.
     """
     if content is None:
         raise UnreadableImage("could not be read: vanished, not permitted, or larger than 256 MiB")
     if not content:
         raise UnreadableImage("empty file (0 bytes)")
-    options, seen = options or DecodingOptions(), traits or Traits()
+    seen = traits or Traits()
     try:
-        whole = _plain_jpeg(content, min(options.max_pixels, _LARGE)) if content[:3] == _START_OF_JPEG else None
-        if whole is not None:
-            seen.rotated = orientation_of(content) in _UPRIGHT
-        if whole is None or (seen.rotated and options.apply_exif_orientation):
-            pixels = _any_image(content, size, into, options, seen)
-        else:
-            pixels = resize(whole, size, into)
+        pixels = _pixels(content, size, into, options or DecodingOptions(), seen)
     except UnreadableImage:
         raise
-    except MemoryError as error:
-        if is_short_of_memory():
-            raise MemoryError(
-                f"A worker has too little memory to decode an image of {len(content):,} bytes: lower max_pixels of "
-                "image_features, or give the machine or its container more."
-            ) from error
-        raise UnreadableImage("damaged image: it asks for more memory than its pixels need") from error
-    # PIL's plugins raise errors of any type; each means that this one file is broken.
+    # PIL's plugins raise errors of any type.
     except Exception as error:
-        if (fault := machine_fault(error)) is not None:
-            raise fault from error
-        raise UnreadableImage(reason_for(content, error)) from error
+        raise _failure(content, error) from error
     seen.featureless = int(pixels.max()) - int(pixels.min()) < _FEATURELESS_SPAN
     return pixels
+
+
+def _pixels(
+    content: bytes, size: int, into: "np.ndarray | None", options: DecodingOptions, seen: Traits
+) -> "np.ndarray":
+    whole = _plain_jpeg(content, min(options.max_pixels, _LARGE)) if content[:3] == _START_OF_JPEG else None
+    if whole is not None:
+        seen.rotated = orientation_of(content) in _UPRIGHT
+    if whole is None or (seen.rotated and options.apply_exif_orientation):
+        return _any_image(content, size, into, options, seen)
+    return resize(whole, size, into)
+
+
+def _failure(content: bytes, error: Exception) -> Exception:
+    """The error to raise: the machine's, or else UnreadableImage."""
+    if isinstance(error, MemoryError):
+        if is_short_of_memory():
+            return MemoryError(
+                f"A worker has too little memory to decode an image of {len(content):,} bytes: lower max_pixels of "
+                "image_features, or give the machine or its container more."
+            )
+        return UnreadableImage("damaged image: it asks for more memory than its pixels need")
+    return machine_fault(error) or UnreadableImage(reason_for(content, error))
 
 
 def _plain_jpeg(content: bytes, max_pixels: int) -> "np.ndarray | None":

@@ -75,29 +75,23 @@ def pca_components(
         staged, projected = _staged(context, image_features, basis, writing, spark, phases)
         staged = staged.made_from(image_features, pca_model)
         with phases("pictures"):
-            metadata = pictures.scatter(staged.version, _PLOTTED_POINTS)
-        measured, expected = staged.version.facts[MEASURES], image_features.row_count
-        yield from publish_results(
-            [
-                dg.MaterializeResult(
-                    asset_key=NAME,
-                    value=staged,
-                    metadata={
-                        **metadata,
-                        "n_components": basis.model.n_components,
-                        "rows_projected": projected,
-                        "rows_kept": staged.version.row_count - projected,
-                        **phases.metadata(),
-                    },
-                    data_version=dg.DataVersion(staged.version.facts["data_version"]),
-                )
-            ],
-            [
-                CHECKS.rows_reconcile(expected, {"rows": staged.version.row_count}),
-                CHECKS.dimensions(basis.model.n_components, measured["shortest"], measured["longest"]),
-                CHECKS.finite_values(measured["broken"]),
-            ],
-        )
+            shown = pictures.scatter(staged.version, _PLOTTED_POINTS)
+        metadata: dict[str, Any] = {
+            **shown,
+            "n_components": basis.model.n_components,
+            "rows_projected": projected,
+            "rows_kept": staged.version.row_count - projected,
+            **phases.metadata(),
+        }
+        version = dg.DataVersion(staged.version.facts["data_version"])
+        result = dg.MaterializeResult(asset_key=NAME, value=staged, metadata=metadata, data_version=version)
+        measured = staged.version.facts[MEASURES]
+        checks = [
+            CHECKS.rows_reconcile(image_features.row_count, {"rows": staged.version.row_count}),
+            CHECKS.dimensions(basis.model.n_components, measured["shortest"], measured["longest"]),
+            CHECKS.finite_values(measured["broken"]),
+        ]
+        yield from publish_results([result], checks)
 
 
 def _staged(

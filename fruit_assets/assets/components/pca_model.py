@@ -75,45 +75,24 @@ def pca_model(
         config = config_of_run(context, config, writing.base)
         before = writing.base if writing.base is not None and writing.base.is_intact() else None
         outcome = _basis_of_run(context, config, image_features, before, writing, spark, phases)
-        basis, staged = outcome.basis, outcome.staged
-        model, ratio, drift = basis.model, basis.model.explained_variance_ratio, basis.drift
-        figures: dict[str, Any] = {
-            "n_components": model.n_components,
-            "variance_explained": drift.fitted,
-            "samples": model.n_samples,
-            "basis_version": basis.version,
-        }
-        staged = staged.with_facts(**{RUN_CONFIG: config.model_dump(mode="json")}, **figures).made_from(image_features)
+        figures = outcome.figures()
+        facts = {RUN_CONFIG: config.model_dump(mode="json"), **figures}
+        model = outcome.basis.model
         with phases("pictures"):
-            metadata = pictures.scree(ratio, model.n_components)
-        yield from publish_results(
-            [
-                dg.MaterializeResult(
-                    asset_key=NAME,
-                    value=staged,
-                    metadata={**metadata, **figures, **outcome.metadata(), **phases.metadata()},
-                    # Of the basis: what is made with it does not depend on the moments.
-                    data_version=dg.DataVersion(basis.version),
-                )
-            ],
-            [
-                orthonormal_components(model.components),
-                sound_values(model),
-                variance_explained(drift.fitted, model.n_components),
-                enough_images(
-                    possible_components(model.n_samples, len(model.mean)),
-                    model.n_components,
-                    chosen_by_default=config.n_components is None and config.variance is None,
-                ),
-                basis_unchanged(before, basis),
-                no_drift(outcome.drift, config),
-            ],
+            metadata = pictures.scree(model.explained_variance_ratio, model.n_components)
+        result = dg.MaterializeResult(
+            asset_key=NAME,
+            value=outcome.staged.with_facts(**facts).made_from(image_features),
+            metadata={**metadata, **figures, **outcome.metadata(), **phases.metadata()},
+            # The basis' own: assets downstream depend on the basis, not on the moments.
+            data_version=dg.DataVersion(outcome.basis.version),
         )
+        yield from publish_results([result], _checks(outcome, before, config))
 
 
 @dataclass(frozen=True)
 class _Outcome:
-    """What a run makes of the basis.
+    """The basis of a run.
 
     Attributes:
         basis: kept or fitted.
@@ -127,6 +106,15 @@ class _Outcome:
     drift: Drift | None = None
     moments: MomentsOfAll | None = None
 
+    def figures(self) -> dict[str, Any]:
+        """Facts of the version, and metadata as well."""
+        return {
+            "n_components": self.basis.model.n_components,
+            "variance_explained": self.basis.drift.fitted,
+            "samples": self.basis.model.n_samples,
+            "basis_version": self.basis.version,
+        }
+
     def metadata(self) -> dict[str, Any]:
         if self.moments is None:
             return {"basis": "unchanged"}
@@ -136,6 +124,22 @@ class _Outcome:
             "rows_removed": self.moments.removed,
             "rows_read": "all" if self.moments.reads_all else "new and removed",
         }
+
+
+def _checks(outcome: _Outcome, before: Version | None, config: PcaConfig) -> list[dg.AssetCheckResult]:
+    model = outcome.basis.model
+    return [
+        orthonormal_components(model.components),
+        sound_values(model),
+        variance_explained(outcome.basis.drift.fitted, model.n_components),
+        enough_images(
+            possible_components(model.n_samples, len(model.mean)),
+            model.n_components,
+            chosen_by_default=config.n_components is None and config.variance is None,
+        ),
+        basis_unchanged(before, outcome.basis),
+        no_drift(outcome.drift, config),
+    ]
 
 
 def _basis_of_run(

@@ -106,22 +106,12 @@ def image_features(
         phases = PhaseTimer()
         writings = storage.writing(FEATURES_NAME, context), storage.writing(REJECTED_NAME, context)
         config = config_of_run(context, config, writings[0].base)
-        extractor = ExtractorFiles.of(feature_extractor)
-        options = FeaturizationOptions(
-            config.batch_size,
-            config.engine.value,
-            config.precision.value,
-            Path(worker_cache.folder),
-            config.decoding(),
-        )
+        extractor, options = ExtractorFiles.of(feature_extractor), _options(config, worker_cache)
         measure = precision_of_run.make_comparer(spark, sampled_images, extractor, options)
         with phases("choosing_precision"):
+            table, choice = storage.table(FEATURES_NAME), config.precision.value
             precision = precision_of_run.resolve_precision(
-                config.precision.value,
-                storage.table(FEATURES_NAME),
-                extractor.description,
-                measure,
-                reuse=config.reuse,
+                choice, table, extractor.description, measure, reuse=config.reuse
             )
         options = replace(options, precision=precision.name)
         with phases("planning"):
@@ -132,21 +122,24 @@ def image_features(
             if increment.plan.unchanged:
                 outcome = _same_as_before(increment, extractor, writings)
             else:
-                with reported_progress(spark.context(), context.log.info, FEATURES_NAME):
-                    outcome = _featurized(spark, increment, extractor, options, writings)
+                outcome = _featurized(context, spark, increment, extractor, options, writings)
+        facts = {RUN_CONFIG: config.model_dump(mode="json"), _MAX_PIXELS: config.max_pixels}
         outcome = outcome.made_from(sampled_images, feature_extractor).with_facts(
-            **{RUN_CONFIG: config.model_dump(mode="json"), _MAX_PIXELS: config.max_pixels},
-            **precision_of_run.facts(precision),
+            **facts, **precision_of_run.facts(precision)
         )
-        yield from materialize_results(
-            outcome,
-            phases,
-            fingerprint_of(extractor, options),
-            sampled_images,
-            precision,
-            core_price,
-            share_for_features(config.max_rejected_share, sampled_images),
-        )
+        fingerprint = fingerprint_of(extractor, options)
+        share = share_for_features(config.max_rejected_share, sampled_images)
+        yield from materialize_results(outcome, phases, fingerprint, sampled_images, precision, core_price, share)
+
+
+def _options(config: FeaturesConfig, worker_cache: WorkerCache) -> FeaturizationOptions:
+    return FeaturizationOptions(
+        config.batch_size,
+        config.engine.value,
+        config.precision.value,
+        Path(worker_cache.folder),
+        config.decoding(),
+    )
 
 
 def _known_features(
@@ -216,13 +209,15 @@ def _same_as_before(
 
 
 def _featurized(
+    context: dg.AssetExecutionContext,
     spark: SparkResource,
     increment: Increment,
     extractor: ExtractorFiles,
     options: FeaturizationOptions,
     writings: tuple[VersionWriter, VersionWriter],
 ) -> FeaturizationResult:
-    features, figures = featurize(spark.context(), increment, extractor, options, writings[0])
+    with reported_progress(spark.context(), context.log.info, FEATURES_NAME):
+        features, figures = featurize(spark.context(), increment, extractor, options, writings[0])
     rejected = stage_rows(
         writings[1], figures.rejected.batches(), "path string, label string, sha256 string, reason string"
     )

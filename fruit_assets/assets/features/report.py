@@ -113,44 +113,34 @@ def materialize_results(
     """Both assets' materialisations and checks, for `publish_results`."""
     version = f"{sample.facts['data_version']}-{fingerprint}"
     figures = _figures(outcome, phases)
-    arithmetics = list(outcome.arithmetics)
-    features = outcome.features.with_facts(
-        features_fingerprint=fingerprint, data_version=version, **{ARITHMETICS: arithmetics}
-    ).with_figures(**figures)
-    rejected = outcome.rejected.with_facts(features_data_version=version)
-    rows = outcome.rejected_rows
+    arithmetics, rows = list(outcome.arithmetics), outcome.rejected_rows
+    facts = {"features_fingerprint": fingerprint, "data_version": version, ARITHMETICS: arithmetics}
     with phases("pictures"):
         shown = pictures.work_done(outcome.plan.reused_count, outcome.computed, rows.count, phases.seconds)
         shown_rejected = pictures.rejected_by_reason(rows.kinds)
-    yield from publish_results(
-        [
-            dg.MaterializeResult(
-                asset_key=FEATURES_NAME,
-                value=features,
-                metadata={
-                    **shown,
-                    **figures,
-                    **precision_of_run.metadata(precision, arithmetics),
-                    **({"batch_sizes": "; ".join(outcome.batchings)} if outcome.batchings else {}),
-                    **_cost(outcome, core_price),
-                    **phases.metadata(),
-                    "features_fingerprint": fingerprint,
-                },
-                data_version=dg.DataVersion(version),
-            ),
-            dg.MaterializeResult(
-                asset_key=REJECTED_NAME,
-                value=rejected,
-                metadata={**shown_rejected, **rows.metadata(sample.row_count)},
-                data_version=dg.DataVersion(rows.digest()),
-            ),
-        ],
-        [
-            *_checks(outcome, sample.row_count),
-            mostly_readable(sample.row_count, rows.count, rows.commonest, max_rejected_share),
-            *precision_of_run.check_results(precision, arithmetics),
-        ],
+    features = dg.MaterializeResult(
+        asset_key=FEATURES_NAME,
+        value=outcome.features.with_facts(**facts).with_figures(**figures),
+        metadata={
+            **shown,
+            **figures,
+            **precision_of_run.metadata(precision, arithmetics),
+            **({"batch_sizes": "; ".join(outcome.batchings)} if outcome.batchings else {}),
+            **_cost(outcome, core_price),
+            **phases.metadata(),
+            "features_fingerprint": fingerprint,
+        },
+        data_version=dg.DataVersion(version),
     )
+    rejected = dg.MaterializeResult(
+        asset_key=REJECTED_NAME,
+        value=outcome.rejected.with_facts(features_data_version=version),
+        metadata={**shown_rejected, **rows.metadata(sample.row_count)},
+        data_version=dg.DataVersion(rows.digest()),
+    )
+    readable = mostly_readable(sample.row_count, rows.count, rows.commonest, max_rejected_share)
+    checks = [*_checks(outcome, sample.row_count), readable, *precision_of_run.check_results(precision, arithmetics)]
+    yield from publish_results([features, rejected], checks)
 
 
 def _checks(outcome: FeaturizationResult, sampled: int) -> list[dg.AssetCheckResult]:

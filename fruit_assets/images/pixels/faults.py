@@ -49,14 +49,14 @@ def reason_for(content: bytes, error: Exception) -> str:
         error: what the decoder raised.
     """
     name = content_kind(content).name
-    told = str(error).strip("'") or type(error).__name__
+    message = str(error).strip("'") or type(error).__name__
     truncated = is_truncated(content)
-    if not truncated and _UNSUPPORTED.search(told):
-        detail = _tiff_description(content) if name == "TIFF" else told
+    if not truncated and _UNSUPPORTED.search(message):
+        detail = _tiff_description(content) if name == "TIFF" else message
         return f"unsupported {name} image: {detail}"[:_LONGEST]
     if truncated:
         return f"truncated {name} image: its end is missing"
-    return f"damaged {name} image: {told}"[:_LONGEST]
+    return f"damaged {name} image: {message}"[:_LONGEST]
 
 
 def is_truncated(content: bytes) -> bool:
