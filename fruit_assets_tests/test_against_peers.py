@@ -1,4 +1,4 @@
-"""The comparison with the peers, without the peers: what is compared, what is told, what is left out.
+"""The comparison with the peers, without the peers: what is compared, what is reported, what is left out.
 
 Put here what must hold before hours of measuring are worth anything. That the peers themselves run takes their
 environment: `make bench-peers BENCH="--images 200"`.
@@ -126,7 +126,7 @@ def test_memory_that_processes_share_counts_once(tmp_path):
     assert peaks[0] > 300 * 2**20 > 200 * 2**20 > peaks[1] > 150 * 2**20
 
 
-def test_a_peer_that_fails_is_told_and_the_others_still_run(tmp_path, reference):
+def test_a_peer_that_fails_is_reported_and_the_others_still_run(tmp_path, reference):
     course = Course(
         tmp_path, 3, SimpleNamespace(weights="random"), tmp_path / "x.xml", reference, sys.executable, tmp_path
     )
@@ -148,7 +148,7 @@ def test_a_contender_is_left_out_of_the_sizes_above_its_most():
         against_peers.within({"notbook": 5000}, 1000, everybody)
 
 
-def test_the_table_tells_what_was_not_run_and_what_failed_without_a_figure():
+def test_the_table_shows_what_was_not_run_and_what_failed_without_a_figure():
     outcomes = {
         "notebook-f32": [measured(400.0)],
         "ray-f32": [measured(10.0), measured(30.0), measured(20.0)],

@@ -1,7 +1,7 @@
-"""What accuracy costs: images per second and 1-NN accuracy by input size and precision.
+"""Accuracy against speed: 1-NN accuracy and images per second by input size and precision.
 
-Put here the trade-off alone, measured with the plain loop of `plain_featurization.py`, so that Spark is
-no part of it. The Markdown table is the one the README shows.
+Put here the trade-off, measured with the plain loop of `plain_featurization.py`, without Spark.
+`docs/performance.md` shows its table.
 """
 
 import argparse
@@ -37,7 +37,7 @@ def parser() -> argparse.ArgumentParser:
     made = parser_for(__name__, __doc__)
     made.add_argument("--images", type=int, default=985, help="images to tell apart (%(default)s)")
     made.add_argument(
-        "--passes", type=int, default=1, help="how often each is done, for a longer measurement (%(default)s)"
+        "--passes", type=int, default=1, help="repetitions of all images, for a longer measurement (%(default)s)"
     )
     made.add_argument("--sizes", nargs="+", type=int, choices=SIZES, default=list(SIZES))
     add_repeats(made, 1)
@@ -67,7 +67,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         accuracies = {
             name: one_nn_accuracy(features_in(scratch / name.replace(" ", "-")), labels) for name in contenders
         }
-    _tell(report, rates, accuracies)
+    _add_tables(report, rates, accuracies)
     report.save()
     return 0
 
@@ -93,7 +93,7 @@ def _measured(work: Work, folder: Path) -> Callable[[], PlainRates]:
     return lambda: measure(work, folder)
 
 
-def _tell(report: Report, rates: dict[str, list[PlainRates]], accuracies: dict[str, float]) -> None:
+def _add_tables(report: Report, rates: dict[str, list[PlainRates]], accuracies: dict[str, float]) -> None:
     whole = {name: median(run.images_per_second for run in runs) for name, runs in rates.items()}
     inference = {name: median(run.inference_per_second for run in runs) for name, runs in rates.items()}
     base = next(iter(rates))

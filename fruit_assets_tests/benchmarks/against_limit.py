@@ -69,7 +69,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 images, model, precision, given.batch_size or BATCH_SIZES[precision], scratch
             )
         results = alternate(contenders, given.repeats)
-    _tell(report, results, given.precisions, given.images, fewer)
+    _add_tables(report, results, given.precisions, given.images, fewer)
     report.detail("figures", results)
     report.save()
     return 0
@@ -115,7 +115,9 @@ def _limit(images: Path, model: Path, precision: str, batch_size: int, scratch: 
     return run
 
 
-def _tell(report: Report, results: dict[str, list[Figures]], precisions: Sequence[str], count: int, fewer: int) -> None:
+def _add_tables(
+    report: Report, results: dict[str, list[Figures]], precisions: Sequence[str], count: int, fewer: int
+) -> None:
     middle = {name: {key: median(run[key] for run in runs) for key in runs[0]} for name, runs in results.items()}
     rows = [(name, *(f"{middle[name][key]:.1f}" for key in ("whole", "steady", "start_up"))) for name in results]
     columns = ("contender", "images/s, whole phase", "images/s, steady", "start-up within the phase, s")

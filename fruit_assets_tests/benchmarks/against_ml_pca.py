@@ -1,4 +1,4 @@
-"""Our PCA against `pyspark.ml.feature.PCA`, and our driver's memory as the rows grow.
+"""This project's PCA against `pyspark.ml.feature.PCA`, and its driver's memory by number of rows.
 
 Put here the comparison. The contenders' processes are `pca_contenders.py`, their input `feature_rows.py`.
 """
@@ -26,7 +26,7 @@ FULL: list[list[str]] = [["--rows", "10000", "--repeats", "3", "--memory-rows", 
 
 @dataclass(frozen=True)
 class Fitted:
-    """What one contender's process found.
+    """Figures of one contender's process.
 
     Attributes:
         seconds: of each fit; the first is the one that counts.
@@ -66,8 +66,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             ML_OPTIMISED: lambda: fitted("ml", rows, scratch, fits, "--optimising-jvm"),
         }
         results = alternate(contenders, given.repeats)
-        _tell_speed(report, results, given.rows)
-        _tell_memory(report, {count: _driver_memory(count, scratch) for count in sorted(given.memory_rows)})
+        _add_speed(report, results, given.rows)
+        _add_memory(report, {count: _driver_memory(count, scratch) for count in sorted(given.memory_rows)})
     report.save()
     return 0
 
@@ -89,7 +89,7 @@ def _driver_memory(count: int, scratch: Path) -> Fitted:
     return fitted("ours", rows, scratch, "--separate-executor", "--driver-memory=1g")
 
 
-def _tell_speed(report: Report, results: dict[str, list[Fitted]], count: int) -> None:
+def _add_speed(report: Report, results: dict[str, list[Fitted]], count: int) -> None:
     first = medians(results, lambda run: run.seconds[0])
     best = medians(results, lambda run: min(run.seconds))
     rows = [
@@ -119,7 +119,7 @@ def _difference(results: dict[str, list[Fitted]]) -> float:
     return max(abs(a - b) / b for a, b in zip(ours, theirs, strict=True))
 
 
-def _tell_memory(report: Report, runs: dict[int, Fitted]) -> None:
+def _add_memory(report: Report, runs: dict[int, Fitted]) -> None:
     if not runs:
         return
     rows = [

@@ -39,7 +39,7 @@ FULL: list[list[str]] = [
 
 @dataclass(frozen=True)
 class Timed:
-    """One contender's run: its process, and how many images it says it did."""
+    """One contender's run: its process, and the number of images that it reports."""
 
     process: ColdRun
     images: int
@@ -71,13 +71,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
             job = WholeJob(images, given.images, origin.weights, scratch, precision)
             contenders |= _ours(job, given.states)
         results = alternate(contenders, given.repeats)
-    _tell(report, results, given.images)
+    _add_tables(report, results, given.images)
     report.save()
     return 0
 
 
 def _ours(job: WholeJob, states: Sequence[str]) -> dict[str, Callable[[], Timed]]:
-    """Our contenders in the order in which each leaves what the next needs: cold first, nothing new last."""
+    """This project's contenders, in the order in which each prepares the storage of the next one."""
     storages: dict[str, Storage] = {}
 
     def cold() -> Timed:
@@ -126,7 +126,7 @@ def _notebook(images: Path, origin: Source, scratch: Path, count: int, patience:
     return Timed(run, rows)
 
 
-def _tell(report: Report, results: dict[str, list[Timed]], count: int) -> None:
+def _add_tables(report: Report, results: dict[str, list[Timed]], count: int) -> None:
     seconds = medians(results, lambda timed: timed.process.seconds)
     rows = []
     for name, runs in results.items():

@@ -1,4 +1,4 @@
-"""The whole job against its peers at equal precision: what a user would write today, the notebook, and ours.
+"""The whole job against its peers at equal precision: programs that a user would write today, and the notebook.
 
 Put here sizes, order and options. The contenders are in `peers/contenders.py`, the tables in `peers/table.py`.
 """
@@ -97,20 +97,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for number, size in enumerate(given.images):
             rounds = given.repeats[min(number, len(given.repeats) - 1)]
             print(f"{size:,} images", flush=True)
-            everybody = contenders(
+            every = contenders(
                 _course(size, origin, model, given.peers_python, scratch),
                 extractors,
                 given.peer_precisions,
                 given.precisions,
             )
-            outcomes[size] = alternate(within(dict(given.most), size, everybody), rounds)
-            _tell_failures(outcomes[size])
+            outcomes[size] = alternate(within(dict(given.most), size, every), rounds)
+            _add_failures(outcomes[size])
             report.table(f"The whole job on {size:,} images, cold", table.columns(), table.rows(size, outcomes[size]))
             shutil.rmtree(scratch / "images")
             # Hours of measuring are not lost with whatever stops the next size.
             report.detail("outcomes", table.details(outcomes))
             report.save()
-    _tell(report, outcomes, peers)
+    _add_tables(report, outcomes, peers)
     report.save()
     return 0
 
@@ -138,34 +138,34 @@ def _exported(origin: Source, folder: Path, peers_python: Path, *, int8: bool) -
     return model
 
 
-def _tell(report: Report, outcomes: table.Outcomes, peers: Mapping[str, str]) -> None:
+def _add_tables(report: Report, outcomes: table.Outcomes, peers: Mapping[str, str]) -> None:
     below = table.below_the_table(this_machine(), peers, min(_COMPARED, max(outcomes)))
     print(f"{below}\n", flush=True)
     report.detail("below the tables", below)
     report.ratios("How many times faster than the fastest peer at the same precision", table.ratios(outcomes))
 
 
-def within(most: Mapping[str, int], size: int, everybody: Mapping[str, Run]) -> dict[str, Run]:
+def within(most: Mapping[str, int], size: int, every: Mapping[str, Run]) -> dict[str, Run]:
     """The contenders that take part at a size."""
-    programs = {program_of(name): None for name in everybody}
-    if unknown := set(most) - set(everybody) - set(programs):
+    programs = {program_of(name): None for name in every}
+    if unknown := set(most) - set(every) - set(programs):
         raise SystemExit(
             f"--most: no contender is called {', '.join(sorted(unknown))}; there are "
-            f"{', '.join(everybody)}, and the programs {', '.join(programs)}"
+            f"{', '.join(every)}, and the programs {', '.join(programs)}"
         )
     return {
-        name: run
-        for name, run in everybody.items()
-        if size <= min(most.get(name, size), most.get(program_of(name), size))
+        name: run for name, run in every.items() if size <= min(most.get(name, size), most.get(program_of(name), size))
     }
 
 
 def _versions(python: Path) -> dict[str, str]:
-    told = subprocess.run([str(python), "-c", _VERSIONS, *_PACKAGES], capture_output=True, text=True, check=True).stdout
-    return dict(json.loads(told))
+    output = subprocess.run(
+        [str(python), "-c", _VERSIONS, *_PACKAGES], capture_output=True, text=True, check=True
+    ).stdout
+    return dict(json.loads(output))
 
 
-def _tell_failures(outcomes: Mapping[str, Sequence[Outcome]]) -> None:
+def _add_failures(outcomes: Mapping[str, Sequence[Outcome]]) -> None:
     for name, runs in outcomes.items():
         for run in runs:
             if isinstance(run, Failed):

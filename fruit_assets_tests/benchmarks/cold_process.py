@@ -1,7 +1,7 @@
-"""Cold processes: started for one measurement, in an environment that is written down.
+"""Cold processes: started for one measurement, in a defined environment.
 
-Put here how a measured process is started, timed, watched and ended. What it runs belongs to the
-benchmarks; how memory is sampled, in `memory_watch.py`.
+Put here how a measured process is started, timed, watched and ended. Its command belongs to the
+benchmarks; sampling of memory is in `memory_watch.py`.
 """
 
 import os
@@ -19,7 +19,7 @@ from fruit_assets_tests.benchmarks.memory_watch import DEFAULT_INTERVAL, Memory,
 
 PROJECT = Path(__file__).parents[2]
 PYTHON = sys.executable
-# What finds programs, homes and the time zone; nothing that configures any of the contenders.
+# Variables that locate programs, homes and the time zone; none that configures a contender.
 _KEPT_VARIABLES = ("PATH", "HOME", "USER", "LANG", "LC_ALL", "TZ", "TMPDIR", "JAVA_HOME", "LD_LIBRARY_PATH")
 _SHOWN_OF_A_LOG = 4000
 
@@ -33,11 +33,11 @@ class ColdRun:
     """A finished process.
 
     Attributes:
-        seconds: from starting it to its end.
+        seconds: from start to end.
         started_at: seconds since the epoch.
-        output: what it wrote to stdout.
+        output: its stdout.
         memory: of it and its descendants.
-        ended: whether it did by itself; otherwise it was stopped when the patience was over.
+        ended: False if it was stopped after `patience`.
     """
 
     seconds: float
@@ -72,11 +72,11 @@ def run_cold(
 
     Args:
         command: program and arguments.
-        folder: its working directory; `<name>.out` and `<name>.err` are left there.
+        folder: its working directory, with `<name>.out` and `<name>.err`.
         variables: its whole environment, from `environment()`.
         name: of the logs.
-        interval: seconds between two looks at its memory.
-        size_of: what the memory of a process is.
+        interval: seconds between two samples of its memory.
+        size_of: the measure of a process's memory.
         patience: seconds after which it is stopped; None waits for its end.
 
     Raises:

@@ -1,6 +1,6 @@
-"""An extractor for a contender that has no asset graph.
+"""An exported extractor for contenders without asset graph.
 
-Put here getting one exported by the project, once per benchmark.
+Put here the export by the project, once per benchmark.
 """
 
 from pathlib import Path
@@ -9,7 +9,7 @@ MODEL_FILE = "extractor.xml"
 
 
 def export_extractor(weights: str, input_size: int, folder: Path, *, int8: bool = False) -> Path:
-    """Export the extractor into `folder`, if wanted with its int8 model beside it; returns the path of the first."""
+    """Export the extractor into `folder`, with `int8` also its int8 model; returns the path of the first."""
     from fruit_assets.extractor.calibration import resolve_calibration
     from fruit_assets.extractor.export import Export
     from fruit_assets.extractor.quantization import Quantization

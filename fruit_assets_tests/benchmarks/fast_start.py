@@ -1,7 +1,7 @@
-"""What each measure of a fast start saves: whole runs without it, in turn with whole runs that use all.
+"""Seconds saved by each measure of a fast start: whole runs without it, alternating with runs that use all.
 
 Put here the comparison. The measures are in `fruit_assets/spark/fast_start/`; one that saves less than 0.3 s of a run
-on 573 images with the extractor exported does not pay.
+on 573 images with the extractor exported should be removed.
 """
 
 import argparse

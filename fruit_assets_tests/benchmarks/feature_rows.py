@@ -1,7 +1,7 @@
-"""Rows of features without images: random, correlated, as Parquet.
+"""Random, correlated rows of features, as Parquet.
 
-Put here the input of the PCA benchmark. Features of photographs are correlated, and a covariance of
-independent numbers would be an easier problem.
+Put here the input of the PCA benchmark. Features of photographs are correlated; the PCA of independent numbers
+would be an easier problem.
 """
 
 from pathlib import Path
@@ -39,7 +39,7 @@ def write_feature_rows(rows: int, folder: Path, width: int = WIDTH, seed: int = 
 
 
 def opened_rows(folder: Path) -> "Version":
-    """What `write_feature_rows` wrote, as a version."""
+    """The rows of `write_feature_rows` as a table version."""
     import pyarrow.parquet as pq
 
     from fruit_assets.object_store.stores import LocalStore

@@ -1,7 +1,7 @@
 """Image sets: any number of images with distinct bytes, made from one collection.
 
-Put here what the contenders are given to work on. Identical files would flatter us, because their
-features are computed once: every copy carries a comment of its own.
+Put here the input of the contenders. Every copy has its own comment: features of identical files are computed once,
+which would make this project look faster than it is.
 """
 
 import os
@@ -16,7 +16,7 @@ _DEMO_CLASSES, _DEMO_PER_CLASS = 30, 20
 
 @dataclass(frozen=True)
 class Source:
-    """What image sets are made from.
+    """The origin of image sets.
 
     Attributes:
         collection: folder of JPEGs, laid out `<anything>/<label>/<file>.jpg`.
@@ -69,7 +69,7 @@ def make_image_set(origin: Source, count: int, folder: Path) -> Path:
 
 
 def with_comment(jpeg: bytes, text: str) -> bytes:
-    """The same picture in other bytes: a comment segment right after the start of the image."""
+    """The same picture with different bytes: with a comment segment after the start of the image."""
     if not jpeg.startswith(_START_OF_IMAGE):
         raise ValueError("only a JPEG can carry the comment")
     comment = text.encode()

@@ -1,6 +1,6 @@
-"""A run that is killed in the middle of its features, and what the next one still has to infer.
+"""A run that is killed while it computes features, and the number of images that the next run infers.
 
-Put here the kill and the count. That the features are those of an undisturbed run is asserted by the tests.
+Put here the kill and the count. The tests assert that the features equal those of an undisturbed run.
 """
 
 import argparse

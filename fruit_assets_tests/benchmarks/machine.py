@@ -1,6 +1,6 @@
-"""The machine a benchmark ran on: ratios travel, seconds do not.
+"""The machine that a benchmark ran on, on which its seconds depend.
 
-Put here what a reader needs to judge the figures. Measuring belongs in `cold_process.py`.
+Put here its description. Measuring belongs in `cold_process.py`.
 """
 
 import os
@@ -27,11 +27,11 @@ _PACKAGES = (
 
 @dataclass(frozen=True)
 class Machine:
-    """One machine as it is now.
+    """The machine at this moment.
 
     Attributes:
         cpu: model name.
-        flags: those the processor has that decide how fast a convolution is at each precision.
+        flags: CPU flags that decide the speed of a convolution at each precision.
         cores: that this process may use.
         memory_gib: installed.
         load: average number of running processes over the last minute: above 0.5, measure again later.
@@ -76,7 +76,7 @@ def this_machine() -> Machine:
 
 
 def cores() -> int:
-    """Cores that this process, and whatever it starts, may use."""
+    """Cores that this process and its children may use."""
     return len(os.sched_getaffinity(0))
 
 
@@ -91,10 +91,10 @@ def _cpu() -> str:
 
 def _java() -> str:
     try:
-        told = subprocess.run(["java", "-version"], capture_output=True, text=True, check=True).stderr
+        output = subprocess.run(["java", "-version"], capture_output=True, text=True, check=True).stderr
     except (OSError, subprocess.CalledProcessError):
         return "no Java on the PATH"
-    return told.splitlines()[0]
+    return output.splitlines()[0]
 
 
 def _version(package: str) -> str:

@@ -1,6 +1,6 @@
-"""The method of a student's notebook, as it stands: what a first version of this pipeline does.
+"""The method of the student's notebook that this project replaces, unchanged.
 
-Put here that pipeline and nothing of ours; it runs alone, as `python -m ... IMAGES OUT`. It reads files,
+Put here that pipeline, independent of this project's code; run it as `python -m ... IMAGES OUT`. It reads files,
 builds the network in every task, and computes the features again for each pass of the PCA.
 """
 
@@ -42,7 +42,7 @@ def pipeline(session: "SparkSession", images: str, weights: str, components: int
 
 
 def network(weights: str) -> Any:
-    """MobileNetV2 without its top, with the weights that FRUIT_ASSETS_WEIGHTS would name."""
+    """MobileNetV2 without its top; `weights` as for FRUIT_ASSETS_WEIGHTS."""
     import keras
 
     if weights == "random":
@@ -101,7 +101,7 @@ def main(arguments: Sequence[str]) -> int:
     given = parser.parse_args(arguments)
     from pyspark.sql import SparkSession
 
-    # All cores, because that is what we get too; everything else as Spark comes.
+    # All cores, as for the project's job; otherwise Spark's defaults.
     session = SparkSession.builder.appName("notebook").master("local[*]").getOrCreate()
     session.sparkContext.setLogLevel("ERROR")
     pipeline(session, given.images, given.weights, given.components).write.mode("overwrite").parquet(given.out)

@@ -1,6 +1,6 @@
-"""The command line that the benchmarks share.
+"""Command line options that the benchmarks share.
 
-Put here options that mean the same everywhere, and the scratch folder they work in.
+Put here options with the same meaning in all benchmarks, and their scratch folder.
 """
 
 import argparse
@@ -39,7 +39,7 @@ def add_precisions(parser: argparse.ArgumentParser, default: tuple[str, ...] = P
 
 @contextmanager
 def scratch_folder() -> Iterator[Path]:
-    """An empty folder that is removed in the end, with everything the contenders wrote."""
+    """An empty folder that is removed at the end, with everything that the contenders wrote."""
     with tempfile.TemporaryDirectory(prefix="fruit-assets-benchmark-") as folder:
         yield Path(folder).resolve()
 

@@ -1,8 +1,8 @@
-"""The contenders of the PCA benchmark: `pyspark.ml.feature.PCA` and ours, each in a process of its own.
+"""The contenders of the PCA benchmark: `pyspark.ml.feature.PCA` and this project's, each in its own process.
 
-Put here one contender's whole process: a session, a warm-up, the fit. The warm-up is what a run of the
-graph has done before it comes to the components: Spark has started its Python workers and has read the
-rows. It runs alone, as `python -m ... ours|ml ROWS RESULT`, and writes what it found as JSON.
+Put here one contender's whole process: a session, a warm-up, the fit. The warm-up equals the state of a run of the
+graph before the fit: Spark has started its Python workers and has read the rows. Run it as
+`python -m ... ours|ml ROWS RESULT`; it writes its figures as JSON.
 """
 
 import argparse
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 COMPONENTS = 80
-# One executor process of two cores: whatever else the work needs, it is not in the driver.
+# One executor process of two cores, so that the tasks' memory is not in the driver.
 SEPARATE_EXECUTOR = "local-cluster[1,2,2048]"
 
 
@@ -44,7 +44,7 @@ def read_ours(session: "SparkSession", folder: Path) -> None:
 
 
 def fit_ml(session: "SparkSession", folder: Path) -> list[float]:
-    """Spark's own, with the vectors made in the JVM: a Python UDF would only slow it down."""
+    """Spark's PCA, with vectors converted in the JVM, which is faster than a Python UDF."""
     from pyspark.ml.feature import PCA
     from pyspark.ml.functions import array_to_vector
     from pyspark.sql import functions as F
@@ -129,7 +129,7 @@ def _live_heap(session: "SparkSession") -> int:
 
 
 def _remove_executor_folder(application: str) -> None:
-    """Remove what a separate executor left; Spark puts it inside its own installation and gives no choice."""
+    """Remove the files of a separate executor, which Spark always writes to its own installation."""
     import pyspark
 
     shutil.rmtree(Path(pyspark.__file__).parent / "work" / application, ignore_errors=True)

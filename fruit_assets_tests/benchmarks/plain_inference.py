@@ -1,7 +1,7 @@
 """Pixels and features with plain libraries: PIL, the exported OpenVINO model, one thread.
 
-Put here what the limit and the peers call for every image, in our own words and without our pipeline. How
-images reach it, and in how many processes, belongs to them.
+Put here what the limit and the peers call for every image, independent of the project's pipeline. Reading
+images and starting processes belongs to them.
 """
 
 import io
@@ -35,7 +35,7 @@ def compiled(model: str, side: int, precision: str, batch_size: int) -> "Callabl
     import openvino as ov
 
     core = ov.Core()
-    # The int8 model lies beside the other; what is not quantised in it runs at f32.
+    # The int8 model is in the same folder; its operations that are not quantised run at f32.
     network = core.read_model(Path(model).with_name(_INT8_MODEL) if precision == "int8" else model)
     network.reshape([batch_size, side, side, 3])
     settings = {

@@ -1,8 +1,8 @@
 """Planning for millions of images: the driver's memory and seconds for a listing, a choice and both increments.
 
-Put here what the driver does before a task starts, on a made-up collection: no image is there, and no worker. What
-grows with the images is their keys, which are written as Parquet files of a version before and read from there, of the
-sample as a Delta table and by what `sampled_images` calls.
+Put here the driver's work before a task starts, on a synthetic listing without images or workers. The keys, which grow
+with the number of images, are read from Parquet files of a previous version; those of the sample from a Delta table,
+by the functions that `sampled_images` calls.
 """
 
 import argparse
@@ -186,7 +186,7 @@ def _plan(folder: Path, images: int, fraction: float) -> None:
     wanted = plan.to_compute()
     phases.done("features: rows to keep and to compute")
     assert increment.fetched.num_rows == wanted.num_rows == _NEW_IMAGES
-    _say(report, phases, plan.kept_count + plan.copied.num_rows)
+    _add_tables(report, phases, plan.kept_count + plan.copied.num_rows)
 
 
 def _published(kept: "KeyTable", copied: "KeyTable", fetched: "KeyTable") -> "KeyTable":
@@ -199,7 +199,7 @@ def _published(kept: "KeyTable", copied: "KeyTable", fetched: "KeyTable") -> "Ke
     return kept.select(query, copied=copied, fetched=fetched)
 
 
-def _say(report: Report, phases: _Phases, kept: int) -> None:
+def _add_tables(report: Report, phases: _Phases, kept: int) -> None:
     rows: list[Any] = [(name, f"{seconds:.1f}", mib(peak)) for name, seconds, peak in phases.rows]
     report.table("Phases of the driver", ("phase", "seconds", "peak of the process"), rows)
     seconds = sum(seconds for _, seconds, _ in phases.rows[1:])

@@ -1,6 +1,6 @@
-"""What a benchmark says: tables for people, JSON for programs.
+"""Reports of benchmarks: tables for people, JSON for programs.
 
-Put here printing and saving. Targets are shown beside the figures and never asserted: machines differ.
+Put here printing and saving. Targets are shown beside the figures and never asserted, because machines differ.
 """
 
 import json
@@ -19,12 +19,12 @@ MIB = 2**20
 
 @dataclass(frozen=True)
 class Ratio:
-    """A figure with the target it is held against.
+    """A figure with its target.
 
     Attributes:
-        what: what is divided by what.
+        what: name of the ratio, as `numerator / denominator`.
         value: the ratio.
-        target: None when there is none for it.
+        target: None when it has none.
         at_most: the target is an upper limit instead of a lower one.
     """
 
@@ -45,12 +45,12 @@ class Ratio:
 
 
 class Report:
-    """Prints as it goes, and keeps everything for the JSON file.
+    """Prints each table at once, and collects everything for the JSON file.
 
     Args:
-        name: of the benchmark; names the file.
-        parameters: what it was run with.
-        folder: where the file goes; `test-artefacts/` when None.
+        name: of the benchmark and the file.
+        parameters: of this run.
+        folder: of the file; `test-artefacts/` when None.
     """
 
     def __init__(self, name: str, parameters: Mapping[str, Any], folder: Path | None = None) -> None:
@@ -65,11 +65,11 @@ class Report:
             "ratios": [],
             "details": {},
         }
-        told = ", ".join(f"{key} {value}" for key, value in parameters.items())
-        print(f"\n# {name} ({told})\n{machine}\n", flush=True)
+        described = ", ".join(f"{key} {value}" for key, value in parameters.items())
+        print(f"\n# {name} ({described})\n{machine}\n", flush=True)
 
     def table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-        """Print a Markdown table, aligned so that it reads well in a terminal too."""
+        """Print a Markdown table, aligned for reading in a terminal."""
         self._value["tables"][title] = [dict(zip(columns, row, strict=True)) for row in rows]
         print(f"\n{title}\n\n{markdown(columns, rows)}\n", flush=True)
 

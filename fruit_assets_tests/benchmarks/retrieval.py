@@ -1,6 +1,6 @@
-"""The nearest of a million published rows: seconds to load them, milliseconds per question, recall against float64.
+"""Nearest neighbours among a million published rows: loading time, time per query, recall against float64.
 
-Put here the rows and the comparison. What is measured is `analysis/similarity.py`.
+Put here the rows and the comparison. `analysis/similarity.py` is measured.
 """
 
 import argparse

@@ -1,6 +1,6 @@
-"""Rounds: all contenders in turn, then again, so that a slow minute of the machine hits each of them.
+"""Alternating rounds: all contenders run in turn, so that a slow minute of the machine affects each of them.
 
-Put here the order of measurements and their medians. What is measured belongs to the benchmarks.
+Put here the order of measurements and their medians. The measurements belong to the benchmarks.
 """
 
 import time
@@ -12,7 +12,7 @@ Result = TypeVar("Result")
 
 
 def alternate(contenders: Mapping[str, Callable[[], Result]], repeats: int) -> dict[str, list[Result]]:
-    """Run every contender once per round (A B A B ...) and tell how long each call took.
+    """Run every contender once per round (A B A B ...) and print the duration of each call.
 
     Returns:
         Results by contender, one per round.

@@ -1,6 +1,6 @@
-"""What a finished run says about itself: the event log of its DAGSTER_HOME.
+"""Times and figures of a finished run, from the event log of its DAGSTER_HOME.
 
-Put here reading times and figures back from Dagster. Running the job belongs in `whole_job.py`.
+Put here reading from Dagster. Running the job belongs in `whole_job.py`.
 """
 
 from collections.abc import Mapping, Sequence

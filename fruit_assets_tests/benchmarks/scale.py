@@ -54,7 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 job = WholeJob(images, count, origin.weights, scratch, given.precision, driver_memory=memory)
                 runs[count], storage = job.cold(interval=_INTERVAL)
                 storage.remove()
-            _tell(report, heap, runs)
+            _add_tables(report, heap, runs)
     report.save()
     return 0
 
@@ -71,7 +71,7 @@ def _origin(given: argparse.Namespace, scratch: Path) -> Source:
     return source(str(rendered.root), given.weights, scratch)
 
 
-def _tell(report: Report, heap: str, runs: dict[int, JobRun]) -> None:
+def _add_tables(report: Report, heap: str, runs: dict[int, JobRun]) -> None:
     fewer, many = min(runs), max(runs)
     kinds = [kind for kind in KINDS if any(run.process.memory.peak(kind) for run in runs.values())]
     peaks = {count: {kind: run.process.memory.peak(kind) for kind in kinds} for count, run in runs.items()}
@@ -89,10 +89,10 @@ def _tell(report: Report, heap: str, runs: dict[int, JobRun]) -> None:
             if peaks[fewer][kind]
         ],
     )
-    _tell_times(report, heap, runs, kinds)
+    _add_times(report, heap, runs, kinds)
 
 
-def _tell_times(report: Report, heap: str, runs: dict[int, JobRun], kinds: Sequence[str]) -> None:
+def _add_times(report: Report, heap: str, runs: dict[int, JobRun], kinds: Sequence[str]) -> None:
     for count, run in runs.items():
         memory = run.process.memory
         rows = [(kind, *(f"{memory.at(kind, share) / MIB:,.0f}" for share in _TIMES)) for kind in kinds]

@@ -1,4 +1,4 @@
-"""Start-up: what importing the code location costs, and where the seconds of a small run go.
+"""Start-up: seconds of importing the code location, and of each part of a small run.
 
 Put here imports and the timeline of one run. Comparisons of whole runs belong in `against_notebook.py`.
 """
@@ -24,7 +24,7 @@ IMPORTS = {
 }
 FULL: list[list[str]] = [["--repeats", "11", "--images", "573"]]
 
-# Name of a row, seconds it took, seconds from the start of the process to its beginning where that is known.
+# Name of a row, its duration, and if known its beginning, in seconds from the start of the process.
 TimelineRow = tuple[str, float, float | None]
 
 
@@ -42,16 +42,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = parser().parse_args(arguments)
     report = Report("startup", vars(given))
     with scratch_folder() as scratch:
-        _tell_imports(report, scratch, given.repeats)
+        _add_imports(report, scratch, given.repeats)
         if given.images:
             origin = source_of(given, scratch)
             images = make_image_set(origin, given.images, scratch / "images")
-            _tell_runs(report, WholeJob(images, given.images, origin.weights, scratch))
+            _add_runs(report, WholeJob(images, given.images, origin.weights, scratch))
     report.save()
     return 0
 
 
-def _tell_imports(report: Report, scratch: Path, repeats: int) -> None:
+def _add_imports(report: Report, scratch: Path, repeats: int) -> None:
     seconds = medians(alternate({name: _importing(code, scratch) for name, code in IMPORTS.items()}, repeats), float)
     bare, ours = seconds["import dagster"], seconds["from fruit_assets import defs"]
     report.table(
@@ -69,7 +69,7 @@ def _importing(code: str, scratch: Path) -> Callable[[], float]:
     return lambda: run_cold([PYTHON, "-c", code], scratch, variables, name="import", interval=5.0).seconds
 
 
-def _tell_runs(report: Report, job: WholeJob) -> None:
+def _add_runs(report: Report, job: WholeJob) -> None:
     cold, storage = job.cold(interval=0.1)
     there = job.run(storage.with_extractor_only(job.scratch), interval=0.1)
     unchanged = job.run(storage, interval=0.1)
@@ -84,7 +84,7 @@ def _tell_runs(report: Report, job: WholeJob) -> None:
 def timeline(run: JobRun) -> list[TimelineRow]:
     """The parts of a run in order, without gaps: they add up to its seconds. Indented rows are within the one above.
 
-    What happens beside the steps, in the background, is listed after them.
+    Work in the background is listed at the end.
     """
     zero, log = run.process.started_at, run.log
     rows: list[TimelineRow] = [("interpreter, imports, loading the job", log.started - zero, 0.0)]

@@ -1,4 +1,4 @@
-"""Dagster's own EMR step launcher beside ours, measured in the same simulated EMR; prints a table.
+"""Dagster's EMR step launcher compared with this project's, in the same simulated EMR; prints a table.
 
 Put here measurements only: run it by hand, it takes a few minutes and asserts nothing.
 
@@ -120,8 +120,8 @@ def measure(tiny: TinyLocation, configure: Configure) -> dict[str, str]:
 
     trial = again(tiny, "chatter-then-die", 3.0)
     finish(trial.start())
-    heard = len([entry for entry in trial.entries() if (entry.user_message or "").startswith("event ")])
-    figures["events lost when killed, of 30"] = str(30 - heard)
+    received = len([entry for entry in trial.entries() if (entry.user_message or "").startswith("event ")])
+    figures["events lost when killed, of 30"] = str(30 - received)
 
     configure(tiny, 1)
     tiny.monkeypatch.setenv("TINY_START_SECONDS", str(YARN_START_SECONDS))

@@ -1,7 +1,7 @@
-"""Where each microsecond of an image goes in a worker, by precision.
+"""Time per image and part of the work in a worker, by precision.
 
-Put here the parts of `featurize_batch`, timed one by one in one process, and the whole of it to hold them
-against. What Spark adds is the difference to `against_limit`.
+Put here the parts of `featurize_batch`, timed one by one in one process, and the whole of it for comparison.
+The cost of Spark is measured in `against_limit.py`.
 """
 
 import argparse
@@ -53,12 +53,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         order = {"images": str(images), "model": str(model.parent), "precisions": given.precisions}
         command = [PYTHON, "-m", _MODULE, "--measure", json.dumps({**order, "repeats": given.repeats})]
         microseconds: dict[str, float] = json.loads(run_cold(command, scratch, environment()).output)
-    _tell(report, microseconds, given.precisions)
+    _add_tables(report, microseconds, given.precisions)
     report.save()
     return 0
 
 
-def _tell(report: Report, microseconds: dict[str, float], precisions: Sequence[str]) -> None:
+def _add_tables(report: Report, microseconds: dict[str, float], precisions: Sequence[str]) -> None:
     shared = [name for name in microseconds if not any(name.startswith(f"{precision} ") for precision in precisions)]
     rows = [(name, *(f"{microseconds[name]:.0f}" for _ in precisions)) for name in shared]
     rows += [
@@ -155,7 +155,7 @@ def _batch(contents: Sequence[bytes]) -> "pa.RecordBatch":
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--measure"]:
         wanted = json.loads(sys.argv[2])
-        told = measured(Path(wanted["images"]), Path(wanted["model"]), wanted["precisions"], wanted["repeats"])
-        print(json.dumps(told))
+        measurements = measured(Path(wanted["images"]), Path(wanted["model"]), wanted["precisions"], wanted["repeats"])
+        print(json.dumps(measurements))
     else:
         raise SystemExit(main(sys.argv[1:]))

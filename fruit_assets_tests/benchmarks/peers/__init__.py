@@ -1,5 +1,5 @@
-"""The programs that `against_peers.py` sets beside ours, and what measures them.
+"""The programs that `against_peers.py` compares with this project's, and how they are measured.
 
-One file `on_*.py` per peer: what a user of that library would write. They run in an environment of their own, without
+One file `on_*.py` per peer, as a user of that library would write it. They run in their own environment, without
 `fruit_assets`.
 """

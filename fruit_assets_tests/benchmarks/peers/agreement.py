@@ -1,6 +1,6 @@
-"""Whether contenders computed the same features: theirs against Keras' own, image by image.
+"""Agreement of the contenders' features with those of Keras, image by image.
 
-Put here the reference and the comparison. The reference runs alone, as `python -m ... IMAGES WEIGHTS COUNT OUT`.
+Put here the reference and the comparison. The reference is run as `python -m ... IMAGES WEIGHTS COUNT OUT`.
 """
 
 import argparse
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class DifferentImages(Exception):
-    """A contender did not do each image once, so there is nothing to compare."""
+    """A contender did not compute each image exactly once, so there is nothing to compare."""
 
 
 @dataclass(frozen=True)
@@ -39,12 +39,12 @@ class Agreement:
 
 @dataclass(frozen=True)
 class Reference:
-    """What Keras says about some images of a set.
+    """Features by Keras of some images of a set.
 
     Attributes:
         images: root of the set.
         paths: of all its images, relative to it.
-        chosen: those of `paths` that Keras was asked about.
+        chosen: the paths whose features Keras has computed.
         features: (len(chosen), 1280).
     """
 

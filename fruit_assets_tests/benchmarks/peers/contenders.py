@@ -1,7 +1,7 @@
-"""The contenders of `against_peers`: how each is started, and what is checked of what it leaves.
+"""The contenders of `against_peers`: how each is started, and how its output is checked.
 
-Put here processes and outcomes. The order of measurements and the tables belong in `against_peers.py`, what a
-peer runs in the files `on_*.py` and in `notebook_pipeline.py`.
+Put here processes and outcomes. The order of measurements and the tables belong in `against_peers.py`, the peers'
+programs in the files `on_*.py` and in `notebook_pipeline.py`.
 """
 
 import shutil
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 NOTEBOOK, SPARK_KERAS, OURS, OURS_WITH_EXPORT = "notebook", "spark-keras", "ours", "ours-export"
 # Those that get the exported extractor.
 SPARK, RAY, DAFT, SHARDS, PROCESSES, ONNX = "spark", "ray", "daft", "shards", "processes", "onnx"
-# Counting shared pages once costs the kernel a walk over all of them.
+# Rarely, because to count shared pages once the kernel walks all of them.
 _SECONDS_BETWEEN_LOOKS = 2.0
 _COMPONENTS = 80
 # Of the run that leaves the extractor, its batch sizes and Spark's archive of classes: enough to measure the former.
@@ -34,13 +34,13 @@ _IMAGES_OF_FIRST_RUN = 600
 _PACKAGE = "fruit_assets_tests.benchmarks"
 # ONNX Runtime has no bf16 on these processors.
 _ONNX_PRECISIONS = ("f32", "int8")
-# They would write to the person's home, and call home.
+# Otherwise they would write to the user's home folder and send usage statistics.
 _QUIET = {"RAY_AUTH_MODE": "disabled", "RAY_USAGE_STATS_ENABLED": "0", "DO_NOT_TRACK": "true", "DAFT_PROGRESS_BAR": "0"}
 
 
 @dataclass(frozen=True)
 class Measured:
-    """A contender's run that did all images.
+    """A contender's run that computed all images.
 
     Attributes:
         seconds: of the whole process.
@@ -65,7 +65,7 @@ Outcome = Measured | Failed
 
 @dataclass(frozen=True)
 class Course:
-    """What all contenders are given at one size.
+    """The input of all contenders at one size.
 
     Attributes:
         images: the image set.
@@ -106,7 +106,7 @@ class Course:
         return self._measured(run, both, both)
 
     def ours(self, precision: str, extractor: Storage | None) -> Measured:
-        """Run our job: from a storage that holds the extractor, or from an empty one."""
+        """Run this project's job, with a storage that has the extractor, or with an empty one."""
         job = WholeJob(self.images, self.count, self.origin.weights, self.scratch, precision)
         storage = extractor.with_extractor_only(self.scratch) if extractor else Storage.new(self.scratch)
         try:
@@ -144,7 +144,7 @@ class Course:
 
 
 class Extractors:
-    """Storages that hold an exported extractor and nothing else, made once per precision by a run of a few images.
+    """Storages with only an exported extractor, created once per precision by a run of a few images.
 
     Args:
         origin: of the images and the weights.

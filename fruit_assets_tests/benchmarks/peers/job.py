@@ -1,7 +1,7 @@
-"""What the peers have in common around their frameworks: the command line, the paths, and the components.
+"""Code that all peers share: the command line, the paths, and the components.
 
-Put here what a peer's process does before and after its framework. It imports nothing of ours beyond this
-folder, because the peers run in an environment that has no `fruit_assets`.
+Put here what a peer's process does before and after its framework. It imports nothing of this project outside this
+folder, because the peers run in an environment without `fruit_assets`.
 """
 
 import argparse

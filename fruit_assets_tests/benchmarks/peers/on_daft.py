@@ -1,7 +1,7 @@
 """The peer on Daft: a lazy frame of files, and a class that holds the extractor, on the native runner.
 
-Put here what a user of Daft would write, and nothing of ours; it runs alone, as `python -m ... IMAGES OUT
---network MODEL`. What all peers share is in `job.py`.
+Put here what a user of Daft would write; run it as `python -m ... IMAGES OUT --network MODEL`. Code that all peers
+share is in `job.py`.
 """
 
 import sys

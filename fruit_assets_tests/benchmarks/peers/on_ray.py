@@ -1,7 +1,7 @@
 """The peer on Ray Data: files to features through a pool of actors, as its guide to batch inference does it.
 
-Put here what a user of Ray Data would write, and nothing of ours; it runs alone, as `python -m ... IMAGES OUT
---network MODEL`. What all peers share is in `job.py`.
+Put here what a user of Ray Data would write; run it as `python -m ... IMAGES OUT --network MODEL`. Code that all
+peers share is in `job.py`.
 """
 
 import sys
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _BATCH_SIZE = 64
 # The actors take three quarters of each core's slot, so that tasks that read and write find one beside them.
 _ACTOR_CPUS, _TASK_CPUS = 0.75, 0.25
-# By itself Ray Data makes four blocks of 400 images and eleven of 2,000: one actor would wait for the other's last.
+# Ray Data's default are four blocks for 400 images and eleven for 2,000: one actor would wait for the other's last.
 _BLOCKS_PER_WORKER, _IMAGES_PER_BLOCK = 8, 256
 
 

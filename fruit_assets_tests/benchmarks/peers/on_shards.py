@@ -50,8 +50,8 @@ def _pack_shard(images: Path, chunk: Sequence[str], shard: Path) -> None:
     with tarfile.open(shard, "w") as archive:
         for number, file in enumerate(chunk):
             path, label = path_and_label(images, file)
-            told = json.dumps({"path": path, "label": label}).encode()
-            for suffix, content in (("jpg", Path(file).read_bytes()), ("json", told)):
+            labels = json.dumps({"path": path, "label": label}).encode()
+            for suffix, content in (("jpg", Path(file).read_bytes()), ("json", labels)):
                 member = tarfile.TarInfo(f"{shard.stem}{number:05}.{suffix}")
                 member.size = len(content)
                 archive.addfile(member, io.BytesIO(content))
@@ -77,12 +77,12 @@ def _infer_shard(job: PeerJob, shard: Path) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    told, parts = [], []
+    metadata, parts = [], []
     for batch in _batches(shard, job.batch_size or _BATCH_SIZE):
         parts.append(_extractor.features([image for image, _ in batch]))
-        told += [one for _, one in batch]
+        metadata += [one for _, one in batch]
     np.save(job.out / _EMBEDDINGS / f"img_emb_{shard.stem}.npy", np.concatenate(parts))
-    pq.write_table(pa.Table.from_pylist(told), job.out / _METADATA / f"metadata_{shard.stem}.parquet")
+    pq.write_table(pa.Table.from_pylist(metadata), job.out / _METADATA / f"metadata_{shard.stem}.parquet")
 
 
 def _batches(shard: Path, size: int) -> Iterator[list[tuple[bytes, dict[str, str]]]]:
@@ -113,8 +113,8 @@ def read(out: Path) -> "tuple[pa.Table, np.ndarray]":
 
 def read_table(out: Path) -> "pa.Table":
     """The same as one table of `path, label, features`."""
-    told, features = read(out)
-    paths, labels = (told.column(name).to_pylist() for name in ("path", "label"))
+    metadata, features = read(out)
+    paths, labels = (metadata.column(name).to_pylist() for name in ("path", "label"))
     return rows(paths, labels, features).select(["path", FEATURES])
 
 

@@ -19,7 +19,7 @@ _INPUT, _OUTPUT = "pixels", "features"
 
 
 def onnx_file(model: Path, precision: str) -> Path:
-    """Where the ONNX model of an exported one lies."""
+    """The path of the ONNX model of an exported model."""
     return model.with_name(f"onnx-{precision}.onnx")
 
 
@@ -58,12 +58,12 @@ def converted(model: "ov.Model") -> "onnx.ModelProto":
 
 def _values(constant: Any) -> "np.ndarray":
     values: np.ndarray = constant.get_data()
-    # Such as axes, which ONNX wants as 64 bits.
+    # Such as axes, which ONNX requires as 64 bits.
     return values.astype("int64") if values.dtype == "int32" else values
 
 
 def _reshaped_kernels(model: "ov.Model") -> "list[onnx.TensorProto]":
-    """Kernels of depthwise convolutions: OpenVINO has the groups as a dimension of their own."""
+    """Kernels of depthwise convolutions, in which OpenVINO has an extra dimension for the groups."""
     from onnx import numpy_helper
 
     made = []
@@ -93,15 +93,15 @@ def _plain(kind: str, **fixed: Any) -> Callable[[Any, list[str], str], Nodes]:
 def _convolution(operation: Any, inputs: list[str], name: str) -> Nodes:
     from onnx import helper
 
-    told = operation.get_attributes()
+    attributes = operation.get_attributes()
     grouped = operation.get_type_name() == "GroupConvolution"
     yield helper.make_node(
         "Conv",
         [inputs[0], _kernel(operation) if grouped else inputs[1]],
         [name],
-        strides=told["strides"],
-        dilations=told["dilations"],
-        pads=[*told["pads_begin"], *told["pads_end"]],
+        strides=attributes["strides"],
+        dilations=attributes["dilations"],
+        pads=[*attributes["pads_begin"], *attributes["pads_end"]],
         group=operation.input_value(1).get_shape()[0] if grouped else 1,
     )
 
@@ -109,11 +109,11 @@ def _convolution(operation: Any, inputs: list[str], name: str) -> Nodes:
 def _clamp(operation: Any, inputs: list[str], name: str) -> Nodes:
     from onnx import helper
 
-    told = operation.get_attributes()
+    attributes = operation.get_attributes()
     bounds = []
     for side in ("min", "max"):
         bounds.append(f"{name}/{side}")
-        value = helper.make_tensor(bounds[-1], 1, [], [told[side]])
+        value = helper.make_tensor(bounds[-1], 1, [], [attributes[side]])
         yield helper.make_node("Constant", [], [bounds[-1]], value=value)
     yield helper.make_node("Clip", [inputs[0], *bounds], [name])
 

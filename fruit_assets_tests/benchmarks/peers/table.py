@@ -58,8 +58,8 @@ def rows(size: int, outcomes: OutcomesOfSize) -> list[list[str]]:
     """A row for every program that took part in a size, and the ratios below them."""
     programs = [program for program in TITLES if any(program_of(name) == program for name in outcomes)]
     last = {precision: ratio for precision in PRECISIONS if (ratio := _fastest(size, outcomes, precision))}
-    told = [f"{last[each].value:.2f}" if each in last else _NOT_RUN for each in PRECISIONS]
-    return [*(_row(size, program, outcomes) for program in programs), [_FASTEST, *told, "", ""]]
+    speeds = [f"{last[each].value:.2f}" if each in last else _NOT_RUN for each in PRECISIONS]
+    return [*(_row(size, program, outcomes) for program in programs), [_FASTEST, *speeds, "", ""]]
 
 
 def _row(size: int, program: str, outcomes: OutcomesOfSize) -> list[str]:
