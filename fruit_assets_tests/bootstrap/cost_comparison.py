@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from typing import Any
 
 from fruit_assets.emr.cost import load_prices
-from fruit_assets.emr.ec2.instance_hours import cost_of
 from fruit_assets.emr.serverless.billed_hours import cost_of_hours
 from fruit_assets.infra.bootstrap_folder import BOOTSTRAP
 
@@ -28,8 +27,8 @@ def cluster_cost(images: int) -> tuple[float, float]:
     seconds = CLUSTER_START_SECONDS + STEPS * STEP_SECONDS + _work(images, (1 + spot) * _INSTANCE_VCPUS)
     paid = seconds + spec["AutoTerminationPolicy"]["IdleTimeout"]
     # The primary and the core node for all of it; task nodes are given back when idle.
-    usd = cost_of(paid, {_INSTANCE: 2}).usd + cost_of(seconds, {_INSTANCE: spot}, spot=True).usd
-    return usd, seconds
+    on_demand_rate, spot_rate = (load_prices().rate(_INSTANCE, market) or 0.0 for market in ("ON_DEMAND", "SPOT"))
+    return (2 * on_demand_rate * paid + spot * spot_rate * seconds) / 3600, seconds
 
 
 def serverless_cost(images: int) -> tuple[float, float]:

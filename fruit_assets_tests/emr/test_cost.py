@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from fruit_assets.emr.cost import StepCost, load_prices, total_usd
-from fruit_assets.emr.ec2.instance_hours import RunningInstance, cost_between, cost_of
+from fruit_assets.emr.ec2.instance_hours import RunningInstance, cost_between
 from fruit_assets.errors import PermanentError
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -17,8 +17,8 @@ def test_only_the_time_within_the_window_counts() -> None:
     early = RunningInstance("m8i.xlarge", "ON_DEMAND", NOON - timedelta(hours=5))
     late = RunningInstance("m8i.xlarge", "SPOT", NOON + timedelta(minutes=30))
     ended = RunningInstance("m8i.xlarge", "SPOT", NOON - timedelta(hours=2), NOON - timedelta(hours=1))
-    cost = cost_between(NOON, NOON + timedelta(hours=1), [early, late, ended])
     prices = load_prices()
+    cost = cost_between(NOON, NOON + timedelta(hours=1), [early, late, ended], prices)
     ec2, emr = prices.per_hour["m8i.xlarge"]
     assert cost.usage == {"m8i.xlarge on-demand": 1.0, "m8i.xlarge spot": 0.5}
     assert cost.usd == pytest.approx(ec2 + emr + 0.5 * (ec2 * prices.spot_share + emr))
@@ -26,7 +26,8 @@ def test_only_the_time_within_the_window_counts() -> None:
 
 
 def test_a_type_without_a_price_is_listed_and_not_guessed() -> None:
-    cost = cost_of(3600, {"x9.metal": 2, "m8i.xlarge": 1})
+    instances = [RunningInstance(name, "ON_DEMAND", NOON) for name in ("x9.metal", "x9.metal", "m8i.xlarge")]
+    cost = cost_between(NOON, NOON + timedelta(hours=1), instances, load_prices())
     assert cost.unpriced == ("x9.metal",)
     assert cost.usd == pytest.approx(sum(load_prices().per_hour["m8i.xlarge"]))
     assert cost.usage["x9.metal on-demand"] == 2.0
@@ -44,7 +45,8 @@ def test_a_file_overrides_and_adds_prices(tmp_path: Path) -> None:
     path = tmp_path / "prices.json"
     path.write_text(json.dumps({"date": "2027-01-01", "instances": {"x9.metal": {"ec2": 10, "emr": 1}}}))
     prices = load_prices(str(path))
-    assert cost_of(1800, {"x9.metal": 1}, prices=prices).usd == pytest.approx(5.5)
+    cost = cost_between(NOON, NOON + timedelta(minutes=30), [RunningInstance("x9.metal", "ON_DEMAND", NOON)], prices)
+    assert cost.usd == pytest.approx(5.5)
     assert "m8i.xlarge" in prices.per_hour
     assert prices.date == "2027-01-01"
 

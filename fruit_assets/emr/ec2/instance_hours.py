@@ -3,11 +3,11 @@
 Put here the arithmetic. A cluster's instances are listed in `compute.py`; prices are in `../cost.py`.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 
-from fruit_assets.emr.cost import Cost, Prices, load_prices
+from fruit_assets.emr.cost import Cost, Prices
 
 
 @dataclass(frozen=True)
@@ -25,10 +25,9 @@ class RunningInstance:
 
 
 def cost_between(
-    start: datetime, end: datetime, instances: Iterable[RunningInstance], prices: Prices | None = None, payer: str = ""
+    start: datetime, end: datetime, instances: Iterable[RunningInstance], prices: Prices, payer: str = ""
 ) -> Cost:
     """Cost of the instances between two moments."""
-    prices = prices or load_prices()
     hours: dict[str, float] = {}
     usd, unpriced = 0.0, set()
     for instance in instances:
@@ -40,17 +39,3 @@ def cost_between(
             unpriced.add(instance.instance_type)
         usd += (rate or 0.0) * spent
     return Cost(usd, hours, "instance_hours", payer, tuple(sorted(unpriced)), prices.date)
-
-
-def cost_of(seconds: float, instances: Mapping[str, int], *, spot: bool = False, prices: Prices | None = None) -> Cost:
-    """Cost of a number of instances of each type.
-
-    Args:
-        seconds: the time they run.
-        instances: count by instance type, such as `{"m7g.xlarge": 3}`.
-        spot: at the table's share of the on-demand price.
-        prices: the price table; None is the package's.
-    """
-    start, market = datetime.fromtimestamp(0, UTC), "SPOT" if spot else "ON_DEMAND"
-    machines = [RunningInstance(kind, market, start) for kind, count in instances.items() for _ in range(count)]
-    return cost_between(start, datetime.fromtimestamp(seconds, UTC), machines, prices)

@@ -64,38 +64,53 @@ def check_roles(facts: Mapping[str, str], region: str) -> Iterator[Finding]:
 
 
 def check_pass_role(facts: Mapping[str, str], caller: Identity) -> Iterator[Finding]:
-    """Whether the caller may hand the two roles to EMR and to EC2; IAM's own simulator answers."""
+    """Whether the caller may pass the two roles to EMR and to EC2."""
     iam = client("iam", caller.region)
-    for name, profile, service in (
-        (facts["service_role"], False, "elasticmapreduce.amazonaws.com"),
-        (facts["instance_profile"], True, "ec2.amazonaws.com"),
+    for name, subject, service in (
+        (facts["service_role"], "Pass service role", "elasticmapreduce.amazonaws.com"),
+        (facts["instance_profile"], "Pass node role", "ec2.amazonaws.com"),
     ):
-        subject = "Pass node role" if profile else "Pass service role"
         try:
-            arn = _role(iam, name, profile=profile)["Arn"]
-            answer = call_with_retries(
-                iam.simulate_principal_policy,
-                patience=5,
-                PolicySourceArn=caller.role_or_user_arn,
-                ActionNames=["iam:PassRole"],
-                ResourceArns=[arn],
-                ContextEntries=[
-                    {
-                        "ContextKeyName": "iam:PassedToService",
-                        "ContextKeyValues": [service],
-                        "ContextKeyType": "string",
-                    }
-                ],
-            )
+            arn = str(_role(iam, name, profile=subject == "Pass node role")["Arn"])
         except FruitAssetsError as error:
-            yield warning(subject, f"cannot be checked: {error}", "Not needed for runs; allow it to have it checked.")
-            continue
-        decision = answer["EvaluationResults"][0]["EvalDecision"]
-        if decision == "allowed":
-            yield ok(subject, name)
+            yield _not_checked(subject, error)
         else:
-            remedy = "Attach the orchestrator policy that deploy created to the role that runs Dagster."
-            yield problem(subject, f"{caller.role_or_user_arn} may not pass {name} to {service}: {decision}", remedy)
+            yield passing(iam, subject, (name, arn), service, caller, "orchestrator")
+
+
+def passing(iam: Any, subject: str, role: tuple[str, str], service: str, caller: Identity, policy: str) -> Finding:
+    """Whether the caller may pass a role to a service, by IAM's own simulator.
+
+    Args:
+        iam: the client.
+        subject: of the finding.
+        role: its name in the finding, and its ARN.
+        service: the service's principal.
+        caller: the principal that runs Dagster.
+        policy: which of deploy's policies allows it.
+    """
+    name, arn = role
+    passed_to = {"ContextKeyName": "iam:PassedToService", "ContextKeyValues": [service], "ContextKeyType": "string"}
+    try:
+        answer = call_with_retries(
+            iam.simulate_principal_policy,
+            patience=5,
+            PolicySourceArn=caller.role_or_user_arn,
+            ActionNames=["iam:PassRole"],
+            ResourceArns=[arn],
+            ContextEntries=[passed_to],
+        )
+    except FruitAssetsError as error:
+        return _not_checked(subject, error)
+    decision = answer["EvaluationResults"][0]["EvalDecision"]
+    if decision == "allowed":
+        return ok(subject, name)
+    remedy = f"Attach the {policy} policy that deploy created to the role that runs Dagster."
+    return problem(subject, f"{caller.role_or_user_arn} may not pass {name} to {service}: {decision}", remedy)
+
+
+def _not_checked(subject: str, error: FruitAssetsError) -> Finding:
+    return warning(subject, f"cannot be checked: {error}", "Not needed for runs; allow it to have it checked.")
 
 
 def check_network(facts: Mapping[str, str], region: str) -> Iterator[Finding]:

@@ -12,7 +12,7 @@ from fruit_assets.emr.aws import AwsRefusedError, call_with_retries, client
 from fruit_assets.emr.serverless.compute import EmrServerless
 from fruit_assets.errors import FruitAssetsError
 from fruit_assets.infra.bootstrap_folder import BOOTSTRAP
-from fruit_assets.infra.checks.emr_checks import check_spark_pair
+from fruit_assets.infra.checks.emr_checks import check_spark_pair, passing
 from fruit_assets.infra.checks.findings import Finding, ok, problem, warning
 from fruit_assets.infra.identity import Identity
 
@@ -44,7 +44,7 @@ def check_job_role(facts: Mapping[str, str], caller: Identity) -> Iterator[Findi
         yield ok("Job role", arn)
     else:
         yield problem("Job role", f"{arn} cannot be assumed by {service}", "Run `fruit-assets deploy`.")
-    yield from _pass_role(iam, arn, service, caller)
+    yield passing(iam, "Pass job role", (arn, arn), service, caller, "serverless")
 
 
 def check_environment(facts: Mapping[str, str], region: str, spec: Path = SPEC) -> Iterator[Finding]:
@@ -110,31 +110,6 @@ def check_application(application_id: str, region: str) -> Iterator[Finding]:
         yield problem("Application", failure.message, remedy)
     else:
         yield ok("Application", f"{application_id} is {found['state']}, {found['releaseLabel']}")
-
-
-def _pass_role(iam: Any, arn: str, service: str, caller: Identity) -> Iterator[Finding]:
-    try:
-        answer = call_with_retries(
-            iam.simulate_principal_policy,
-            patience=5,
-            PolicySourceArn=caller.role_or_user_arn,
-            ActionNames=["iam:PassRole"],
-            ResourceArns=[arn],
-            ContextEntries=[
-                {"ContextKeyName": "iam:PassedToService", "ContextKeyValues": [service], "ContextKeyType": "string"}
-            ],
-        )
-    except FruitAssetsError as error:
-        yield warning(
-            "Pass job role", f"cannot be checked: {error}", "Not needed for runs; allow it to have it checked."
-        )
-        return
-    decision = answer["EvaluationResults"][0]["EvalDecision"]
-    if decision == "allowed":
-        yield ok("Pass job role", arn)
-    else:
-        remedy = "Attach the serverless policy that deploy created to the role that runs Dagster."
-        yield problem("Pass job role", f"{caller.role_or_user_arn} may not pass {arn} to {service}: {decision}", remedy)
 
 
 def _read(spec: Path) -> dict[str, Any]:
