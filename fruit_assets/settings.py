@@ -17,7 +17,9 @@ from fruit_assets.setting_values import PREFIX, SettingReader
 Deployment = Literal["local", "emr", "emr-serverless"]
 DEPLOYMENTS = get_args(Deployment)
 # Measures that make a local run start sooner (`spark/fast_start/`).
-FAST_START_MEASURES = frozenset({"background", "class_data", "event_log", "freeze_gc", "imports", "worker_daemon"})
+FAST_START_MEASURES = frozenset(
+    {"background", "class_data", "event_log", "freeze_gc", "imports", "small_fetch", "worker_daemon"}
+)
 
 
 @dataclass(frozen=True)

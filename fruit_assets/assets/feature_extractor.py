@@ -108,8 +108,6 @@ def feature_extractor(
     """
     with translate_errors():
         phases = PhaseTimer()
-        if _sample_is_missing(context, storage):
-            spark.prepare()
         writing = storage.writing(NAME, context)
         config = config_of_run(context, config, writing.base)
         with phases("weights"):
@@ -121,7 +119,8 @@ def feature_extractor(
         calibration = _calibration(context, config)
         config = config.model_copy(update={"quantize": calibration is not None})  # what a run that repeats needs
         with phases("export"):
-            staged, exported = _staged(spec, calibration, writing, spark)
+            first = _sample_is_missing(context, storage)
+            staged, exported = _staged(spec, calibration, writing, spark, first=first)
         staged = staged.with_facts(**{RUN_CONFIG: config.model_dump(mode="json")})
         description = ExtractorDescription.from_json(read_file(staged.version, DESCRIPTION_FILE))
         # A reused export names its weights as its own run did; the metadata shows what this run was given.
@@ -160,25 +159,30 @@ def _calibration(context: dg.AssetExecutionContext, config: ExtractorConfig) -> 
 
 
 def _staged(
-    spec: ExtractorSpec, calibration: Calibration | None, writing: VersionWriter, spark: SparkResource
+    spec: ExtractorSpec, calibration: Calibration | None, writing: VersionWriter, spark: SparkResource, *, first: bool
 ) -> tuple[StagedCommit, bool]:
-    """The extractor as a staged version, and whether anything had to be exported."""
+    """The extractor as a staged version, and whether anything had to be exported; announces work to Spark."""
     facts = {"fingerprint": spec.fingerprint}
     if calibration is not None:
         facts["int8"] = int8_fingerprint(spec.fingerprint, calibration)
     if (before := writing.table.find_latest(**facts)) is not None:
+        if first:
+            spark.prepare()
         return republish(before, writing), False
-    # Another extractor means new features: the JVM can start while Keras builds the network.
-    spark.prepare()
-    return stage_files(_exported(spec, calibration, writing), writing).with_facts(**facts), True
+    return stage_files(_exported(spec, calibration, writing, spark), writing).with_facts(**facts), True
 
 
-def _exported(spec: ExtractorSpec, calibration: Calibration | None, writing: VersionWriter) -> dict[str, bytes]:
+def _exported(
+    spec: ExtractorSpec, calibration: Calibration | None, writing: VersionWriter, spark: SparkResource
+) -> dict[str, bytes]:
     """The files of the extractor, taken from an earlier version where that exported them."""
     quantization = Quantization(calibration, spec.input_size) if calibration is not None else None
     try:
         before = writing.table.find_latest(fingerprint=spec.fingerprint)
-        files = Export(spec).files() if before is None else _without_int8(before)
+        export = Export(spec) if before is None else before
+        # Another extractor means new features: Spark starts beside the export, which begins first and takes longer.
+        spark.prepare()
+        files = export.files() if isinstance(export, Export) else _without_int8(export)
         return files if quantization is None else quantization.added_to(files)
     except BaseException:
         if quantization is not None:

@@ -1,4 +1,4 @@
-"""The bytes of the chosen images, fetched by Spark's workers.
+"""The bytes of the chosen images, fetched by Spark's workers or, where they are few, by this process.
 
 Put here how images are read from where the collection lies. Which images are chosen belongs in `sampling.py`, looking
 into the bytes in `decoding.py`.
@@ -20,13 +20,12 @@ from fruit_assets.machine_faults import machine_fault
 from fruit_assets.object_store.s3_location import parse_s3_uri
 from fruit_assets.object_store.s3_store import S3Store
 from fruit_assets.spark.arrow_streams import stream_of
-from fruit_assets.spark.tasks import collect, run_tasks
+from fruit_assets.spark.tasks import Workers
 from fruit_assets.spark.writing import SECONDS_PER_FILE, RowWriter, WriteTarget, data_files_from, files_schema
 from fruit_assets.storage.parquet_files import DataFile
 
 if TYPE_CHECKING:
     import pyarrow as pa
-    from pyspark import SparkContext
 
 SAMPLE_SCHEMA = "path string, label string, sha256 string, size bigint, stamp string, content binary"
 SAMPLE_COLUMNS = [column.split()[0] for column in SAMPLE_SCHEMA.split(", ")]
@@ -48,7 +47,11 @@ LARGEST_IMAGE_BYTES = 256 * 2**20  # not a photograph of a fruit any more
 
 
 def fetch_images(
-    context: "SparkContext", root: str, chosen: KeyTable, target: WriteTarget, notes: Mapping[str, int] | None = None
+    workers: Workers,
+    root: str,
+    chosen: KeyTable,
+    target: WriteTarget,
+    notes: Mapping[str, int] | None = None,
 ) -> list[DataFile]:
     """Fetch the bytes of images into files with the columns of `SAMPLE_SCHEMA`.
 
@@ -57,21 +60,18 @@ def fetch_images(
     because they are tried again by every later run.
 
     Args:
-        context: the Spark context.
+        workers: where to fetch them.
         root: the collection's folder or `s3://` URI.
         chosen: `path, label, size, stamp` of the images, sorted by path.
         target: where and how to write.
         notes: for a run that recovers files of this one.
     """
-    parallelism = int(context.defaultParallelism)
+    fetch = _fetcher(root, target, notes or {})
     files: list[DataFile] = []
     for keys in chosen.chunks(_LISTED, _IMAGES_PER_JOB):
-        # As many tasks as all cores can share evenly, each with neighbours: a reader of a few images wants
-        # some of one label.
-        tasks = parallelism * math.ceil(keys.num_rows / (_IMAGES_PER_FETCH_TASK * parallelism))
-        files += data_files_from(
-            collect(run_tasks(context, _portions(keys, tasks), _fetcher(root, target, notes or {})))
-        )
+        # Each task has neighbours: a reader of a few images wants some of one label.
+        tasks = workers.task_count(keys.num_rows / _IMAGES_PER_FETCH_TASK)
+        files += data_files_from(workers.collect(_portions(keys, tasks), fetch))
     return files
 
 

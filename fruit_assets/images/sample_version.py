@@ -21,7 +21,7 @@ from fruit_assets.images.sample_increment import SampleIncrement
 from fruit_assets.images.sampling import content_digest
 from fruit_assets.keys.row_keys import row_keys
 from fruit_assets.spark.reading import ScanOptions, map_batches
-from fruit_assets.spark.tasks import ArrowFunction, collect
+from fruit_assets.spark.tasks import ArrowFunction, Workers, collect
 from fruit_assets.spark.writing import RowWriter, WriteTarget, data_files_from, files_schema, stage_written
 from fruit_assets.storage.delta.staged_commit import StagedCommit
 from fruit_assets.storage.parquet_files import ROW_GROUP_ROWS, DataFile
@@ -29,7 +29,6 @@ from fruit_assets.storage.staging import VersionWriter
 
 if TYPE_CHECKING:
     import pyarrow as pa
-    from pyspark import SparkContext
 
 
 _COPYING = ScanOptions(SAMPLE_COLUMNS, rows_per_task=8192, rows_per_batch=64)
@@ -55,22 +54,23 @@ class WrittenRows:
 
 
 def write_rows(
-    context: "SparkContext", root: str, increment: SampleIncrement, known: KnownRows, writing: VersionWriter
+    workers: Workers,
+    root: str,
+    increment: SampleIncrement,
+    known: KnownRows,
+    writing: VersionWriter,
 ) -> WrittenRows:
     """Fetch and copy the rows of an increment that do not stay where they are.
 
     Args:
-        context: the Spark context.
+        workers: where to fetch and copy; this process fetches, but copies nothing.
         root: the collection's folder or `s3://` URI.
         increment: from `increment_of`.
         known: the rows that it builds on.
         writing: the asset's folder, run and attempt.
     """
-    sizes = increment.fetched.select(
-        "select size from {table} union all select size from {copied}", copied=increment.copied
-    )
-    count, average_bytes = sizes.values("count(*), coalesce(avg(size), 0)")
-    of_version = row_group_rows(count, average_bytes, int(context.defaultParallelism))
+    count, average_bytes = increment.written_size()
+    of_version = row_group_rows(count, average_bytes, workers.cores)
     if increment.kept_files:
         # All files of a version have equally large row groups, but for the last of each.
         of_version = known.version.facts[ROW_GROUP_ROWS]
@@ -80,9 +80,12 @@ def write_rows(
     notes = {ROW_GROUP_ROWS: of_version}
     copied = []
     if increment.copied.num_rows:
+        assert workers.context is not None  # noqa: S101  see `SampleIncrement.is_small`
         wanted = increment.to_copy()
-        copied = data_files_from(collect(map_batches(known.version, context, _COPYING, _copier(target, notes), wanted)))
-    return WrittenRows(of_version, fetch_images(context, root, increment.fetched, target, notes), copied)
+        copied = data_files_from(
+            collect(map_batches(known.version, workers.context, _COPYING, _copier(target, notes), wanted))
+        )
+    return WrittenRows(of_version, fetch_images(workers, root, increment.fetched, target, notes), copied)
 
 
 def stage_sample(

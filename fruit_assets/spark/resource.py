@@ -3,6 +3,8 @@
 Put here how Dagster gets its Spark in each deployment. Its settings belong in `session.py`.
 """
 
+import os
+import re
 from abc import abstractmethod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +20,9 @@ if TYPE_CHECKING:
     from pyspark import SparkContext
     from pyspark.sql import SparkSession
 
+# Spark's workers are processes of this machine.
+_LOCAL_MASTER = re.compile(r"local\[(?:(?P<cores>[1-9]\d*)|\*)\]")
+
 
 class SparkResource(dg.ConfigurableResource[Any]):
     """A running Spark. Loading the code location or planning a run starts none.
@@ -28,6 +33,10 @@ class SparkResource(dg.ConfigurableResource[Any]):
     @abstractmethod
     def context(self) -> "SparkContext":
         """The context, which runs tasks; the first call may take seconds."""
+
+    def cores_here(self) -> int | None:
+        """Cores of this process's machine that its Spark uses; None where small work, too, belongs to Spark's tasks."""
+        return None
 
     def session(self) -> "SparkSession":
         """A session on it, for frames and SQL; none of our own assets needs one."""
@@ -72,6 +81,12 @@ class LocalSpark(SparkResource):
 
     def context(self) -> "SparkContext":
         return self._start().context()
+
+    def cores_here(self) -> int | None:
+        found = _LOCAL_MASTER.fullmatch(self.master) if "small_fetch" in self.fast_start else None
+        if found is None:
+            return None
+        return int(found["cores"]) if found["cores"] else len(os.sched_getaffinity(0))
 
     def _start(self) -> BackgroundSpark:
         if self._background is None:

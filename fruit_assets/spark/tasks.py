@@ -5,9 +5,11 @@ it: starting their side of the JVM costs every run half a second and more. What 
 `spark/reading.py` and `spark/writing.py`.
 """
 
+import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from tempfile import gettempdir
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -107,6 +109,42 @@ def collect(run: "RDD[bytes]") -> "pa.Table":
             raise TaskError(f"Spark could not run the tasks: {named(fault)}.") from error
         raise _failure(str(error)) from error
     return table_of(streams)
+
+
+@dataclass(frozen=True)
+class Workers:
+    """Where tasks run: on Spark's workers or, for work that takes less time than Spark's start, in this process.
+
+    Attributes:
+        cores: how many tasks run at once.
+        context: the Spark context; None for this process.
+    """
+
+    cores: int
+    context: "SparkContext | None" = None
+
+    @classmethod
+    def of(cls, context: "SparkContext") -> "Workers":
+        return cls(int(context.defaultParallelism), context)
+
+    def task_count(self, portions: float) -> int:
+        """Tasks for this much work: as many as all cores can share evenly, or one in this process."""
+        return 1 if self.context is None else self.cores * math.ceil(portions / self.cores)
+
+    def collect(self, parts: Sequence[Part], function: "Callable[[Part], Iterable[pa.RecordBatch]]") -> "pa.Table":
+        """What `function` yields for all parts, in their order.
+
+        Raises:
+            TaskError: a task failed, or could not be run.
+        """
+        if self.context is not None:
+            return collect(run_tasks(self.context, parts, function))
+        try:
+            return table_of([stream for part in parts for stream in map(stream_of, function(part))])
+        except OSError as error:
+            if (fault := machine_fault(error)) is None:
+                raise
+            raise TaskError(f"The machine cannot go on: {named(fault)}.") from error
 
 
 def _failure(message: str) -> FruitAssetsError:

@@ -7,6 +7,7 @@ would mean copying.
 """
 
 import io
+import sys
 import time
 import uuid
 from collections.abc import Callable, Iterable, Mapping
@@ -181,10 +182,10 @@ def _data_file(path: str, bytes: int, rows: int, least: str | None, greatest: st
 
 
 def _task_number() -> int:
-    from pyspark import TaskContext
-
-    task = TaskContext.get()
-    return 0 if task is None else task.partitionId()
+    # A process that has not imported pyspark runs no task of Spark.
+    pyspark = sys.modules.get("pyspark.taskcontext")
+    task = None if pyspark is None else pyspark.TaskContext.get()
+    return 0 if task is None else int(task.partitionId())
 
 
 def _encoding(schema: "pa.Schema") -> dict[str, Any]:

@@ -9,11 +9,12 @@ from typing import Any
 import dagster as dg
 import pyarrow as pa
 import pytest
+from pydantic import Field
 
 from fruit_assets.assets.graph import ASSETS
 from fruit_assets.resources import resources_for
 from fruit_assets.settings import Settings
-from fruit_assets.spark.resource import SparkResource
+from fruit_assets.spark.resource import LocalSpark, SparkResource
 from fruit_assets.storage import read_current
 from fruit_assets.storage.delta.version import Version
 from fruit_assets_tests.conftest import Collection, MakeSettings, PublishedGraph, materialised_metadata
@@ -29,6 +30,22 @@ class NoSpark(SparkResource):
 
     def context(self) -> Any:
         raise AssertionError("Spark was asked for")
+
+
+class NotStartedSpark(SparkResource):
+    """A Spark of this machine that is announced and never waited for."""
+
+    def context(self) -> Any:
+        raise AssertionError("Spark was waited for")
+
+    def cores_here(self) -> int:
+        return 2
+
+
+class WorkersOnly(LocalSpark):
+    """Whose workers do all that tasks can do."""
+
+    fast_start: list[str] = Field(default_factory=list)
 
 
 @dataclass

@@ -14,7 +14,7 @@ import pytest
 from fruit_assets.resources import resources_for
 from fruit_assets.storage.delta.table import Table
 from fruit_assets.storage.staging import VersionWriter
-from fruit_assets_tests.assets.conftest import Graph, NoSpark
+from fruit_assets_tests.assets.conftest import Graph, NoSpark, NotStartedSpark, WorkersOnly
 from fruit_assets_tests.conftest import materialised_metadata
 from fruit_assets_tests.storage.tables import stage_table
 
@@ -62,7 +62,18 @@ def test_nothing_new_is_neither_fetched_nor_committed_and_needs_no_spark(graph):
     assert graph.current("sampled_images") == version
 
 
+def test_few_images_are_fetched_without_waiting_for_spark_and_the_rows_are_those_that_its_workers_write(graph):
+    rows = []
+    for spark in (NotStartedSpark(), WorkersOnly(cache=str(graph.settings.cache))):
+        graph.replaced["spark"] = spark
+        assert _counts(_sample(graph)) == {"fetched": 12}
+        rows.append((graph.table("sampled_images").to_pylist(), graph.current("sampled_images").facts))
+        shutil.rmtree(Path(graph.settings.storage) / "sampled_images")
+    assert rows[0] == rows[1]
+
+
 def test_a_file_of_removed_images_leaves_the_table_without_spark(graph):
+    graph.replaced["spark"] = WorkersOnly(cache=str(graph.settings.cache))
     _sample(graph)
     version = graph.current("sampled_images")
     victim = version.files[0]
@@ -160,20 +171,23 @@ def slowly(root):
 
 fetching._file_reader = slowly
 fetching._IMAGES_PER_FETCH_TASK = 20
+fetching.SECONDS_PER_FILE = 0.5
 settings = load_settings(json.loads(sys.argv[1]), pathlib.Path.cwd())
 config = {"ops": {"sampled_images": {"config": {"fraction": 1.0}}}}
 dg.materialize(ASSETS, selection=["sampled_images"], resources=resources_for(settings), run_config=config)
 """
 
 
-def test_after_a_kill_only_what_no_complete_file_holds_is_fetched(graph, capfd, tmp_path):
+# By Spark's workers, or by the killed process itself.
+@pytest.mark.parametrize("fast_start", ["background", "small_fetch"])
+def test_after_a_kill_only_what_no_complete_file_holds_is_fetched(graph, capfd, tmp_path, fast_start):
     image = next(graph.images.rglob("*.jpg")).read_bytes()
     for number in range(388):
         (graph.images / "many" / f"{number:03}.jpg").parent.mkdir(exist_ok=True)
         (graph.images / "many" / f"{number:03}.jpg").write_bytes(image + b"\0" * number)
     table = Path(graph.settings.storage) / "sampled_images"
     places = {"FRUIT_ASSETS_IMAGES": graph.settings.images, "FRUIT_ASSETS_STORAGE": graph.settings.storage}
-    values = json.dumps({**places, "FRUIT_ASSETS_DRIVER_MEMORY": "1g"})
+    values = json.dumps({**places, "FRUIT_ASSETS_DRIVER_MEMORY": "1g", "FRUIT_ASSETS_FAST_START": fast_start})
     run = subprocess.Popen([sys.executable, "-c", _SLOW_RUN, values], cwd=tmp_path)
     try:
         while len(list(table.glob("data/*/*.parquet"))) < 3:

@@ -1,17 +1,24 @@
 """Tests of the local session: its settings, its interpreter, its early start, and progress while it works."""
 
+import errno
 import importlib
+import math
+import os
 import re
 import sys
 import tempfile
 import time
 from pathlib import Path
 
+import pyarrow as pa
+import pytest
+
 from fruit_assets.spark import session as session_module
 from fruit_assets.spark.fast_start import worker_daemon
 from fruit_assets.spark.progress import reported_progress
-from fruit_assets.spark.resource import LocalSpark
+from fruit_assets.spark.resource import ClusterSpark, LocalSpark
 from fruit_assets.spark.session import LocalSparkOptions, local_conf
+from fruit_assets.spark.tasks import TaskError, Workers
 
 
 def test_settings_of_the_caller_win_and_memory_is_named_or_chosen(tmp_path):
@@ -85,6 +92,37 @@ def test_a_resource_gives_one_context_and_a_session_on_it(spark, tmp_path):
     resource = LocalSpark(cache=str(tmp_path))
     assert resource.context() is resource.context() is spark.sparkContext
     assert resource.session().sparkContext is spark.sparkContext
+
+
+@pytest.mark.parametrize(
+    ("spark_resource", "cores"),
+    [
+        (LocalSpark(cache="/c"), len(os.sched_getaffinity(0))),
+        (LocalSpark(cache="/c", master="local[3]"), 3),
+        (LocalSpark(cache="/c", master="local-cluster[2,1,1024]"), None),
+        (LocalSpark(cache="/c", fast_start=["background"]), None),
+        (ClusterSpark(), None),
+    ],
+)
+def test_small_work_is_for_this_process_only_where_sparks_workers_are_on_this_machine(spark_resource, cores):
+    assert spark_resource.cores_here() == cores
+
+
+def test_work_in_this_process_gives_what_the_workers_give(spark):
+    def doubled(part):
+        yield pa.RecordBatch.from_pydict({"doubled": [2 * part]})
+
+    here, there = Workers(2), Workers.of(spark.sparkContext)
+    assert here.collect([1, 2, 3], doubled) == there.collect([1, 2, 3], doubled)
+    assert (here.task_count(2.5), there.task_count(2.5)) == (1, math.ceil(2.5 / there.cores) * there.cores)
+
+
+def test_a_fault_of_the_machine_in_this_process_is_named():
+    def full(_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "/data/part")
+
+    with pytest.raises(TaskError, match=r"\[ENOSPC\] No space left on device: '/data/part'"):
+        Workers(1).collect([b""], full)
 
 
 def test_a_long_job_reports_its_tasks_and_a_short_one_nothing(spark):
