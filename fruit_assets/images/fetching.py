@@ -69,8 +69,9 @@ def fetch_images(
     fetch = _fetcher(root, target, notes or {})
     files: list[DataFile] = []
     for keys in chosen.chunks(_LISTED, _IMAGES_PER_JOB):
-        # Each task has neighbours: a reader of a few images wants some of one label.
-        tasks = workers.task_count(keys.num_rows / _IMAGES_PER_FETCH_TASK)
+        # As many tasks as all cores can share evenly, each with neighbours: a reader of a few images wants
+        # some of one label.
+        tasks = workers.cores * math.ceil(keys.num_rows / (_IMAGES_PER_FETCH_TASK * workers.cores))
         files += data_files_from(workers.collect(_portions(keys, tasks), fetch))
     return files
 

@@ -35,6 +35,8 @@ class BackgroundSpark:
         self._imported = Event()
         self._future: Future[SparkContext] = Future()
         self._awaited = Event()
+        # Set when the caller's own job is about to start the workers.
+        self._has_job = Event()
         # Here, before the JVM can be started: beside other imports it takes several times as long. An import that
         # fails is explained by the thread, which repeats it.
         _import("pyspark")
@@ -49,6 +51,7 @@ class BackgroundSpark:
         self._awaited.set()
         while self._imports and not self._future.done():
             _import(self._imports.popleft())
+        self._has_job.set()
         context = self._future.result()
         Thread(target=self._import_the_rest, name="import-beside-spark", daemon=True).start()
         # Join the import thread at exit: unloading during an import can segfault.
@@ -64,8 +67,7 @@ class BackgroundSpark:
             self._future.set_exception(error)
         else:
             self._future.set_result(context)
-            # A caller that waits already has a job that starts the workers.
-            if not self._awaited.is_set():
+            if not self._has_job.is_set():
                 warm_up(context)
 
     def _import_the_rest(self) -> None:

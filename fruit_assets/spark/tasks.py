@@ -5,10 +5,11 @@ it: starting their side of the JVM costs every run half a second and more. What 
 `spark/reading.py` and `spark/writing.py`.
 """
 
-import math
 import re
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from tempfile import gettempdir
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -42,6 +43,7 @@ _FOR_PEOPLE = {
 _JAVA_FRAME = re.compile(r"\t(at |\.\.\. \d+ more)")
 _REPEATED_FROM = "\nDriver stacktrace:"
 _LONGEST = 4000
+_number_here = ContextVar("number of the task that this process runs", default=0)
 
 
 class TaskError(FruitAssetsError):
@@ -116,7 +118,7 @@ class Workers:
     """Where tasks run: on Spark's workers or, for work that takes less time than Spark's start, in this process.
 
     Attributes:
-        cores: how many tasks run at once.
+        cores: how many tasks run at once; this process runs one after the other.
         context: the Spark context; None for this process.
     """
 
@@ -127,10 +129,6 @@ class Workers:
     def of(cls, context: "SparkContext") -> "Workers":
         return cls(int(context.defaultParallelism), context)
 
-    def task_count(self, portions: float) -> int:
-        """Tasks for this much work: as many as all cores can share evenly, or one in this process."""
-        return 1 if self.context is None else self.cores * math.ceil(portions / self.cores)
-
     def collect(self, parts: Sequence[Part], function: "Callable[[Part], Iterable[pa.RecordBatch]]") -> "pa.Table":
         """What `function` yields for all parts, in their order.
 
@@ -140,11 +138,25 @@ class Workers:
         if self.context is not None:
             return collect(run_tasks(self.context, parts, function))
         try:
-            return table_of([stream for part in parts for stream in map(stream_of, function(part))])
+            return table_of(list(_streams_here(parts, function)))
         except OSError as error:
             if (fault := machine_fault(error)) is None:
                 raise
             raise TaskError(f"The machine cannot go on: {named(fault)}.") from error
+
+
+def _streams_here(parts: Iterable[Part], function: "Callable[[Part], Iterable[pa.RecordBatch]]") -> Iterator[bytes]:
+    for number, part in enumerate(parts):
+        _number_here.set(number)
+        yield from map(stream_of, function(part))
+
+
+def task_number() -> int:
+    """The number, among all tasks of a run, of the task that calls this."""
+    # A process that has not imported pyspark is no worker of Spark's.
+    pyspark = sys.modules.get("pyspark.taskcontext")
+    task = None if pyspark is None else pyspark.TaskContext.get()
+    return _number_here.get() if task is None else int(task.partitionId())
 
 
 def _failure(message: str) -> FruitAssetsError:

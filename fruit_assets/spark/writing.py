@@ -7,7 +7,6 @@ would mean copying.
 """
 
 import io
-import sys
 import time
 import uuid
 from collections.abc import Callable, Iterable, Mapping
@@ -15,6 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from fruit_assets.object_store.stores import Store
+from fruit_assets.spark.tasks import task_number
 from fruit_assets.storage.delta.columns import columns_of
 from fruit_assets.storage.delta.staged_commit import StagedCommit
 from fruit_assets.storage.parquet_files import DataFile
@@ -81,7 +81,7 @@ class RowWriter:
         self._stored_at = time.monotonic()
         self.longest_seconds = 0.0
         # Files sort by task, so that two runs give the same rows in the same order; no two attempts share a name.
-        self._name = f"{_task_number():06}-{uuid.uuid4().hex}"
+        self._name = f"{task_number():06}-{uuid.uuid4().hex}"
         self._pending: list[pa.RecordBatch] = []
         self._pending_rows = 0
         self._buffer = io.BytesIO()
@@ -179,13 +179,6 @@ def data_files_from(collected: "pa.Table") -> list[DataFile]:
 def _data_file(path: str, bytes: int, rows: int, least: str | None, greatest: str | None) -> DataFile:  # noqa: A002
     extremes = [{} if value is None else {"path": value} for value in (least, greatest)]
     return DataFile(path, bytes, rows, *extremes)
-
-
-def _task_number() -> int:
-    # A process that has not imported pyspark runs no task of Spark.
-    pyspark = sys.modules.get("pyspark.taskcontext")
-    task = None if pyspark is None else pyspark.TaskContext.get()
-    return 0 if task is None else int(task.partitionId())
 
 
 def _encoding(schema: "pa.Schema") -> dict[str, Any]:

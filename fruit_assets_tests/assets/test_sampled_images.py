@@ -73,7 +73,6 @@ def test_few_images_are_fetched_without_waiting_for_spark_and_the_rows_are_those
 
 
 def test_a_file_of_removed_images_leaves_the_table_without_spark(graph):
-    graph.replaced["spark"] = WorkersOnly(cache=str(graph.settings.cache))
     _sample(graph)
     version = graph.current("sampled_images")
     victim = version.files[0]

@@ -2,7 +2,6 @@
 
 import errno
 import importlib
-import math
 import os
 import re
 import sys
@@ -18,7 +17,7 @@ from fruit_assets.spark.fast_start import worker_daemon
 from fruit_assets.spark.progress import reported_progress
 from fruit_assets.spark.resource import ClusterSpark, LocalSpark
 from fruit_assets.spark.session import LocalSparkOptions, local_conf
-from fruit_assets.spark.tasks import TaskError, Workers
+from fruit_assets.spark.tasks import TaskError, Workers, task_number
 
 
 def test_settings_of_the_caller_win_and_memory_is_named_or_chosen(tmp_path):
@@ -110,11 +109,11 @@ def test_small_work_is_for_this_process_only_where_sparks_workers_are_on_this_ma
 
 def test_work_in_this_process_gives_what_the_workers_give(spark):
     def doubled(part):
-        yield pa.RecordBatch.from_pydict({"doubled": [2 * part]})
+        yield pa.RecordBatch.from_pydict({"task": [task_number()], "doubled": [2 * part]})
 
     here, there = Workers(2), Workers.of(spark.sparkContext)
-    assert here.collect([1, 2, 3], doubled) == there.collect([1, 2, 3], doubled)
-    assert (here.task_count(2.5), there.task_count(2.5)) == (1, math.ceil(2.5 / there.cores) * there.cores)
+    assert here.collect([1, 2, 3], doubled).to_pydict() == {"task": [0, 1, 2], "doubled": [2, 4, 6]}
+    assert there.collect([1, 2, 3], doubled) == here.collect([1, 2, 3], doubled)
 
 
 def test_a_fault_of_the_machine_in_this_process_is_named():
