@@ -285,11 +285,15 @@ def test_leftovers_of_a_dead_run_go_after_the_retention_and_those_of_a_run_in_pr
         stage_files({"a": b"1"}, VersionWriter(folder, run))
     data = tmp_path / "image_features" / "data"
     _age(data / "dead-0", timedelta(days=8))
+    # As where the files whose keys it held are gone.
+    folder.store.put("_keys/unused.parquet", b"")
+    _age(tmp_path / "image_features" / "_keys", timedelta(days=8))
     nine_days_ago = datetime.now(UTC) - timedelta(days=9)
     assert clean_up_all(storage, ["image_features"], running_since=nine_days_ago) == "Nothing to remove."
     assert clean_up_all(storage, ["image_features"], running_since=None) == "Upkeep: removed 1 files of image_features."
     assert {path.name for path in data.iterdir() if any(path.iterdir())} == {"published-0", "writing-0"}
     assert clean_up_all(storage, ["image_features"], running_since=None) == "Nothing to remove."
+    assert list(folder.store.list("_keys/")) == []
 
 
 def _age(folder: Path, age: timedelta) -> None:

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 
+from fruit_assets.keys.key_files import remove_unused_keys
 from fruit_assets.storage.io_managers import AssetStorage
 from fruit_assets.storage.upkeep import clean_up, forget_runs
 
@@ -26,7 +27,10 @@ _ALIVE = [
 
 def clean_up_all(storage: AssetStorage, assets: Iterable[str], running_since: datetime | None) -> str:
     """Do the upkeep of these assets' tables; returns a sentence about it."""
-    done = {asset: clean_up(storage.table(asset), running_since) for asset in assets}
+    tables = {asset: storage.table(asset) for asset in assets}
+    done = {asset: clean_up(table, running_since) for asset, table in tables.items()}
+    for table in tables.values():
+        remove_unused_keys(table)
     forget_runs(storage.store, timedelta(days=storage.retention_days), running_since)
     parts = [f"removed {upkeep.removed} files of {asset}" for asset, upkeep in done.items() if upkeep.removed]
     parts += [f"merged {upkeep.compacted} files of {asset}" for asset, upkeep in done.items() if upkeep.compacted]

@@ -14,6 +14,7 @@ from fruit_assets.features.increments import COPIES, KEYS
 from fruit_assets.features.inference_worker import FeaturizationOptions, featurize_batch, worker_engine
 from fruit_assets.features.known_features import Increment
 from fruit_assets.features.task_stats import FeaturizationFigures, TaskReport, figures_of, notes_of, widths_of
+from fruit_assets.keys.key_files import copy_keys
 from fruit_assets.spark.reading import ROW, ScanOptions, map_batches
 from fruit_assets.spark.tasks import ArrowFunction, collect
 from fruit_assets.spark.writing import (
@@ -68,15 +69,15 @@ def featurize(
     target = WriteTarget.of(writing, _FEATURES_PER_GROUP, file_fingerprint(extractor, options))
     reports = _computed(context, increment, _featurizer(extractor, options, target))
     files, widths = data_files_from(reports), set(chain.from_iterable(reports["widths"].to_pylist()))
-    files += plan.kept_files
     widths |= known.widths(plan.sources)
     copier = _copier(target, sorted(known.arithmetics(plan.sources)))
     for rows in plan.copied.chunks([*KEYS, ROW], _COPIED_PER_JOB):
         copied = collect(map_batches(known.as_version(), context, _COPYING, copier, rows))
         files += data_files_from(copied)
         widths.update(chain.from_iterable(copied["widths"].to_pylist()))
+    copy_keys(target.store, files, KEYS)
     facts = {"measures": {"shortest": min(widths, default=None), "longest": max(widths, default=None)}}
-    return stage_written(writing, files, FEATURES_SCHEMA, facts), figures_of(reports, plan)
+    return stage_written(writing, [*files, *plan.kept_files], FEATURES_SCHEMA, facts), figures_of(reports, plan)
 
 
 def fingerprint_of(extractor: ExtractorFiles, options: FeaturizationOptions) -> str:

@@ -17,8 +17,9 @@ from fruit_assets.images.fetching import (
     rows_that_fit,
 )
 from fruit_assets.images.known_rows import KnownRows, fingerprint_of
-from fruit_assets.images.sample_increment import SampleIncrement
+from fruit_assets.images.sample_increment import KEYS, SampleIncrement
 from fruit_assets.images.sampling import content_digest
+from fruit_assets.keys.key_files import copy_keys
 from fruit_assets.keys.row_keys import row_keys
 from fruit_assets.spark.reading import ScanOptions, map_batches
 from fruit_assets.spark.tasks import ArrowFunction, Workers, collect
@@ -103,7 +104,9 @@ def stage_sample(
     Raises:
         InputError: more of them cannot be read.
     """
-    digests = row_keys(writing.table.store, written.fetched, ("path", "label", "sha256"), increment.fetched.database)
+    store = writing.table.store
+    copy_keys(store, [*written.fetched, *written.copied], KEYS)
+    digests = row_keys(store, written.fetched, ("path", "label", "sha256"), increment.fetched.database)
     rows = increment.kept.select(_ALL_ROWS, copied=increment.copied, fetched=digests)
     require_readable(rows, root, most_unread)
     (unread,) = rows.values("count(*) - count(sha256)")

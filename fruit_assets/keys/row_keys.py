@@ -6,9 +6,10 @@ Put here how keys get from files into a `KeyTable`. Images and features, which f
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from fruit_assets.keys.key_files import read_keys
 from fruit_assets.keys.key_table import KeyDatabase, KeyTable
 from fruit_assets.object_store.stores import Store
-from fruit_assets.storage.parquet_files import DataFile, read_tables
+from fruit_assets.storage.parquet_files import DataFile
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -31,7 +32,7 @@ def row_keys(store: Store, files: Sequence[DataFile], columns: Sequence[str], da
 
     def numbered() -> "Iterator[pa.RecordBatch]":
         row = 0
-        for number, table in enumerate(read_tables(store, files, columns)):
+        for number, table in enumerate(read_keys(store, files, columns)):
             rows = np.arange(row, row + table.num_rows)
             row += table.num_rows
             table = table.append_column("file", pa.array(np.full(table.num_rows, number, np.int32)))

@@ -4,11 +4,12 @@ Put here what concerns files one by one. Which files make up a version is in `de
 """
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, TypeVar
 
 from fruit_assets.errors import StorageError
 from fruit_assets.object_store.stores import Store
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
     import pyarrow.parquet as pq
+
+T = TypeVar("T")
 
 # Fact of a version whose row groups all have this many rows, but for the last of a file.
 ROW_GROUP_ROWS = "row_group_rows"
@@ -82,16 +85,22 @@ def open_parquet(store: Store, path: str, *, pre_buffer: bool = False) -> "Itera
 
 def read_tables(store: Store, files: Sequence[DataFile], columns: Sequence[str] | None) -> "Iterator[pa.Table]":
     """All rows of each file, in order; eight are read ahead. Raises StorageError."""
+    return in_order(partial(read_file, store, file, columns) for file in files)
 
-    def read(file: DataFile) -> "pa.Table":
-        with open_parquet(store, file.path, pre_buffer=True) as parquet:
-            table = parquet.read(columns)
-            return table if columns is None else table.select(columns)
 
-    ahead: deque[Future[pa.Table]] = deque()
+def read_file(store: Store, file: DataFile, columns: Sequence[str] | None) -> "pa.Table":
+    """All rows of a file. Raises StorageError."""
+    with open_parquet(store, file.path, pre_buffer=True) as parquet:
+        table = parquet.read(columns)
+        return table if columns is None else table.select(columns)
+
+
+def in_order(calls: Iterable[Callable[[], T]]) -> Iterator[T]:
+    """What each call returns, in order; eight are called ahead."""
+    ahead: deque[Future[T]] = deque()
     with ThreadPoolExecutor(FILES_AT_A_TIME) as pool:
-        for file in files:
-            ahead.append(pool.submit(read, file))
+        for call in calls:
+            ahead.append(pool.submit(call))
             if len(ahead) > FILES_AT_A_TIME:
                 yield ahead.popleft().result()
         while ahead:

@@ -5,7 +5,8 @@ says afterwards is read in `run_log.py`.
 """
 
 import shutil
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import yaml
@@ -68,6 +69,7 @@ class WholeJob:
         driver_memory: value for FRUIT_ASSETS_DRIVER_MEMORY; None leaves the choice to the project.
         fast_start: value for FRUIT_ASSETS_FAST_START.
         refit: of the components; None leaves it to the project.
+        variables: of the environment; they override those that name places.
     """
 
     images: Path
@@ -79,6 +81,7 @@ class WholeJob:
     driver_memory: str | None = None
     fast_start: str = "on"
     refit: str | None = None
+    variables: Mapping[str, str] = field(default_factory=dict)
 
     def with_fast_start(self, value: str) -> "WholeJob":
         return replace(self, fast_start=value)
@@ -125,15 +128,15 @@ class WholeJob:
 
     def _variables(self, storage: "Storage", home: Path) -> dict[str, str]:
         memory = {"FRUIT_ASSETS_DRIVER_MEMORY": self.driver_memory} if self.driver_memory else {}
-        return environment(
-            DAGSTER_HOME=str(home),
-            FRUIT_ASSETS_IMAGES=str(self.images),
-            FRUIT_ASSETS_STORAGE=str(storage.assets),
-            FRUIT_ASSETS_CACHE=str(storage.cache),
-            FRUIT_ASSETS_WEIGHTS=self.weights,
-            FRUIT_ASSETS_FAST_START=self.fast_start,
-            **memory,
-        )
+        places = {
+            "DAGSTER_HOME": str(home),
+            "FRUIT_ASSETS_IMAGES": str(self.images),
+            "FRUIT_ASSETS_STORAGE": str(storage.assets),
+            "FRUIT_ASSETS_CACHE": str(storage.cache),
+            "FRUIT_ASSETS_WEIGHTS": self.weights,
+            "FRUIT_ASSETS_FAST_START": self.fast_start,
+        }
+        return environment(**{**places, **memory, **self.variables})
 
     def _config(self) -> dict[str, object]:
         settings = {
