@@ -18,7 +18,7 @@ Deployment = Literal["local", "emr", "emr-serverless"]
 DEPLOYMENTS = get_args(Deployment)
 # Measures that make a local run start sooner (`spark/fast_start/`).
 FAST_START_MEASURES = frozenset(
-    {"background", "class_data", "event_log", "freeze_gc", "imports", "small_fetch", "worker_daemon"}
+    {"background", "class_data", "event_log", "freeze_gc", "imports", "small_tasks", "worker_daemon"}
 )
 
 

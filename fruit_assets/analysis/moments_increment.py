@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING, Any
 from fruit_assets.analysis.feature_changes import COVERS, FeatureChanges, changes_since, covered
 from fruit_assets.analysis.moments import Moments
 from fruit_assets.analysis.moments_pass import compute_moments, moments_of_rows, row_keys
+from fruit_assets.spark.this_process import TaskRunner
 from fruit_assets.storage.artifacts import array_bytes, read_array
 
 if TYPE_CHECKING:
-    from pyspark import SparkContext
-
     from fruit_assets.storage.delta.version import Version
 
 # Name of the artifact that holds the moments.
@@ -84,7 +83,7 @@ class MomentsPlan:
         stored = _stored_moments(self.stored)
         return MomentsOfAll(stored, None, 0, history["updates"], history["subtracted"], self.features, reads_all=False)
 
-    def run(self, context: "SparkContext") -> MomentsOfAll:
+    def run(self, context: TaskRunner) -> MomentsOfAll:
         """Read what is needed; raises InputError when there are no rows."""
         if self.changes is None or self.stored is None:
             return self._of_all(context, None, 0)
@@ -106,7 +105,7 @@ class MomentsPlan:
             return self._of_all(context, new, lost)
         return MomentsOfAll(moments, new, lost, updates, subtracted, self.features, reads_all=False)
 
-    def _of_all(self, context: "SparkContext", new: Moments | None, lost: int) -> MomentsOfAll:
+    def _of_all(self, context: TaskRunner, new: Moments | None, lost: int) -> MomentsOfAll:
         moments = compute_moments(self.features, context)
         return MomentsOfAll(
             moments, moments if self.changes is None else new, lost, 0, 0, self.features, reads_all=True

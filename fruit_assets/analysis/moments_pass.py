@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING
 
 from fruit_assets.analysis.moments import Moments, feature_matrix, merge_all
 from fruit_assets.errors import InputError
-from fruit_assets.spark.arrow_streams import stream_of, table_of
 from fruit_assets.spark.reading import ScanOptions, map_batches
-from fruit_assets.spark.tasks import ArrowFunction, broadcast, collect
+from fruit_assets.spark.tasks import ArrowFunction, broadcast, collect, stream_of, table_of
+from fruit_assets.spark.this_process import Held, LocalRun, TaskRunner
 
 if TYPE_CHECKING:
     import pyarrow as pa
-    from pyspark import RDD, Broadcast, SparkContext
+    from pyspark import RDD, Broadcast
 
     from fruit_assets.storage.delta.version import Version
 
@@ -30,7 +30,7 @@ _READING = ScanOptions(["features"], rows_per_task=32768, rows_per_batch=2048)
 _ROW_KEYS = ("path", "sha256")
 
 
-def compute_moments(features: "Version", context: "SparkContext") -> Moments:
+def compute_moments(features: "Version", context: TaskRunner) -> Moments:
     """Moments of a version with a column `features: array<float>`, in one pass with a tree reduction.
 
     Raises:
@@ -42,12 +42,12 @@ def compute_moments(features: "Version", context: "SparkContext") -> Moments:
     return moments
 
 
-def moments_of_rows(features: "Version", context: "SparkContext", but: "pa.Array | None" = None) -> Moments | None:
+def moments_of_rows(features: "Version", context: TaskRunner, but: "pa.Array | None" = None) -> Moments | None:
     """Moments of a version of `path, sha256, features, ...`, but for rows with these keys; None when no row is left.
 
     Args:
         features: the version.
-        context: the Spark context.
+        context: the Spark context, or this process.
         but: keys of rows to leave out, as `row_keys` gives them; all workers get them.
     """
     if but is None or not len(but):
@@ -55,7 +55,7 @@ def moments_of_rows(features: "Version", context: "SparkContext", but: "pa.Array
     else:
         reading = replace(_READING, columns=[*_ROW_KEYS, *_READING.columns])
         partials = map_batches(features, context, reading, _partial_moments_but(broadcast(context, _as_stream(but))))
-    while (tasks := partials.getNumPartitions()) > _FAN_IN:
+    while not isinstance(partials, LocalRun) and (tasks := partials.getNumPartitions()) > _FAN_IN:
         partials = _merged_to(partials, math.ceil(tasks / _FAN_IN))
     return merge_all(Moments.of_rows(collect(partials)))
 
@@ -72,7 +72,7 @@ def _partial_moments(batches: Iterable["pa.RecordBatch"]) -> Iterator["pa.Record
         yield moments.to_batch()
 
 
-def _partial_moments_but(shared: "Broadcast[bytes]") -> ArrowFunction:
+def _partial_moments_but(shared: "Held | Broadcast[bytes]") -> ArrowFunction:
     def of_the_others(batches: Iterable["pa.RecordBatch"]) -> Iterator["pa.RecordBatch"]:
         import pyarrow.compute as pc
 

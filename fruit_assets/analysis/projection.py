@@ -16,6 +16,7 @@ from fruit_assets.analysis.pca import PcaModel
 from fruit_assets.analysis.refit import Basis
 from fruit_assets.spark.reading import ScanOptions, map_files
 from fruit_assets.spark.tasks import broadcast, collect
+from fruit_assets.spark.this_process import Held, TaskRunner
 from fruit_assets.spark.writing import RowWriter, WriteTarget, data_files_from, files_schema, stage_written
 from fruit_assets.storage.delta.staged_commit import StagedCommit
 from fruit_assets.storage.parquet_files import FILES_AT_A_TIME, DataFile, open_parquet
@@ -24,7 +25,7 @@ from fruit_assets.storage.staging import VersionWriter
 
 if TYPE_CHECKING:
     import pyarrow as pa
-    from pyspark import Broadcast, SparkContext
+    from pyspark import Broadcast
 
     from fruit_assets.storage.delta.version import Version
 
@@ -75,7 +76,7 @@ def plan_projection(features: "Version", before: "Version | None") -> Projection
     return plan if whole else ProjectionPlan(features, [], _NOTHING, features)
 
 
-def project(plan: ProjectionPlan, context: "SparkContext", basis: Basis, writing: VersionWriter) -> "pa.Table":
+def project(plan: ProjectionPlan, context: TaskRunner, basis: Basis, writing: VersionWriter) -> "pa.Table":
     """Project the rows that are missing; the workers write `path, label, pca_features`. What `stage` needs of it."""
     target = WriteTarget.of(writing, _SCORES_PER_GROUP, basis.version)
     shared = broadcast(context, basis.model.to_files())
@@ -131,7 +132,7 @@ def _sources_of(components: "Version") -> Iterable[tuple[str, ...]]:
 
 
 def _project_rows(
-    shared: "Broadcast[dict[str, bytes]]", batches: "Iterable[pa.RecordBatch]", writer: RowWriter
+    shared: "Held | Broadcast[dict[str, bytes]]", batches: "Iterable[pa.RecordBatch]", writer: RowWriter
 ) -> "pa.RecordBatch":
     import numpy as np
     import pyarrow as pa

@@ -1,4 +1,4 @@
-"""The bytes of the chosen images, fetched by Spark's workers or, where they are few, by this process.
+"""The bytes of the chosen images, fetched by tasks: of Spark's workers or, where images are few, of this process.
 
 Put here how images are read from where the collection lies. Which images are chosen belongs in `sampling.py`, looking
 into the bytes in `decoding.py`.
@@ -19,8 +19,8 @@ from fruit_assets.keys.key_table import KeyTable
 from fruit_assets.machine_faults import machine_fault
 from fruit_assets.object_store.s3_location import parse_s3_uri
 from fruit_assets.object_store.s3_store import S3Store
-from fruit_assets.spark.arrow_streams import stream_of
-from fruit_assets.spark.tasks import Workers
+from fruit_assets.spark.tasks import collect, run_tasks, stream_of
+from fruit_assets.spark.this_process import TaskRunner
 from fruit_assets.spark.writing import SECONDS_PER_FILE, RowWriter, WriteTarget, data_files_from, files_schema
 from fruit_assets.storage.parquet_files import DataFile
 
@@ -47,32 +47,30 @@ LARGEST_IMAGE_BYTES = 256 * 2**20  # not a photograph of a fruit any more
 
 
 def fetch_images(
-    workers: Workers,
-    root: str,
-    chosen: KeyTable,
-    target: WriteTarget,
-    notes: Mapping[str, int] | None = None,
+    context: TaskRunner, root: str, chosen: KeyTable, target: WriteTarget, notes: Mapping[str, int] | None = None
 ) -> list[DataFile]:
     """Fetch the bytes of images into files with the columns of `SAMPLE_SCHEMA`.
 
-    The workers do it, many images at a time. An image that has vanished since the listing, or that may not be
+    Tasks do it, many images at a time. An image that has vanished since the listing, or that may not be
     read, is a row with null `content` and `sha256`: it is rejected later, by name. Such rows are in files of their own,
     because they are tried again by every later run.
 
     Args:
-        workers: where to fetch them.
+        context: the Spark context, or this process.
         root: the collection's folder or `s3://` URI.
         chosen: `path, label, size, stamp` of the images, sorted by path.
         target: where and how to write.
         notes: for a run that recovers files of this one.
     """
-    fetch = _fetcher(root, target, notes or {})
+    parallelism = int(context.defaultParallelism)
     files: list[DataFile] = []
     for keys in chosen.chunks(_LISTED, _IMAGES_PER_JOB):
         # As many tasks as all cores can share evenly, each with neighbours: a reader of a few images wants
         # some of one label.
-        tasks = workers.cores * math.ceil(keys.num_rows / (_IMAGES_PER_FETCH_TASK * workers.cores))
-        files += data_files_from(workers.collect(_portions(keys, tasks), fetch))
+        tasks = parallelism * math.ceil(keys.num_rows / (_IMAGES_PER_FETCH_TASK * parallelism))
+        files += data_files_from(
+            collect(run_tasks(context, _portions(keys, tasks), _fetcher(root, target, notes or {})))
+        )
     return files
 
 

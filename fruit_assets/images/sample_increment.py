@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
-_FEW_IMAGES, _FEW_BYTES = 1024, 32 * 2**20
 KEYS = ("path", "label", "sha256", "size", "stamp")
 # Rows as they are chosen now, that were read: their numbers alone, found by a digest, since a join on the keys
 # themselves holds all of them. (A row without a sha256 could not be read: it is tried again.)
@@ -72,11 +71,6 @@ class SampleIncrement:
         sizes = self.fetched.select("select size from {table} union all select size from {copied}", copied=self.copied)
         count, average_bytes = sizes.values("count(*), coalesce(avg(size), 0)")
         return count, average_bytes
-
-    def is_small(self) -> bool:
-        """Whether one process fetches it in about a second; nothing must be copied."""
-        count, average_bytes = self.written_size()
-        return not self.copied.num_rows and count <= _FEW_IMAGES and count * average_bytes <= _FEW_BYTES
 
     def to_copy(self) -> "pa.Table":
         """The sorted numbers, in the version before, of the rows to copy."""

@@ -22,7 +22,8 @@ from fruit_assets.images.sampling import content_digest
 from fruit_assets.keys.key_files import copy_keys
 from fruit_assets.keys.row_keys import row_keys
 from fruit_assets.spark.reading import ScanOptions, map_batches
-from fruit_assets.spark.tasks import ArrowFunction, Workers, collect
+from fruit_assets.spark.tasks import ArrowFunction, collect
+from fruit_assets.spark.this_process import TaskRunner
 from fruit_assets.spark.writing import RowWriter, WriteTarget, data_files_from, files_schema, stage_written
 from fruit_assets.storage.delta.staged_commit import StagedCommit
 from fruit_assets.storage.parquet_files import ROW_GROUP_ROWS, DataFile
@@ -55,23 +56,19 @@ class WrittenRows:
 
 
 def write_rows(
-    workers: Workers,
-    root: str,
-    increment: SampleIncrement,
-    known: KnownRows,
-    writing: VersionWriter,
+    context: TaskRunner, root: str, increment: SampleIncrement, known: KnownRows, writing: VersionWriter
 ) -> WrittenRows:
     """Fetch and copy the rows of an increment that do not stay where they are.
 
     Args:
-        workers: where to fetch and copy; this process fetches, but copies nothing.
+        context: the Spark context, or this process.
         root: the collection's folder or `s3://` URI.
         increment: from `increment_of`.
         known: the rows that it builds on.
         writing: the asset's folder, run and attempt.
     """
     count, average_bytes = increment.written_size()
-    of_version = row_group_rows(count, average_bytes, workers.cores)
+    of_version = row_group_rows(count, average_bytes, int(context.defaultParallelism))
     if increment.kept_files:
         # All files of a version have equally large row groups, but for the last of each.
         of_version = known.version.facts[ROW_GROUP_ROWS]
@@ -81,12 +78,9 @@ def write_rows(
     notes = {ROW_GROUP_ROWS: of_version}
     copied = []
     if increment.copied.num_rows:
-        assert workers.context is not None  # noqa: S101  see `SampleIncrement.is_small`
         wanted = increment.to_copy()
-        copied = data_files_from(
-            collect(map_batches(known.version, workers.context, _COPYING, _copier(target, notes), wanted))
-        )
-    return WrittenRows(of_version, fetch_images(workers, root, increment.fetched, target, notes), copied)
+        copied = data_files_from(collect(map_batches(known.version, context, _COPYING, _copier(target, notes), wanted)))
+    return WrittenRows(of_version, fetch_images(context, root, increment.fetched, target, notes), copied)
 
 
 def stage_sample(

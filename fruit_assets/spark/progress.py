@@ -9,18 +9,23 @@ from contextlib import contextmanager
 from threading import Event, Thread
 from typing import TYPE_CHECKING
 
+from fruit_assets.spark.this_process import TaskRunner, ThisProcess
+
 if TYPE_CHECKING:
     from pyspark import SparkContext
 
 
 @contextmanager
 def reported_progress(
-    context: "SparkContext", report: Callable[[str], None], what: str, every_seconds: float = 15.0
+    context: TaskRunner, report: Callable[[str], None], what: str, every_seconds: float = 15.0
 ) -> Iterator[None]:
     """Report the tasks done of whatever this context runs in the block, at most every `every_seconds`.
 
-    Jobs shorter than that report nothing.
+    Jobs shorter than that report nothing, as do tasks of this process.
     """
+    if isinstance(context, ThisProcess):
+        yield
+        return
     done = Event()
     watcher = Thread(
         target=_watch, args=(context, report, what, every_seconds, done), name="spark-progress", daemon=True

@@ -14,8 +14,8 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 from fruit_assets.object_store.stores import Store
-from fruit_assets.spark.arrow_streams import stream_of, table_of
-from fruit_assets.spark.tasks import ArrowFunction, run_tasks
+from fruit_assets.spark.tasks import ArrowFunction, run_tasks, stream_of, table_of
+from fruit_assets.spark.this_process import LocalRun, TaskRunner
 from fruit_assets.storage.delta.version import Version
 from fruit_assets.storage.parquet_files import ROW_GROUP_ROWS, open_parquet, take_rows
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
     import pyarrow.parquet as pq
-    from pyspark import RDD, SparkContext
+    from pyspark import RDD
 
 # Column that names the rows wanted of a version, by their number in the order of its files.
 ROW = "row"
@@ -67,16 +67,16 @@ class _Piece:
 
 def map_batches(
     version: Version,
-    context: "SparkContext",
+    context: TaskRunner,
     reading: ScanOptions,
     function: ArrowFunction,
     wanted: "pa.Table | None" = None,
-) -> "RDD[bytes]":
+) -> "RDD[bytes] | LocalRun":
     """A lazy run of `function` over the rows of a version, once per task; `worker_tasks.gathered` gives what it yields.
 
     Args:
         version: a published table.
-        context: the Spark context.
+        context: the Spark context, or this process.
         reading: what to read, in what portions; the function gets no empty batch.
         function: from record batches to record batches.
         wanted: the rows to read, by a sorted column `row` of numbers in the order of the version's files; its other
@@ -90,10 +90,10 @@ def map_batches(
 
 def map_files(
     version: Version,
-    context: "SparkContext",
+    context: TaskRunner,
     reading: ScanOptions,
     function: "Callable[[Sequence[str], Iterable[pa.RecordBatch]], Iterable[pa.RecordBatch]]",
-) -> "RDD[bytes]":
+) -> "RDD[bytes] | LocalRun":
     """As `map_batches`, of whole files: the function also gets the paths of those that hold the rows of its task."""
     store = version.store
     files = [_Piece(file.path, None, file.rows) for file in version.files if file.rows]

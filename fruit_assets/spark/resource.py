@@ -15,11 +15,14 @@ from pydantic import Field, PrivateAttr
 from fruit_assets.settings import FAST_START_MEASURES
 from fruit_assets.spark.background import BackgroundSpark
 from fruit_assets.spark.session import PIPELINE_CONF, LocalSparkOptions
+from fruit_assets.spark.this_process import TaskRunner, ThisProcess
 
 if TYPE_CHECKING:
     from pyspark import SparkContext
     from pyspark.sql import SparkSession
 
+# A second of requests to S3, 16 at a time.
+_FEW_ROWS, _FEW_BYTES = 1024, 32 * 2**20
 # Spark's workers are processes of this machine.
 _LOCAL_MASTER = re.compile(r"local\[(?:(?P<cores>[1-9]\d*)|\*)\]")
 
@@ -34,9 +37,9 @@ class SparkResource(dg.ConfigurableResource[Any]):
     def context(self) -> "SparkContext":
         """The context, which runs tasks; the first call may take seconds."""
 
-    def cores_here(self) -> int | None:
-        """Cores of this process's machine that its Spark uses; None where small work, too, belongs to Spark's tasks."""
-        return None
+    def runner_for(self, rows: int, size: float) -> TaskRunner:
+        """What runs tasks on so many rows of so many bytes together: this process, where Spark's start takes longer."""
+        return self.context()
 
     def session(self) -> "SparkSession":
         """A session on it, for frames and SQL; none of our own assets needs one."""
@@ -82,11 +85,11 @@ class LocalSpark(SparkResource):
     def context(self) -> "SparkContext":
         return self._start().context()
 
-    def cores_here(self) -> int | None:
-        found = _LOCAL_MASTER.fullmatch(self.master) if "small_fetch" in self.fast_start else None
-        if found is None:
-            return None
-        return int(found["cores"]) if found["cores"] else len(os.sched_getaffinity(0))
+    def runner_for(self, rows: int, size: float) -> TaskRunner:
+        local = _LOCAL_MASTER.fullmatch(self.master) if "small_tasks" in self.fast_start else None
+        if local is None or rows > _FEW_ROWS or size > _FEW_BYTES:
+            return self.context()
+        return ThisProcess(int(local["cores"] or len(os.sched_getaffinity(0))))
 
     def _start(self) -> BackgroundSpark:
         if self._background is None:

@@ -9,8 +9,6 @@ import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from contextvars import ContextVar
-from dataclasses import dataclass
 from tempfile import gettempdir
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -23,11 +21,11 @@ from fruit_assets.errors import (
     TransientError,
 )
 from fruit_assets.machine_faults import machine_fault, named
-from fruit_assets.spark.arrow_streams import stream_of, table_of
+from fruit_assets.spark.this_process import Held, LocalRun, TaskRunner, number_here
 
 if TYPE_CHECKING:
     import pyarrow as pa
-    from pyspark import RDD, Broadcast, SparkContext
+    from pyspark import RDD, Broadcast
 
 Part = TypeVar("Part")
 # From the record batches of one task to those that it yields.
@@ -43,7 +41,6 @@ _FOR_PEOPLE = {
 _JAVA_FRAME = re.compile(r"\t(at |\.\.\. \d+ more)")
 _REPEATED_FROM = "\nDriver stacktrace:"
 _LONGEST = 4000
-_number_here = ContextVar("number of the task that this process runs", default=0)
 
 
 class TaskError(FruitAssetsError):
@@ -51,12 +48,12 @@ class TaskError(FruitAssetsError):
 
 
 def run_tasks(
-    context: "SparkContext", parts: Sequence[Part], function: "Callable[[Part], Iterable[pa.RecordBatch]]"
-) -> "RDD[bytes]":
+    context: TaskRunner, parts: Sequence[Part], function: "Callable[[Part], Iterable[pa.RecordBatch]]"
+) -> "RDD[bytes] | LocalRun":
     """A lazy run of `function` for every part, each in a task of its own.
 
     Args:
-        context: the Spark context.
+        context: the Spark context, or this process.
         parts: what the tasks get, in the order in which they start. Of one task it must stay well below 128 MiB,
             beyond which Spark sends nothing to an executor.
         function: from a part to record batches.
@@ -68,7 +65,7 @@ def run_tasks(
         return context.parallelize(list(parts), max(1, len(parts))).mapPartitions(_as_streams(function))
 
 
-def broadcast(context: "SparkContext", value: Any) -> "Broadcast[Any]":
+def broadcast(context: TaskRunner, value: Any) -> "Broadcast[Any] | Held":
     """A value for all tasks; arrays go as bytes, or pyspark fails under `spark.io.encryption.enabled`.
 
     Raises:
@@ -97,7 +94,7 @@ def _as_streams(function: "Callable[[Part], Iterable[pa.RecordBatch]]") -> Calla
     return as_streams
 
 
-def collect(run: "RDD[bytes]") -> "pa.Table":
+def collect(run: "RDD[bytes] | LocalRun") -> "pa.Table":
     """Run, and give what all tasks yield, in the order of their parts.
 
     Raises:
@@ -105,50 +102,35 @@ def collect(run: "RDD[bytes]") -> "pa.Table":
     """
     try:
         streams = run.collect()
+    except FruitAssetsError:
+        raise  # of a task in this process
     # py4j's error, what pyspark makes of it where frames are in use as well, or pickle's.
     except Exception as error:
         if (fault := machine_fault(error)) is not None:
             raise TaskError(f"Spark could not run the tasks: {named(fault)}.") from error
+        if isinstance(run, LocalRun):
+            raise
         raise _failure(str(error)) from error
     return table_of(streams)
 
 
-@dataclass(frozen=True)
-class Workers:
-    """Where tasks run: on Spark's workers or, for work that takes less time than Spark's start, in this process.
+def stream_of(rows: "pa.Table | pa.RecordBatch") -> bytes:
+    """Rows as an Arrow stream, and of a slice no more than that."""
+    import pyarrow as pa
 
-    Attributes:
-        cores: how many tasks run at once; this process runs one after the other.
-        context: the Spark context; None for this process.
-    """
-
-    cores: int
-    context: "SparkContext | None" = None
-
-    @classmethod
-    def of(cls, context: "SparkContext") -> "Workers":
-        return cls(int(context.defaultParallelism), context)
-
-    def collect(self, parts: Sequence[Part], function: "Callable[[Part], Iterable[pa.RecordBatch]]") -> "pa.Table":
-        """What `function` yields for all parts, in their order.
-
-        Raises:
-            TaskError: a task failed, or could not be run.
-        """
-        if self.context is not None:
-            return collect(run_tasks(self.context, parts, function))
-        try:
-            return table_of(list(_streams_here(parts, function)))
-        except OSError as error:
-            if (fault := machine_fault(error)) is None:
-                raise
-            raise TaskError(f"The machine cannot go on: {named(fault)}.") from error
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, rows.schema) as stream:
+        stream.write(rows)
+    content: bytes = sink.getvalue().to_pybytes()
+    return content
 
 
-def _streams_here(parts: Iterable[Part], function: "Callable[[Part], Iterable[pa.RecordBatch]]") -> Iterator[bytes]:
-    for number, part in enumerate(parts):
-        _number_here.set(number)
-        yield from map(stream_of, function(part))
+def table_of(streams: Iterable[bytes]) -> "pa.Table":
+    """All rows of some streams of one schema; a table without columns of none."""
+    import pyarrow as pa
+
+    tables = [pa.ipc.open_stream(stream).read_all() for stream in streams]
+    return pa.concat_tables(tables) if tables else pa.table({})
 
 
 def task_number() -> int:
@@ -156,7 +138,7 @@ def task_number() -> int:
     # A process that has not imported pyspark is no worker of Spark's.
     pyspark = sys.modules.get("pyspark.taskcontext")
     task = None if pyspark is None else pyspark.TaskContext.get()
-    return _number_here.get() if task is None else int(task.partitionId())
+    return number_here() if task is None else int(task.partitionId())
 
 
 def _failure(message: str) -> FruitAssetsError:

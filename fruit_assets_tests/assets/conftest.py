@@ -15,6 +15,7 @@ from fruit_assets.assets.graph import ASSETS
 from fruit_assets.resources import resources_for
 from fruit_assets.settings import Settings
 from fruit_assets.spark.resource import LocalSpark, SparkResource
+from fruit_assets.spark.this_process import ThisProcess
 from fruit_assets.storage import read_current
 from fruit_assets.storage.delta.version import Version
 from fruit_assets_tests.conftest import Collection, MakeSettings, PublishedGraph, materialised_metadata
@@ -38,8 +39,8 @@ class NotStartedSpark(SparkResource):
     def context(self) -> Any:
         raise AssertionError("Spark was waited for")
 
-    def cores_here(self) -> int:
-        return 2
+    def runner_for(self, rows: int, size: float) -> ThisProcess:
+        return ThisProcess(2)
 
 
 class WorkersOnly(LocalSpark):

@@ -178,7 +178,7 @@ dg.materialize(ASSETS, selection=["sampled_images"], resources=resources_for(set
 
 
 # By Spark's workers, or by the killed process itself.
-@pytest.mark.parametrize("fast_start", ["background", "small_fetch"])
+@pytest.mark.parametrize("fast_start", ["background", "small_tasks"])
 def test_after_a_kill_only_what_no_complete_file_holds_is_fetched(graph, capfd, tmp_path, fast_start):
     image = next(graph.images.rglob("*.jpg")).read_bytes()
     for number in range(388):

@@ -13,7 +13,6 @@ from fruit_assets.images import fetching
 from fruit_assets.images.fetching import fetch_images, read_few, row_group_rows
 from fruit_assets.images.listing import list_images
 from fruit_assets.object_store.stores import LocalStore
-from fruit_assets.spark.tasks import Workers
 from fruit_assets.spark.writing import WriteTarget
 from fruit_assets.storage.parquet_files import DataFile, read_tables
 
@@ -48,9 +47,7 @@ def _fetched_of(spark, root: Path, listing) -> pa.Table:
 
 def _files_of(spark, root: Path, listing) -> tuple[LocalStore, list[DataFile]]:
     store = LocalStore(root.parent / f"{root.name}-sample")
-    return store, fetch_images(
-        Workers.of(spark.sparkContext), listing.root, listing.files, WriteTarget(store, "data", 16)
-    )
+    return store, fetch_images(spark.sparkContext, listing.root, listing.files, WriteTarget(store, "data", 16))
 
 
 def _write(root: Path, *paths: str) -> None:

@@ -21,7 +21,6 @@ from fruit_assets.images.listing import digest_of, list_images
 from fruit_assets.images.sample_increment import SampleIncrement, increment_of
 from fruit_assets.images.sample_version import WrittenRows, stage_sample, write_rows
 from fruit_assets.object_store.stores import open_store
-from fruit_assets.spark.tasks import Workers
 from fruit_assets.storage.delta.columns import columns_of
 from fruit_assets.storage.delta.table import Table
 from fruit_assets.storage.delta.version import Version
@@ -48,7 +47,7 @@ class Sample:
         increment = increment_of(chosen, self.table.store, known.version.files, known.listed)
         written = WrittenRows(known.version.facts[ROW_GROUP_ROWS])
         if increment.written_count:
-            written = write_rows(Workers.of(self._context), self._root, increment, known, writing)
+            written = write_rows(self._context, self._root, increment, known, writing)
         staged = stage_sample(self._root, increment, written, writing, 0.5)
         return self.table.commit(staged.with_facts(listed=digest_of(chosen))), increment
 

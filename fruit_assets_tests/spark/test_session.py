@@ -12,12 +12,14 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
+from fruit_assets.errors import StorageError
 from fruit_assets.spark import session as session_module
 from fruit_assets.spark.fast_start import worker_daemon
 from fruit_assets.spark.progress import reported_progress
 from fruit_assets.spark.resource import ClusterSpark, LocalSpark
 from fruit_assets.spark.session import LocalSparkOptions, local_conf
-from fruit_assets.spark.tasks import TaskError, Workers, task_number
+from fruit_assets.spark.tasks import TaskError, broadcast, collect, run_tasks, task_number
+from fruit_assets.spark.this_process import ThisProcess
 
 
 def test_settings_of_the_caller_win_and_memory_is_named_or_chosen(tmp_path):
@@ -93,35 +95,59 @@ def test_a_resource_gives_one_context_and_a_session_on_it(spark, tmp_path):
     assert resource.session().sparkContext is spark.sparkContext
 
 
+class _Local(LocalSpark):
+    """Whose context is asked for and not started."""
+
+    def context(self):
+        return None
+
+
 @pytest.mark.parametrize(
-    ("spark_resource", "cores"),
+    ("resource", "size", "parts"),
     [
-        (LocalSpark(cache="/c"), len(os.sched_getaffinity(0))),
-        (LocalSpark(cache="/c", master="local[3]"), 3),
-        (LocalSpark(cache="/c", master="local-cluster[2,1,1024]"), None),
-        (LocalSpark(cache="/c", fast_start=["background"]), None),
-        (ClusterSpark(), None),
+        (_Local(cache="/c"), (1024, 2**25), min(8, len(os.sched_getaffinity(0)))),
+        (_Local(cache="/c", master="local[3]"), (1, 1), 3),
+        (_Local(cache="/c", master="local[30]"), (1, 1), 8),
+        (_Local(cache="/c"), (1025, 1), None),
+        (_Local(cache="/c"), (1, 2**25 + 1), None),
+        (_Local(cache="/c", master="local-cluster[2,1,1024]"), (1, 1), None),
+        (_Local(cache="/c", fast_start=["background"]), (1, 1), None),
     ],
 )
-def test_small_work_is_for_this_process_only_where_sparks_workers_are_on_this_machine(spark_resource, cores):
-    assert spark_resource.cores_here() == cores
+def test_small_work_is_done_in_this_process_where_sparks_workers_would_be_on_this_machine(resource, size, parts):
+    tasks = resource.runner_for(*size)
+    assert (None if tasks is None else tasks.defaultParallelism) == parts
 
 
-def test_work_in_this_process_gives_what_the_workers_give(spark):
-    def doubled(part):
-        yield pa.RecordBatch.from_pydict({"task": [task_number()], "doubled": [2 * part]})
-
-    here, there = Workers(2), Workers.of(spark.sparkContext)
-    assert here.collect([1, 2, 3], doubled).to_pydict() == {"task": [0, 1, 2], "doubled": [2, 4, 6]}
-    assert there.collect([1, 2, 3], doubled) == here.collect([1, 2, 3], doubled)
+def test_on_a_cluster_small_work_too_is_for_its_workers(spark):
+    assert ClusterSpark().runner_for(1, 1) is spark.sparkContext
 
 
-def test_a_fault_of_the_machine_in_this_process_is_named():
+def test_tasks_in_this_process_give_what_the_workers_give(spark):
+    results = []
+    for tasks in (ThisProcess(2), spark.sparkContext):
+        factor = broadcast(tasks, 2)
+
+        def multiplied(part, factor=factor):
+            yield pa.RecordBatch.from_pydict({"task": [task_number()], "multiplied": [factor.value * part]})
+
+        results.append(collect(run_tasks(tasks, [1, 2, 3], multiplied)).to_pydict())
+    assert results[0] == results[1] == {"task": [0, 1, 2], "multiplied": [2, 4, 6]}
+
+
+def test_faults_of_the_machine_in_this_process_are_named_and_other_errors_stay():
     def full(_):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "/data/part")
 
+    def refused(_):
+        raise StorageError("Cannot write /data.")
+
     with pytest.raises(TaskError, match=r"\[ENOSPC\] No space left on device: '/data/part'"):
-        Workers(1).collect([b""], full)
+        collect(run_tasks(ThisProcess(1), [b""], full))
+    with pytest.raises(StorageError, match=r"\ACannot write /data\.\Z"):
+        collect(run_tasks(ThisProcess(1), [b""], refused))
+    with pytest.raises(ZeroDivisionError):
+        collect(run_tasks(ThisProcess(1), [b""], lambda _: 1 / 0))
 
 
 def test_a_long_job_reports_its_tasks_and_a_short_one_nothing(spark):

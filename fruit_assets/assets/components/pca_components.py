@@ -114,6 +114,7 @@ def _staged(
     projected, written = plan.missing.row_count, None
     context.log.info(f"{projected} rows to project, {plan.kept_rows} stay.")
     if projected:
-        with phases("projecting"), reported_progress(spark.context(), context.log.info, NAME):
-            written = project(plan, spark.context(), basis, writing)
+        tasks = spark.runner_for(projected, plan.missing.bytes)
+        with phases("projecting"), reported_progress(tasks, context.log.info, NAME):
+            written = project(plan, tasks, basis, writing)
     return stage(plan, written, writing).with_facts(**facts), projected

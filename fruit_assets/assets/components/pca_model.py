@@ -190,8 +190,9 @@ def _moments(
     plan = plan_moments(features, before if same else None)
     if not plan.reads_rows:
         return plan.stored_only()
-    with phases("moments"), reported_progress(spark.context(), context.log.info, NAME):
-        return plan.run(spark.context())
+    tasks = spark.runner_for(features.row_count, features.bytes)
+    with phases("moments"), reported_progress(tasks, context.log.info, NAME):
+        return plan.run(tasks)
 
 
 def possible_components(rows: int, width: int) -> int:

@@ -4,7 +4,6 @@ Put here the asset and its columns. The choice itself belongs in `images/samplin
 """
 
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -29,7 +28,6 @@ from fruit_assets.images.sampling import choose, require_enough
 from fruit_assets.object_store.stores import Store
 from fruit_assets.spark.progress import reported_progress
 from fruit_assets.spark.resource import SparkResource
-from fruit_assets.spark.tasks import Workers
 from fruit_assets.storage.delta.staged_commit import StagedCommit
 from fruit_assets.storage.io_managers import AssetStorage
 from fruit_assets.storage.parquet_files import ROW_GROUP_ROWS
@@ -202,12 +200,11 @@ def _staged(
     root, before = choice.listing.root, writing.base
     written = WrittenRows(known.version.facts[ROW_GROUP_ROWS])
     if increment.written_count:
-        # Few images are fetched in less time than Spark takes to start, which goes on meanwhile.
-        cores = spark.cores_here() if increment.is_small() else None
+        count, average_bytes = increment.written_size()
         with phases("spark_start"):
-            workers = Workers(cores) if cores else Workers.of(spark.context())
-        with phases("reading_and_writing"), _reported(workers, context):
-            written = write_rows(workers, root, increment, known, writing)
+            tasks = spark.runner_for(count, count * average_bytes)
+        with phases("reading_and_writing"), reported_progress(tasks, context.log.info, NAME):
+            written = write_rows(tasks, root, increment, known, writing)
     staged = stage_sample(root, increment, written, writing, most_unread).with_facts(listed=choice.digest)
     context.log.info(str(increment))
     facts = staged.version.facts.items()
@@ -215,11 +212,6 @@ def _staged(
         # Images that could not be read before still cannot.
         return republish(before, writing)
     return staged
-
-
-def _reported(workers: Workers, context: dg.AssetExecutionContext) -> AbstractContextManager[None]:
-    spark = workers.context
-    return nullcontext() if spark is None else reported_progress(spark, context.log.info, NAME)
 
 
 def _pictures(choice: _Choice, store: Store) -> dict[str, Any]:

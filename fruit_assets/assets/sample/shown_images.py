@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from fruit_assets.images.fetching import read_few
 from fruit_assets.object_store.stores import Store
-from fruit_assets.spark.arrow_streams import stream_of, table_of
+from fruit_assets.spark.tasks import stream_of, table_of
 
 if TYPE_CHECKING:
     from fruit_assets.keys.key_table import KeyTable
