@@ -33,6 +33,9 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--input-size", type=int, default=96, help="of the extractor (%(default)s)")
     made.add_argument("--precision", choices=(*PRECISIONS, "auto"), default="auto")
     made.add_argument("--plot", type=Path, help="SVG to write; in test-artefacts/ by default")
+    made.add_argument(
+        "--images-in", type=Path, help="folder for the images, such as /dev/shm, where files are removed at once"
+    )
     add_source(made)
     return made
 
@@ -40,25 +43,29 @@ def parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> int:
     given = parser().parse_args(arguments)
     report = Report("million_images", {key: str(value) for key, value in vars(given).items()})
-    with scratch_folder() as scratch:
+    with scratch_folder() as scratch, scratch_folder(given.images_in) as images:
         _require_disk(scratch, given.images)
         origin = source_of(given, scratch)
         started = time.perf_counter()
-        distinct = make_perturbed_images(origin, given.images, scratch / "images")
+        distinct = make_perturbed_images(origin, given.images, images)
         print(f"  {distinct:,} images with distinct pixels made in {time.perf_counter() - started:.0f} s", flush=True)
-        job = WholeJob(scratch / "images", given.images, origin.weights, scratch, given.precision, given.input_size)
+        job = WholeJob(images, given.images, origin.weights, scratch, given.precision, given.input_size)
         run, storage = job.cold(interval=_INTERVAL)
         tables = {name: StoredRows.of(storage.assets / name) for name in (SAMPLE, FEATURES)}
         _tell(report, run, tables, _stored_bytes(storage))
-    _tell_verdict(report, given.images, distinct, run, tables[FEATURES])
+        _tell_verdict(report, given.images, distinct, run, tables[FEATURES])
+        _draw(given, run, tables[FEATURES])
+        # Now, because removing a million files may take longer than anything before.
+        report.save()
+    return 0
+
+
+def _draw(given: argparse.Namespace, run: JobRun, features: StoredRows) -> None:
     plot = given.plot or ARTEFACTS / "million_images.svg"
     plot.parent.mkdir(parents=True, exist_ok=True)
-    precision = run.log.metadata[FEATURES]["precision"]
-    title = f"{given.images:,} distinct images, {given.input_size} pixels, {precision}"
-    draw(plot, title, run.process.started_at, run.log.steps, FEATURES, tables[FEATURES], run.process.memory)
+    title = f"{given.images:,} distinct images, {given.input_size} pixels, {run.log.metadata[FEATURES]['precision']}"
+    draw(plot, title, run.process.started_at, run.log.steps, FEATURES, features, run.process.memory)
     print(f"Plot: {plot}", flush=True)
-    report.save()
-    return 0
 
 
 def _require_disk(folder: Path, images: int) -> None:

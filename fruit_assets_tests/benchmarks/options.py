@@ -38,9 +38,9 @@ def add_precisions(parser: argparse.ArgumentParser, default: tuple[str, ...] = P
 
 
 @contextmanager
-def scratch_folder() -> Iterator[Path]:
-    """An empty folder that is removed at the end, with everything that the contenders wrote."""
-    with tempfile.TemporaryDirectory(prefix="fruit-assets-benchmark-") as folder:
+def scratch_folder(below: Path | None = None) -> Iterator[Path]:
+    """An empty folder that is removed at the end, with everything that the contenders wrote; in TMPDIR by default."""
+    with tempfile.TemporaryDirectory(prefix="fruit-assets-benchmark-", dir=below) as folder:
         yield Path(folder).resolve()
 
 
