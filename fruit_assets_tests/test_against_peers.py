@@ -22,7 +22,7 @@ from fruit_assets.storage import read_current
 from fruit_assets_tests.benchmarks import against_peers
 from fruit_assets_tests.benchmarks.cold_process import PROJECT, environment, run_cold
 from fruit_assets_tests.benchmarks.memory_watch import proportional, resident
-from fruit_assets_tests.benchmarks.peers import on_processes, on_shards, table
+from fruit_assets_tests.benchmarks.peers import on_duckdb, on_processes, on_shards, table
 from fruit_assets_tests.benchmarks.peers.agreement import Agreement, DifferentImages, Reference
 from fruit_assets_tests.benchmarks.peers.contenders import Course, Failed, Measured, contenders
 from fruit_assets_tests.benchmarks.peers.job import PeerJob, features_of, path_and_label, rows, write_components
@@ -58,7 +58,7 @@ def test_the_peers_run_on_the_same_versions_as_the_project():
     shared = (ours.keys() & theirs.keys()) - OTHERWISE_PINNED
     assert shared >= {"numpy", "openvino", "pandas", "pillow", "scikit-learn"}
     assert {name: theirs[name] for name in shared} == {name: ours[name] for name in shared}
-    assert {"ray", "daft", "onnxruntime"} <= theirs.keys()
+    assert {"ray", "daft", "duckdb", "onnxruntime"} <= theirs.keys()
 
 
 def test_features_in_any_order_and_under_any_name_of_a_file_agree(reference):
@@ -134,7 +134,7 @@ def test_a_peer_that_fails_is_reported_and_the_others_still_run(tmp_path, refere
     failed = everybody["ray-f32"]()  # no Ray in this environment
     assert isinstance(failed, Failed)
     assert "ray" in failed.reason
-    programs = ["spark", "ray", "daft", "shards", "processes"]
+    programs = ["spark", "ray", "daft", "shards", "processes", "duckdb"]
     f32, bf16 = ([f"{program}-{precision}" for program in programs] for precision in ("f32", "bf16"))
     # ONNX Runtime has no bf16.
     assert list(everybody) == ["notebook-f32", "spark-keras-f32", *f32, "onnx-f32", *bf16]
@@ -187,7 +187,7 @@ def test_ours_is_held_against_the_fastest_peer_at_its_own_precision():
     assert table.rows(5000, runs)[-1] == ["fastest peer / ours", "2.00", "1.00", "not run", "", ""]
 
 
-@pytest.mark.parametrize("program", [on_processes, on_shards], ids=["processes", "shards"])
+@pytest.mark.parametrize("program", [on_processes, on_shards, on_duckdb], ids=["processes", "shards", "duckdb"])
 def test_a_peer_that_needs_no_package_of_its_own_gives_every_image_the_features_that_we_publish(
     published, extractor_folder, collection, tmp_path, program
 ):
@@ -198,7 +198,7 @@ def test_a_peer_that_needs_no_package_of_its_own_gives_every_image_the_features_
         shutil.copy(collection.images / path, images / path)
     command = [sys.executable, "-m", program.__name__, str(images), str(out), "--workers", "2", "--components", "3"]
     run_cold([*command, "--network", str(extractor_folder / "extractor.xml")], tmp_path, environment())
-    table_of = on_shards.read_table if program is on_shards else lambda folder: pq.read_table(folder / "features")
+    table_of = getattr(program, "read_table", lambda folder: pq.read_table(folder / "features"))
     theirs = table_of(out).sort_by("path")
     assert theirs["path"].to_pylist() == ours["path"].to_pylist()
     np.testing.assert_allclose(features_of(theirs["features"]), features_of(ours["features"]), atol=1e-3)

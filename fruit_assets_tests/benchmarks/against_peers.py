@@ -37,7 +37,7 @@ Run = TypeVar("Run")
 PEERS_PYTHON = PROJECT / ".venv-peers" / "bin" / "python"
 FULL: list[list[str]] = [["--images", "1000", "5000", "50000", "--repeats", "3", "1", "1"]]
 _COMPARED = 256
-_PACKAGES = ("ray", "daft", "onnxruntime")
+_PACKAGES = ("ray", "daft", "duckdb", "onnxruntime")
 _VERSIONS = """
 import json, sys
 from importlib.metadata import version

@@ -15,7 +15,7 @@ from fruit_assets.storage import read_current
 from fruit_assets_tests.benchmarks.cold_process import PYTHON, ColdProcessFailed, ColdRun, environment, run_cold
 from fruit_assets_tests.benchmarks.image_set import Source, make_image_set
 from fruit_assets_tests.benchmarks.memory_watch import proportional
-from fruit_assets_tests.benchmarks.peers import on_shards
+from fruit_assets_tests.benchmarks.peers import on_duckdb, on_shards
 from fruit_assets_tests.benchmarks.peers.agreement import Agreement, DifferentImages, Reference
 from fruit_assets_tests.benchmarks.peers.job import COMPONENTS, FEATURES
 from fruit_assets_tests.benchmarks.whole_job import Storage, WholeJob
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 NOTEBOOK, SPARK_KERAS, OURS, OURS_WITH_EXPORT = "notebook", "spark-keras", "ours", "ours-export"
 # Those that get the exported extractor.
-SPARK, RAY, DAFT, SHARDS, PROCESSES, ONNX = "spark", "ray", "daft", "shards", "processes", "onnx"
+SPARK, RAY, DAFT, SHARDS, PROCESSES, DUCKDB, ONNX = "spark", "ray", "daft", "shards", "processes", "duckdb", "onnx"
 # Rarely, because to count shared pages once the kernel walks all of them.
 _SECONDS_BETWEEN_LOOKS = 2.0
 _COMPONENTS = 80
@@ -34,6 +34,8 @@ _IMAGES_OF_FIRST_RUN = 600
 _PACKAGE = "fruit_assets_tests.benchmarks"
 # ONNX Runtime has no bf16 on these processors.
 _ONNX_PRECISIONS = ("f32", "int8")
+# Peers that leave something else than Parquet files.
+_OWN_STORES = {"on_shards": on_shards.read_table, "on_duckdb": on_duckdb.read_table}
 # Otherwise they would write to the user's home folder and send usage statistics.
 _QUIET = {"RAY_AUTH_MODE": "disabled", "RAY_USAGE_STATS_ENABLED": "0", "DO_NOT_TRACK": "true", "DAFT_PROGRESS_BAR": "0"}
 
@@ -96,7 +98,8 @@ class Course:
         """
         command = [*self._command(python, f"peers.{module}"), "--network", network or str(self.model)]
         run = self._run([*command, "--precision", precision])
-        features = on_shards.read_table(self._out) if module == "on_shards" else self._table(self._out / FEATURES)
+        own = _OWN_STORES.get(module)
+        features = own(self._out) if own else self._table(self._out / FEATURES)
         return self._measured(run, features, self._table(self._out / COMPONENTS))
 
     def notebook(self) -> Measured:
@@ -174,7 +177,7 @@ def contenders(
     }
     for precision in peer_precisions:
         runs[f"{SPARK}-{precision}"] = partial(course.peer, "on_spark", PYTHON, precision)
-        for program in (RAY, DAFT, SHARDS, PROCESSES, ONNX):
+        for program in (RAY, DAFT, SHARDS, PROCESSES, DUCKDB, ONNX):
             if program != ONNX or precision in _ONNX_PRECISIONS:
                 runs[f"{program}-{precision}"] = partial(course.peer, f"on_{program}", course.peers_python, precision)
     for precision in precisions:

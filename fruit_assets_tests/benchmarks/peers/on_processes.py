@@ -15,12 +15,13 @@ from fruit_assets_tests.benchmarks.plain_inference import PlainExtractor
 
 if TYPE_CHECKING:
     import numpy as np
+    import pyarrow as pa
 
 # Bytes of images to their features.
 Features = Callable[[Sequence[bytes]], "np.ndarray"]
 # Loads a network at a precision.
 Load = Callable[[str, str], Features]
-_IMAGES_PER_CHUNK = 256
+IMAGES_PER_CHUNK = 256
 # Of this process: set once, when the pool starts it.
 _features_of: Features
 
@@ -28,12 +29,13 @@ _features_of: Features
 def write_features(job: PeerJob, loader: Load) -> None:
     """Compute the features of all images with what `loader` gives in every process."""
     job.features_folder.mkdir(parents=True)
-    with ProcessPoolExecutor(job.workers, initializer=_start, initargs=(loader, job.network, job.precision)) as pool:
-        for _ in pool.map(_write_chunk, repeat(job), count(), job.chunks_of(_IMAGES_PER_CHUNK)):
+    with ProcessPoolExecutor(job.workers, initializer=start, initargs=(loader, job.network, job.precision)) as pool:
+        for _ in pool.map(_write_chunk, repeat(job), count(), job.chunks_of(IMAGES_PER_CHUNK)):
             pass
 
 
-def _start(loader: Load, network: str, precision: str) -> None:
+def start(loader: Load, network: str, precision: str) -> None:
+    """Load the network in this process."""
     global _features_of
     _features_of = loader(network, precision)
 
@@ -41,13 +43,17 @@ def _start(loader: Load, network: str, precision: str) -> None:
 def _write_chunk(job: PeerJob, number: int, files: Sequence[str]) -> None:
     import pyarrow.parquet as pq
 
+    pq.write_table(chunk_rows(job, files), job.features_folder / f"part-{number:06}.parquet")
+
+
+def chunk_rows(job: PeerJob, files: Sequence[str]) -> "pa.Table":
+    """`path, label, features` of some images, in a process that has the network."""
     contents = []
     for file in files:
         with open(file, "rb") as opened:  # noqa: PTH123
             contents.append(opened.read())
     named = [path_and_label(job.images, file) for file in files]
-    table = rows([path for path, _ in named], [label for _, label in named], _features_of(contents))
-    pq.write_table(table, job.features_folder / f"part-{number:06}.parquet")
+    return rows([path for path, _ in named], [label for _, label in named], _features_of(contents))
 
 
 def load(network: str, precision: str) -> Features:

@@ -12,6 +12,7 @@ from fruit_assets_tests.benchmarks.machine import Machine
 from fruit_assets_tests.benchmarks.options import PRECISIONS
 from fruit_assets_tests.benchmarks.peers.contenders import (
     DAFT,
+    DUCKDB,
     NOTEBOOK,
     ONNX,
     OURS,
@@ -35,6 +36,7 @@ TITLES = {
     DAFT: "Daft, OpenVINO",
     SHARDS: "tar shards and NumPy files, OpenVINO",
     PROCESSES: "pool of processes, OpenVINO",
+    DUCKDB: "pool of processes, OpenVINO, into DuckDB",
     ONNX: "pool of processes, ONNX Runtime",
     OURS: "ours",
     OURS_WITH_EXPORT: "ours, with the export",
