@@ -319,5 +319,5 @@ def test_a_run_that_ended_is_cleaned_up_after(make_settings, tmp_path, ending):
             dagster_event=event,
             resources={"storage": storage},
         )
-        said = sensor(context)
-    assert said.skip_message == "Upkeep: removed 1 files of pca_model."
+        skipped = sensor(context)
+    assert skipped.skip_message == "Upkeep: removed 1 files of pca_model."

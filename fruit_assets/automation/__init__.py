@@ -1,7 +1,7 @@
-"""What happens by itself: the sensor, conditions, schedule and hooks of the graph, all switched off.
+"""Automation of the graph: sensors, conditions and a schedule, all stopped by default.
 
-Put here when things run and how each is switched on in the UI. What a run does belongs to `assets/`
-and `jobs.py`. One noun a file; this one only puts them together.
+Put here what starts runs and upkeep, one subject per file; this file combines them. What a run does belongs to
+`assets/` and `jobs.py`.
 """
 
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ import dagster as dg
 from fruit_assets.automation.collection_sensor import raw_images_sensor
 from fruit_assets.automation.conditions import HOURLY, when_changed
 from fruit_assets.automation.freshness import FRESHNESS
-from fruit_assets.automation.retention import build_cleaning_sensors
+from fruit_assets.automation.retention import build_retention_sensors
 from fruit_assets.automation.triggers import build_refresh_schedule, build_refresh_sensor
 from fruit_assets.settings import Settings
 
@@ -21,10 +21,10 @@ __all__ = ["HOURLY", "automated", "build_schedules", "build_sensors"]
 
 
 def automated(assets: Sequence[Asset], budget: str = HOURLY) -> list[Asset]:
-    """The assets with the conditions under which they refresh, and with what is expected of their age.
+    """The assets with their automation conditions and freshness policies.
 
     Args:
-        assets: the graph; what we do not make ourselves stays as it is.
+        assets: the graph; external assets are returned unchanged.
         budget: cron schedule; the graph is requested at most once per tick of it.
     """
     made = [asset for asset in assets if isinstance(asset, dg.AssetsDefinition)]
@@ -41,10 +41,10 @@ def build_sensors(assets: Sequence[Asset], settings: Settings) -> list[dg.Sensor
     """Every sensor, stopped until a user switches it on."""
     made = [key for asset in assets if isinstance(asset, dg.AssetsDefinition) for key in asset.keys]
     names = sorted(key.to_user_string() for key in made)
-    return [raw_images_sensor, build_refresh_sensor(made), *build_cleaning_sensors(names), *_of_deployment(settings)]
+    return [raw_images_sensor, build_refresh_sensor(made), *build_retention_sensors(names), *_emr_sensors(settings)]
 
 
-def _of_deployment(settings: Settings) -> list[dg.SensorDefinition]:
+def _emr_sensors(settings: Settings) -> list[dg.SensorDefinition]:
     if not settings.runs_on_emr or settings.staging is None:
         return []
     from fruit_assets.emr.orphan_sensor import build_orphan_sensor
@@ -54,5 +54,5 @@ def _of_deployment(settings: Settings) -> list[dg.SensorDefinition]:
 
 
 def build_schedules(job_name: str) -> list[dg.ScheduleDefinition]:
-    """The alternative to refreshing on change: refresh by the clock."""
+    """The alternative to refreshing on change: refresh on a schedule."""
     return [build_refresh_schedule(job_name)]

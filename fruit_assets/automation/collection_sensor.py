@@ -1,7 +1,7 @@
-"""The sensor that watches the image collection: new, removed and rewritten images, by listing alone.
+"""The sensor of the image collection: detects new, removed and rewritten images by listing.
 
-Put here how a change is noticed and what the run is given. Listing belongs in `images/listing.py`,
-what follows from a change in `conditions.py`.
+Put here how a change is detected and observed. Listing belongs in `images/listing.py`, refreshing after a change in
+`conditions.py`.
 """
 
 import json
@@ -26,8 +26,8 @@ SECONDS_BETWEEN_LISTINGS = 300
 def raw_images_sensor(context: dg.SensorEvaluationContext, images: ImageCollection) -> dg.SensorResult | dg.SkipReason:
     """Observe `raw_images` when its data version differs from the one in the cursor.
 
-    The cursor lives in the instance, so a restart neither misses a change nor reports one twice. A listing
-    that fails fails the tick, in words, and the next tick looks again.
+    The instance stores the cursor, so a restart neither misses a change nor reports one twice. A failed listing
+    fails the tick with its message, and the next tick lists again.
     """
     if images.demo and not Path(images.uri).exists():
         return dg.SkipReason("FRUIT_ASSETS_IMAGES is not set; the first run renders the demo images to watch.")
@@ -39,7 +39,7 @@ def raw_images_sensor(context: dg.SensorEvaluationContext, images: ImageCollecti
     change = _change(before, listing)
     return dg.SensorResult(
         asset_events=[observation_of(listing)._replace(description=change)],
-        # A tick without a run counts as skipped; without a reason it would say that nothing was returned.
+        # Dagster shows a tick without a run as skipped, and without this reason as one that returned nothing.
         skip_reason=dg.SkipReason(f"Observed raw_images. {change}"),
         cursor=json.dumps({"data_version": version, "images": count, "bytes": size}),
     )
@@ -47,6 +47,6 @@ def raw_images_sensor(context: dg.SensorEvaluationContext, images: ImageCollecti
 
 def _change(before: dict[str, int] | None, listing: ImageListing) -> str:
     if before is None:
-        return f"First look: {listing.count:,} images."
+        return f"First listing: {listing.count:,} images."
     more, bytes_more = listing.count - before["images"], listing.total_bytes - before["bytes"]
     return f"The collection changed: {more:+,} images, {bytes_more:+,} bytes; now {listing.count:,} images."

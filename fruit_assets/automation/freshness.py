@@ -1,13 +1,13 @@
-"""How old the published assets may become before the UI warns.
+"""Freshness policies: the age of published assets from which the UI warns.
 
-Put here expectations only: a freshness policy starts nothing.
+Put here policies only; they start no runs.
 """
 
 from datetime import timedelta
 
 import dagster as dg
 
-# The two that people take away. What they are made from may well be older: unchanged input is no delay.
+# Only the two results. Assets upstream may be older, because an unchanged input is not materialized again.
 FRESHNESS = {
     "pca_components": dg.FreshnessPolicy.time_window(warn_window=timedelta(days=7), fail_window=timedelta(days=30)),
     "fruit_recognition": dg.FreshnessPolicy.time_window(warn_window=timedelta(days=7), fail_window=timedelta(days=30)),

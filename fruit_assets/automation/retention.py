@@ -1,6 +1,6 @@
-"""Upkeep of the tables when a run has ended, however it ended.
+"""Retention: upkeep of the tables after each run, whether it succeeded, failed or was cancelled.
 
-Put here the sensors that look at ended runs. What may be removed is decided in `storage/upkeep.py`, never here.
+Put here the sensors of ended runs. Which files may be removed is decided in `storage/upkeep.py`.
 """
 
 from collections.abc import Collection, Iterable
@@ -12,9 +12,9 @@ from fruit_assets.keys.key_files import remove_unused_keys
 from fruit_assets.storage.io_managers import AssetStorage
 from fruit_assets.storage.upkeep import clean_up, forget_runs
 
-_WHAT = (
-    "Of every asset's table: removes files that were replaced, or written and never published, longer ago than the "
-    "retention (FRUIT_ASSETS_RETENTION_DAYS) and before the oldest run in progress began; merges many small files."
+_DESCRIPTION = (
+    "Upkeep of every asset's table: removes files that were replaced, or written and never published, longer ago than "
+    "the retention (FRUIT_ASSETS_RETENTION_DAYS) and before the oldest run in progress began; merges small files."
 )
 _ALIVE = [
     dg.DagsterRunStatus.QUEUED,
@@ -38,7 +38,7 @@ def clean_up_all(storage: AssetStorage, assets: Iterable[str], running_since: da
 
 
 def oldest_run_in_progress(instance: dg.DagsterInstance) -> datetime | None:
-    """When the oldest run that is alive was created; None when none is."""
+    """Creation time of the oldest run in progress; None when there is none."""
     alive = instance.get_run_records(dg.RunsFilter(statuses=_ALIVE), limit=1, ascending=True)
     return alive[0].create_timestamp.astimezone(UTC) if alive else None
 
@@ -47,7 +47,7 @@ def _sensor_after(name: str, status: dg.DagsterRunStatus, assets: Collection[str
     @dg.run_status_sensor(
         run_status=status,
         name=name,
-        description=_WHAT,
+        description=_DESCRIPTION,
         default_status=dg.DefaultSensorStatus.STOPPED,
         minimum_interval_seconds=60,
     )
@@ -59,8 +59,8 @@ def _sensor_after(name: str, status: dg.DagsterRunStatus, assets: Collection[str
     return after
 
 
-def build_cleaning_sensors(assets: Collection[str]) -> list[dg.SensorDefinition]:
-    """One switch for each way in which a run can end."""
+def build_retention_sensors(assets: Collection[str]) -> list[dg.SensorDefinition]:
+    """One sensor for each status in which a run can end."""
     endings = {
         "clean_up_after_success": dg.DagsterRunStatus.SUCCESS,
         "clean_up_after_failure": dg.DagsterRunStatus.FAILURE,

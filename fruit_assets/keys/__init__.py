@@ -1,4 +1,5 @@
-"""Keys of images and rows on local disk: joins, counts and orders of many millions, in bounded memory.
+"""Keys of images and rows on local disk: joins, counts and sorts of many millions, in bounded memory.
 
-Put here what plans are made on. The plans belong in `images/` and `features/`, what is published in `storage/`.
+Put here the tables that plans are computed from. The plans belong in `images/` and `features/`, published tables in
+`storage/`.
 """

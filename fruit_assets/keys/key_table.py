@@ -1,7 +1,7 @@
-"""Tables of keys on local disk: as many rows as a collection has, in bounded memory.
+"""Tables of keys on local disk: one row per image of a collection, in bounded memory.
 
-Put here how such tables are made, queried and streamed. DuckDB sorts, joins and counts them, and spills to disk
-beyond its memory limit. What is published belongs in `storage/`.
+Put here how such tables are created, queried and streamed. DuckDB sorts, joins and counts them, and spills to disk
+beyond its memory limit. Published tables belong in `storage/`.
 """
 
 import itertools
@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import pyarrow as pa
 
-# What DuckDB may hold; beyond it sorts and joins go through files beside the tables.
+# Memory limit of DuckDB, beyond which sorts and joins spill to files beside the tables.
 MEMORY_LIMIT = "512MB"
-# 65,536 paths are some 6 MB.
+# 65,536 paths take about 6 MB.
 BATCH_ROWS = 65536
 
 
 class KeyDatabase:
-    """A DuckDB database in a temporary folder, both removed when the last table of it is no longer used."""
+    """A DuckDB database in a temporary folder; both are removed when its last table is no longer referenced."""
 
     def __init__(self) -> None:
         import duckdb
@@ -32,7 +32,7 @@ class KeyDatabase:
             f"{self._folder.name}/keys.duckdb",
             config={
                 "memory_limit": MEMORY_LIMIT,
-                # Each needs a share of the memory.
+                # Each thread needs a share of the memory.
                 "threads": min(2, os.cpu_count() or 1),
                 "temp_directory": f"{self._folder.name}/spilled",
                 "python_enable_replacements": False,
@@ -55,7 +55,7 @@ class KeyDatabase:
         if stream is None:
             self._connection.execute(f"create table {name} as {sql}")
         else:
-            with _own_errors(stream) as rows:
+            with _original_errors(stream) as rows:
                 # Not `register`: it imports pandas.
                 relation: Any = self._connection.from_arrow(rows).query("stream", sql)
                 relation.create(name)
@@ -66,19 +66,19 @@ class KeyDatabase:
         return self._connection.cursor().sql(query).to_arrow_reader(BATCH_ROWS)
 
     def drop(self, table: "KeyTable") -> None:
-        """Remove a table that is not needed any more."""
+        """Remove a table."""
         self._connection.execute(f"drop table {table.name}")
 
 
 @contextmanager
-def _own_errors(stream: "pa.Table | pa.RecordBatchReader") -> "Iterator[pa.RecordBatchReader]":
-    """Read a stream for DuckDB, and raise what fails in the stream as it is, not as DuckDB's."""
+def _original_errors(stream: "pa.Table | pa.RecordBatchReader") -> "Iterator[pa.RecordBatchReader]":
+    """Read a stream for DuckDB; an error within the stream is raised as itself instead of as DuckDB's."""
     import pyarrow as pa
 
     failures: list[BaseException] = []
     batches = stream.to_batches() if isinstance(stream, pa.Table) else stream
 
-    def watched() -> "Iterator[pa.RecordBatch]":
+    def recorded() -> "Iterator[pa.RecordBatch]":
         try:
             yield from batches
         except BaseException as error:
@@ -86,7 +86,7 @@ def _own_errors(stream: "pa.Table | pa.RecordBatchReader") -> "Iterator[pa.Recor
             raise
 
     try:
-        yield pa.RecordBatchReader.from_batches(stream.schema, watched())
+        yield pa.RecordBatchReader.from_batches(stream.schema, recorded())
     except Exception:
         if failures:
             raise failures[0] from None
@@ -97,8 +97,8 @@ class KeyTable:
     """Rows in a fixed order, on disk.
 
     Attributes:
-        database: that holds it; tables of one database can be joined.
-        name: of the table in it.
+        database: the database of the table; tables of one database can be joined.
+        name: of the table in the database.
     """
 
     def __init__(self, database: KeyDatabase, name: str) -> None:
@@ -107,11 +107,11 @@ class KeyTable:
 
     @staticmethod
     def of(rows: "pa.Table | pa.RecordBatchReader", database: KeyDatabase | None = None) -> "KeyTable":
-        """A table of these rows, in their order; a new database holds it unless one is given."""
+        """A table of these rows, in their order, in a given database or a new one."""
         return (database or KeyDatabase()).create("select * from stream", rows)
 
     def select(self, query: str, **tables: "KeyTable") -> "KeyTable":
-        """A new table of a query over this one, which it names `{table}`."""
+        """A new table of a query over this one, which the query names `{table}`."""
         return self.database.create(query, table=self, **tables)
 
     @property
@@ -124,17 +124,17 @@ class KeyTable:
         return row
 
     def rows(self, query: str) -> list[tuple[Any, ...]]:
-        """The few rows of a query over this table, which it names `{table}`."""
+        """The rows of a query over this table, which the query names `{table}`; for small results."""
         batches = self.database.read(query.format(table=self.name))
         return [row for batch in batches for row in zip(*(column.to_pylist() for column in batch.columns), strict=True)]
 
     def batches(self, columns: Sequence[str] = ("*",), order_by: str = "") -> "pa.RecordBatchReader":
-        """All rows in their order, or in another."""
+        """All rows, in the table's order or in the given one."""
         query = "select {} from {} order by {}" if order_by else "select {} from {}"
         return self.database.read(query.format(", ".join(columns), self.name, order_by))
 
     def chunks(self, columns: Sequence[str], rows: int) -> "Iterator[pa.Table]":
-        """All rows in their order, exactly `rows` at a time but for the last."""
+        """All rows in their order, exactly `rows` at a time except for the last chunk."""
         import pyarrow as pa
 
         reader = self.batches(columns)
@@ -152,5 +152,5 @@ class KeyTable:
         return self.select("select * from {table} where rowid % " + str(step) + " = 0 order by rowid")  # noqa: S608  a number
 
     def to_table(self) -> "pa.Table":
-        """All rows in the memory of this process."""
+        """All rows, in memory."""
         return self.batches().read_all()

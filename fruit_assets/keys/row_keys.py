@@ -1,6 +1,6 @@
-"""The keys of a table's rows, with the place of every row: what increments are planned on.
+"""The keys of a table's rows, with the position of every row, from which increments are planned.
 
-Put here how keys get from files into a `KeyTable`. Images and features, which fill the files, are not read.
+Put here how keys are read from files into a `KeyTable`. The large columns, images and features, are not read.
 """
 
 from collections.abc import Iterator, Sequence
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 
 
 def row_keys(store: Store, files: Sequence[DataFile], columns: Sequence[str], database: KeyDatabase) -> KeyTable:
-    """`columns` of every row of some files, with `file` and `row`: the numbers of the file, and of the row in all.
+    """`columns` of every row of the files, with the numbers of its `file` and of the `row` over all files.
 
     Args:
         store: of the table.
         files: in order.
-        columns: of strings and whole numbers.
-        database: that holds the keys.
+        columns: of strings or integers.
+        database: the database for the keys.
 
     Raises:
         StorageError: a file cannot be read.

@@ -1,4 +1,4 @@
-"""Objects in a folder or on S3: the one way in which the project reaches either.
+"""Objects in a folder or on S3: the only access to either in this project.
 
-Put here how bytes are read, written and listed. What they mean (tables, images, models) does not belong here.
+Put here how bytes are read, written and listed. Their content (tables, images, models) does not belong here.
 """

@@ -1,7 +1,7 @@
-"""The way to S3: boto3's connection, and the same way for delta-rs.
+"""The connection to S3: a boto3 client, and the same configuration for delta-rs.
 
-Put here how a process reaches S3. boto3 finds out (profile, SSO, endpoint, region, private CA, proxy, credentials
-that it renews); `delta_options` gives delta-rs what boto3 found. What is stored does not belong here.
+Put here how a process connects to S3. boto3 resolves the configuration (profile, SSO, endpoint, region, private CA,
+proxy, credentials that it renews); `delta_options` converts it for delta-rs. Stored content does not belong here.
 """
 
 import threading
@@ -20,14 +20,14 @@ _CONNECTIONS = 20  # of one client: the threads that read images share it
 
 
 class S3Route(NamedTuple):
-    """Where S3 is, for workers: credentials, CA and proxy are those of the process that connects."""
+    """Region and endpoint of S3, sent to workers. Each process uses its own credentials, CA and proxy."""
 
     region: str | None = None
     endpoint_url: str | None = None
 
 
 class S3Connection:
-    """A boto3 client that takes up credentials which were renewed in the middle of a run. Thread-safe."""
+    """A boto3 client that picks up credentials which are renewed during a run. Thread-safe."""
 
     def __init__(self, route: S3Route, session: Any) -> None:
         self._route = route
@@ -37,17 +37,17 @@ class S3Connection:
 
     @property
     def route(self) -> S3Route:
-        """Region and endpoint as boto3 found them; no endpoint where it is the region's own."""
+        """Region and endpoint as boto3 resolved them; no endpoint if it is AWS's default for the region."""
         region, endpoint = self._client.meta.region_name, self._client.meta.endpoint_url
         own = endpoint in ("https://s3.amazonaws.com", f"https://s3.{region}.amazonaws.com")
         return S3Route(region, None if own else endpoint)
 
     def call(self, operation: str, **arguments: Any) -> Any:
-        """Call S3; after a refusal for an expired token once more, when there are new credentials by then."""
+        """Call S3; repeats a call that was refused for an expired token, if there are new credentials."""
         return self.run(lambda client: getattr(client, operation)(**arguments))
 
     def run(self, request: Callable[[Any], T]) -> T:
-        """The same for a request that also reads the answer's body, and again when the body breaks off."""
+        """Like `call`, for a request that also reads the body; repeated when the connection breaks within it."""
         from botocore.exceptions import ClientError, IncompleteReadError, ReadTimeoutError, ResponseStreamingError
 
         for attempt in range(_BODY_ATTEMPTS):
@@ -57,15 +57,15 @@ class S3Connection:
             except ClientError as error:
                 if error.response.get("Error", {}).get("Code") not in _EXPIRED or not self._renewed(client):
                     raise
-            # boto3 tries requests again, but not what is read after their answer has begun.
+            # boto3 retries requests, but not the reading of a body.
             except (IncompleteReadError, ReadTimeoutError, ResponseStreamingError):
                 time.sleep(attempt)
         return request(self._client)
 
     def delta_options(self) -> dict[str, str]:
-        """The same route, credentials, CA and proxy for delta-rs, as `storage_options`.
+        """The same region, endpoint, credentials, CA and proxy for delta-rs, as `storage_options`.
 
-        They hold credentials as of now: take new ones for every table that is opened.
+        The credentials may expire: request new options for every table that is opened.
         """
         from botocore.utils import get_environ_proxies
 
@@ -73,11 +73,11 @@ class S3Connection:
         options = {"aws_region": region, "aws_endpoint_url": endpoint, **self._keys()}
         url = self._client.meta.endpoint_url
         options["allow_http"] = "true" if url.startswith("http://") else None
-        # boto3's default session is the one that has read AWS_CA_BUNDLE or the profile's ca_bundle.
+        # boto3's default session has read AWS_CA_BUNDLE or the profile's ca_bundle.
         bundle = self._session._session.get_config_variable("ca_bundle")
         proxy = get_environ_proxies(url).get(urlsplit(url).scheme)
         if bundle and not proxy:
-            # delta-rs takes a CA together with a proxy only: name one, and exclude everything from it.
+            # delta-rs accepts a CA only together with a proxy: name one that is excluded for this host.
             options |= {"proxy_url": "http://unused.invalid", "proxy_excludes": urlsplit(url).hostname}
         elif proxy:
             options["proxy_url"] = proxy if "://" in proxy else f"http://{proxy}"
@@ -99,7 +99,7 @@ class S3Connection:
         }
 
     def _renewed(self, client: Any) -> bool:
-        """Whether there are other credentials than those of `client`: boto3 reads variables and files only once."""
+        """Whether there are newer credentials than those of `client`: boto3 reads variables and files only once."""
         import boto3
 
         with self._lock:
@@ -119,13 +119,13 @@ class S3Connection:
 
 
 def connect(route: S3Route) -> S3Connection:
-    """A connection to S3: on a worker, whose route is known, the one of the process."""
+    """A connection to S3. A worker has received a route and shares one connection per process."""
     return _connection_of_process(route) if route.region else S3Connection(route, _default_session())
 
 
 @lru_cache(maxsize=4)
 def _connection_of_process(route: S3Route) -> S3Connection:
-    """Tasks follow each other in one process, each with a store of its own; resolving credentials may take seconds."""
+    """Shared by the tasks of a worker process, because resolving credentials may take seconds."""
     return S3Connection(route, _default_session())
 
 

@@ -1,17 +1,17 @@
-"""An object on S3 as a file that Arrow reads in parts. Put here which bytes are asked for, not how."""
+"""An object on S3 as a file that Arrow reads in parts. Put here which byte ranges are requested, not how."""
 
 import io
 from collections.abc import Callable
 
-# Footers of Parquet files, and small files as a whole.
+# Enough for the footer of a Parquet file, and for small files as a whole.
 _TAIL_BYTES = 256 * 2**10
 
 
 class S3File(io.RawIOBase):
-    """An object as a file: every read is a ranged request, but for the end, which the first request brings.
+    """An object as a file: every read is a ranged request, except at the end, which the first request has fetched.
 
     Args:
-        read: the bytes of an HTTP range, and the size of the whole object.
+        read: returns the bytes of an HTTP range, and the size of the whole object.
     """
 
     def __init__(self, read: Callable[[str], tuple[bytes, int]]) -> None:

@@ -1,4 +1,4 @@
-"""What an `s3://` URI names. Put here how URIs are read and written; nothing here contacts S3."""
+"""Locations on S3. Put here how `s3://` URIs are parsed and written; nothing here calls S3."""
 
 import re
 from typing import NamedTuple
@@ -27,19 +27,19 @@ class S3Location(NamedTuple):
         return S3Location(self.bucket, self.key(name).strip("/"))
 
     def table_uri(self) -> str:
-        """The URI that delta-rs takes for this location; raises InputError."""
+        """The URI of this location for delta-rs; raises InputError."""
         return f"s3://{self.bucket}/{table_path(self.prefix)}".rstrip("/")
 
 
-def table_path(path: str, unnamed: str = "//|%[0-9A-Fa-f]{2}") -> str:
-    """A path as delta-rs takes it in a URI, percent-encoded.
+def table_path(path: str, unsupported: str = "//|%[0-9A-Fa-f]{2}") -> str:
+    """A path as delta-rs expects it in a URI, percent-encoded.
 
     Raises:
-        InputError: it has a part that delta-rs cannot name.
+        InputError: it has a part that delta-rs cannot represent.
     """
-    if found := re.search(unnamed, path):
+    if found := re.search(unsupported, path):
         raise InputError(
-            f"{path} cannot hold tables: Delta Lake has no name for {found[0]!r} in it. "
+            f"{path} cannot hold tables: Delta Lake does not support {found[0]!r} in a path. "
             "Choose another FRUIT_ASSETS_STORAGE."
         )
     return quote(path)
@@ -48,11 +48,11 @@ def table_path(path: str, unnamed: str = "//|%[0-9A-Fa-f]{2}") -> str:
 def parse_s3_uri(uri: str) -> S3Location:
     """The location that `s3://bucket/prefix` names.
 
-    The prefix is literal: '#', '?', '%' and blanks have no meaning. Slashes at its ends are dropped, so
+    The prefix is literal: '#', '?', '%' and blanks have no special meaning. Slashes at its ends are dropped, so
     `s3://bucket//prefix/` is `s3://bucket/prefix`; within it they are part of the keys.
 
     Raises:
-        InputError: it is no such URI.
+        InputError: it is not an S3 URI.
     """
     bucket, _, prefix = uri.removeprefix("s3://").partition("/")
     if not uri.startswith("s3://") or not _BUCKET.fullmatch(bucket):

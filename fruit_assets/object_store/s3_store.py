@@ -1,6 +1,6 @@
 """Objects below a prefix of a bucket.
 
-Put here what is asked of S3 for stored bytes, and what its refusals mean to a person. How S3 is reached belongs in
+Put here the operations on objects, and messages with advice for S3's refusals. Connecting belongs in
 `s3_connection.py`.
 """
 
@@ -20,7 +20,7 @@ from fruit_assets.object_store.s3_location import S3Location
 if TYPE_CHECKING:
     import pyarrow as pa
 
-# Some 20,000 folders.
+# About 20,000 folders.
 _PAGES_OF_FOLDERS = 20
 
 
@@ -42,9 +42,9 @@ class ListedObject:
 
 
 class S3Store:
-    """Objects below a prefix of a bucket. A single PUT is atomic, which is what `put` relies on.
+    """Objects below a prefix of a bucket. `put` is atomic because a single PUT is.
 
-    A store can travel to a worker: it takes the region and the endpoint along, never credentials.
+    A store can be sent to a worker: pickled, it has the region and the endpoint, never credentials.
     """
 
     def __init__(self, location: S3Location, encryption: dict[str, str] | None = None) -> None:
@@ -72,8 +72,8 @@ class S3Store:
         """Read one object.
 
         Raises:
-            KeyError: it is not there.
-            ObjectError: it may not be read, or has more than `limit` bytes.
+            KeyError: there is no such object.
+            ObjectError: access to it is denied, or it has more than `limit` bytes.
         """
         return self._read(key, limit)[0]
 
@@ -100,15 +100,15 @@ class S3Store:
         return True
 
     def _put(self, key: str, content: bytes, **conditions: str) -> None:
-        asked = {"Key": self._location.key(key), "Body": content, **conditions, **self._encryption}
-        self._call("write", "put_object", key, **asked)
+        request = {"Key": self._location.key(key), "Body": content, **conditions, **self._encryption}
+        self._call("write", "put_object", key, **request)
 
     def list(self, prefix: str = "") -> Iterator[ListedObject]:
         for page in self.pages(prefix):
             yield from page
 
     def pages(self, prefix: str = "", start_after: str = "") -> Iterator[Sequence[ListedObject]]:
-        """Objects in order of their keys, a request of at most 1,000 at a time, beginning after a key."""
+        """Objects in order of their keys, one page of at most 1,000 per request, from after a key."""
         root = self._location.key("")
         after = {"StartAfter": root + start_after} if start_after else {}
         for page in self._listed(Prefix=root + prefix, **after):
@@ -119,7 +119,7 @@ class S3Store:
             ]
 
     def folders(self, folder: str) -> Sequence[str]:
-        """The first folders right below a folder, with a final '/': as many as a few requests find."""
+        """Folders directly below a folder, with a final '/'; at most those of the first pages of a listing."""
         root = self._location.key("")
         found: builtins.list[str] = []
         for page in islice(self._listed(Prefix=root + folder, Delimiter="/"), _PAGES_OF_FOLDERS):
@@ -151,7 +151,7 @@ class S3Store:
         return self._location.table_uri(), options
 
     def _read(self, key: str, limit: int | None = None, **part: str) -> tuple[bytes, int]:
-        """Bytes of an object, and its size."""
+        """Bytes of an object or of a range, and the size of the object."""
 
         def read(client: Any) -> tuple[bytes, int]:
             answer = client.get_object(Bucket=self._location.bucket, Key=self._location.key(key), **part)
@@ -159,7 +159,7 @@ class S3Store:
             if limit is not None and size > limit:
                 answer["Body"].close()
                 raise ObjectError(f"{self.uri_of(key)} has {size:,} bytes; the limit is {limit:,}.")
-            # The body is read in the call too: a connection may break in the middle of it.
+            # The body is read within the call, so that a connection that breaks within it is retried.
             return answer["Body"].read(), size
 
         with self._explained("read", key):
@@ -200,6 +200,6 @@ S3_ADVICE = {
     "NoSuchBucket": "the bucket does not exist. Create it (fruit-assets deploy) or correct the URI.",
     "AccessDenied": "access denied. Grant this identity Get, Put, List and Delete on the prefix.",
     "ExpiredToken": "the AWS session has expired. Sign in again and re-run; nothing published is lost.",
-    "PermanentRedirect": "the bucket lies in another region. Set AWS_DEFAULT_REGION to the bucket's.",
+    "PermanentRedirect": "the bucket is in another region. Set AWS_DEFAULT_REGION to the bucket's.",
     "InvalidAccessKeyId": "the AWS access key is not known. Check AWS_ACCESS_KEY_ID.",
 }

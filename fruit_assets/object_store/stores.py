@@ -1,7 +1,6 @@
-"""Where bytes live: a folder or an S3 prefix behind the same five verbs.
+"""Object stores: a folder or an S3 prefix behind one interface.
 
-Put here what differs between places. Keys are '/'-separated and relative to the store's root.
-What the bytes mean (tables, images, models) does not belong here.
+Put here the interface and local files; S3 is in `s3_store.py`. Keys are '/'-separated and relative to the store's root.
 """
 
 import os
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class Store(Protocol):
-    """A place for objects. `put` is atomic: readers see the old bytes or the new, never a part."""
+    """A store of objects. `put` is atomic: readers see the old content or the new one, never a part."""
 
     @property
     def uri(self) -> str: ...
@@ -33,20 +32,20 @@ class Store(Protocol):
     def list(self, prefix: str = "") -> Iterator[ListedObject]: ...
     def delete(self, keys: Iterable[str]) -> None: ...
     def delta(self) -> tuple[str, dict[str, str]]:
-        """URI and `storage_options` for deltalake, the same way to S3 as our own; take them anew for every table."""
+        """URI and `storage_options` for deltalake; the credentials in them expire, so request them for each table."""
 
     def head(self, key: str, size: int) -> bytes:
-        """The first bytes of an object; raises KeyError when it is not there, StorageError when it cannot be read."""
+        """The first bytes of an object; raises KeyError when there is none, StorageError when it cannot be read."""
 
     def open(self, key: str) -> "pa.NativeFile":
         """A file that Arrow reads in parts; raises FileNotFoundError when there is none."""
 
 
 def open_store(uri: str, sse: str | None = None, kms_key_id: str | None = None) -> Store:
-    """The store at `uri`, a folder or `s3://bucket/prefix`; nothing is contacted yet."""
+    """The store at `uri`, a folder or `s3://bucket/prefix`; does not call S3 yet."""
     if uri.startswith("s3://"):
-        asked = {"ServerSideEncryption": sse, "SSEKMSKeyId": kms_key_id}
-        return S3Store(parse_s3_uri(uri), {name: value for name, value in asked.items() if value})
+        encryption = {"ServerSideEncryption": sse, "SSEKMSKeyId": kms_key_id}
+        return S3Store(parse_s3_uri(uri), {name: value for name, value in encryption.items() if value})
     return LocalStore(Path(uri).expanduser().absolute())
 
 
@@ -67,7 +66,7 @@ class LocalStore:
         return LocalStore(self.root / key)
 
     def get(self, key: str) -> bytes:
-        """Read one object; raises KeyError when it is not there."""
+        """Read one object; raises KeyError when there is none."""
         with self._explained("read", key):
             try:
                 return (self.root / key).read_bytes()
@@ -95,7 +94,7 @@ class LocalStore:
                 path = Path(folder) / name
                 try:
                     status = path.stat()
-                except FileNotFoundError:  # removed by somebody else between the listing and now
+                except FileNotFoundError:  # removed since it was listed
                     continue
                 modified = datetime.fromtimestamp(status.st_mtime, UTC)
                 key = path.relative_to(self.root).as_posix()
@@ -109,7 +108,7 @@ class LocalStore:
             parents.add((self.root / key).parent)
         for parent in sorted(parents, key=lambda path: len(path.parts), reverse=True):
             if parent != self.root:
-                with suppress(OSError):  # not empty, or somebody else was first
+                with suppress(OSError):  # not empty, or removed by another process
                     parent.rmdir()
 
     def delta(self) -> tuple[str, dict[str, str]]:
@@ -131,7 +130,7 @@ class LocalStore:
 
     @contextmanager
     def _complete_file(self, key: str, content: bytes) -> Iterator[Path]:
-        """A hidden file with this content beside the key's, to be renamed or linked; removed at the end."""
+        """A hidden file with this content in the key's folder, to be renamed or linked; removed at the end."""
         target = self.root / key
         with self._explained("write", key):
             target.parent.mkdir(parents=True, exist_ok=True)

@@ -1,1 +1,1 @@
-"""Spark on one machine: how it starts, Java, and S3 access. What jobs do belongs to the pipeline."""
+"""Spark: starting it on one machine, and running tasks that read and write tables. What tasks compute is elsewhere."""

@@ -1,7 +1,7 @@
-"""Making the archive of the classes that Spark loads, in a process of its own.
+"""Build the class data sharing (CDS) archive of the classes that Spark loads, in a separate process.
 
 Run as `python -m fruit_assets.spark.cds_build FOLDER KEY JAVA_OPTIONS`. Put here how an archive is recorded
-and kept; when one is used, and when one is missing, is decided in `cds_archive.py`.
+and stored; when one is used or missing is decided in `fast_start/cds_archive.py`.
 """
 
 import fcntl
@@ -24,17 +24,17 @@ if TYPE_CHECKING:
 _KEPT = 3
 _MEMORY = "1g"
 _NICE = 19
-# A build outlives the run that started it, but not by more than this; an idle machine needs a third of it.
+# A build may outlive the run that started it by this time at most; an idle machine needs a third of it.
 _MAX_SECONDS = 60
 
 
 def make_archive(missing: ClassData) -> bool:
-    """Start a Spark of its own that does a little of everything, and keep the classes it loaded.
+    """Start Spark, run a small job of each kind, and archive the classes that were loaded.
 
-    Two processes make one archive, and readers see a whole one or none. Returns whether it is there.
+    Concurrent processes build one archive, and readers see a complete one or none. Returns whether it exists.
     """
-    with _alone(missing) as alone:
-        if alone and not missing.is_made:
+    with _locked(missing) as has_lock:
+        if has_lock and not missing.is_made:
             part = missing.folder / f".{missing.key}.part"
             part.unlink(missing_ok=True)
             try:
@@ -46,8 +46,8 @@ def make_archive(missing: ClassData) -> bool:
 
 
 @contextmanager
-def _alone(missing: ClassData) -> Iterator[bool]:
-    """Whether no other process is making this archive; the lock goes with the process."""
+def _locked(missing: ClassData) -> Iterator[bool]:
+    """Whether this process may build the archive; the lock is released when the process ends."""
     missing.folder.mkdir(parents=True, exist_ok=True)
     with missing.lock.open("w") as lock:
         try:
@@ -66,16 +66,16 @@ def _record(part: Path, missing: ClassData) -> None:
         conf = {"spark.driver.extraJavaOptions": recording}
         context = start_local_context(LocalSparkOptions(Path(folder), "local[2]", driver_memory=_MEMORY, conf=conf))
         gateway = SparkContext._gateway
-        assert gateway is not None  # noqa: S101  Spark is there
+        assert gateway is not None  # noqa: S101  Spark runs
         _warm_up(context, Path(folder))
         context.stop()
-        # The JVM ends when its standard input does, and writes the archive then.
+        # The JVM ends when its standard input is closed, and writes the archive then.
         gateway.proc.stdin.close()
         gateway.proc.wait()
 
 
 def _warm_up(context: "SparkContext", folder: Path) -> None:
-    """Do a little of everything that a run asks of Spark, so that the JVM loads its classes."""
+    """Use each part of Spark that a run uses, so that the JVM loads its classes."""
     from pyspark.sql import SparkSession
 
     shared = context.broadcast(1)
@@ -94,7 +94,7 @@ def _unchanged(batches: Iterable["pa.RecordBatch"]) -> Iterator["pa.RecordBatch"
 
 def _publish(part: Path, missing: ClassData) -> None:
     with part.open("rb") as file:
-        # The name will vouch for what is on the disk.
+        # The content must be on the disk before the file gets the name by which readers trust it.
         os.fsync(file.fileno())
     part.replace(missing.folder / archive_name(missing.key, part))
     others = sorted(missing.folder.glob("*.jsa"), key=lambda path: path.stat().st_mtime, reverse=True)
@@ -102,19 +102,19 @@ def _publish(part: Path, missing: ClassData) -> None:
         old.unlink(missing_ok=True)
 
 
-def _give_way() -> None:
-    """Give way to every other process: the next run must not be slower for it."""
+def _lower_priority() -> None:
+    """Run at the lowest priority, so that the build does not slow down the next run."""
     os.nice(_NICE)
-    # Linux shares the cores between sessions first, and this process has one of its own.
+    # Linux first shares the cores between sessions, and this process has its own session.
     with suppress(OSError):
         Path("/proc/self/autogroup").write_text(str(_NICE))
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Make the archive that folder and key name, for a JVM with the options of the third argument."""
+    """Build the archive named by folder and key, for a JVM with the options of the third argument."""
     folder, key, java_options = arguments
-    _give_way()
-    signal.signal(signal.SIGALRM, _give_up)
+    _lower_priority()
+    signal.signal(signal.SIGALRM, _time_out)
     signal.alarm(_MAX_SECONDS)
     try:
         return 0 if make_archive(ClassData(Path(folder), key, Path(os.devnull), java_options)) else 1
@@ -122,12 +122,12 @@ def main(arguments: Sequence[str]) -> int:
         _end_jvm()
 
 
-def _give_up(*_: object) -> None:
-    raise TimeoutError(f"The archive of classes was not there after {_MAX_SECONDS} s.")
+def _time_out(*_: object) -> None:
+    raise TimeoutError(f"The archive of classes was not finished after {_MAX_SECONDS} s.")
 
 
 def _end_jvm() -> None:
-    """End the JVM, and the scripts that may be starting it."""
+    """Kill the JVM and the scripts that start it."""
     import psutil
 
     for child in psutil.Process().children(recursive=True):

@@ -1,17 +1,17 @@
-"""The process that Spark forks its Python workers from, with workers that end quietly when Spark no longer needs them.
+"""The daemon that forks Spark's Python workers, with idle workers that end without a traceback.
 
-Run by Spark as `python -m fruit_assets.spark.idle_workers pyspark.worker`, by `spark.python.daemon.module`. Put here
-how a worker waits between tasks. What workers import ahead of time belongs in `fast_start/worker_daemon.py`.
+Spark runs it as `python -m fruit_assets.spark.idle_workers pyspark.worker` (`spark.python.daemon.module`). Put here
+how a worker waits between tasks. Imports ahead of the first task belong in `fast_start/worker_daemon.py`.
 """
 
 import socket
 
 
 def serve() -> None:
-    """Fork workers until Spark is done.
+    """Fork workers until Spark ends.
 
-    Spark closes the connections of workers that were idle for a minute, and pyspark's workers answer with the
-    traceback of a `BrokenPipeError` each, in the log of a run that is well.
+    Spark closes the connection of a worker that was idle for a minute. Pyspark's own worker then writes the traceback
+    of a `BrokenPipeError` to the log of a run without any error.
     """
     from pyspark import daemon
 

@@ -1,4 +1,4 @@
-"""Whether there is a Java that Spark can use: one line instead of Spark's fifty."""
+"""Find a Java that Spark can use, or explain in one line what is missing."""
 
 import os
 import re
@@ -36,13 +36,13 @@ def require_java(java_home: str | None = None) -> Path:
 
 
 def _major_version(java: Path) -> int | None:
-    """From the JDK's own `release` file, or by asking it, which costs a JVM start."""
+    """The major version, from the JDK's `release` file or else from `java -version`, which costs a JVM start."""
     release = java.resolve().parent.parent / "release"
-    text = release.read_text(errors="replace") if release.is_file() else _ask(java)
+    text = release.read_text(errors="replace") if release.is_file() else _version_output(java)
     match = re.search(r'(?:JAVA_VERSION=|version )"(?:1\.)?(\d+)', text)
     return int(match[1]) if match else None
 
 
-def _ask(java: Path) -> str:
-    answer = subprocess.run([str(java), "-version"], capture_output=True, text=True, timeout=60, check=False)
-    return answer.stderr + answer.stdout
+def _version_output(java: Path) -> str:
+    done = subprocess.run([str(java), "-version"], capture_output=True, text=True, timeout=60, check=False)
+    return done.stderr + done.stdout

@@ -1,6 +1,6 @@
-"""How much memory this process may use: of the machine, or of the cgroup that limits it.
+"""The memory that this process may use: the machine's, or the limit of its cgroup.
 
-Put here how limits of containers are found. What a heap takes of it belongs in `session.py`.
+Put here how limits of containers are found. The size of the heap is decided in `session.py`.
 """
 
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ class MachineMemory:
 
     Attributes:
         total: of the machine, or the limit of the cgroup if that is lower.
-        available: what can still be taken.
+        available: free, within the limits of the cgroups.
     """
 
     total: int
@@ -26,7 +26,7 @@ class MachineMemory:
 
     @staticmethod
     def measure(root: Path = _ROOT, membership: Path = _MEMBERSHIP) -> "MachineMemory":
-        """The memory as it is now; version 1 and 2 of cgroups are known.
+        """The memory at this moment; reads cgroups of version 1 and 2.
 
         Args:
             root: where cgroups are mounted.
@@ -57,11 +57,11 @@ def _limits(root: Path, membership: Path) -> Iterator[tuple[int, int]]:
 
 def _upwards(mount: Path, path: str, limit_file: str, used_file: str, cache: str) -> Iterator[tuple[int, int]]:
     folder = mount / path.strip("/")
-    # In a container its own cgroup is often mounted as the root, and the path leads nowhere.
+    # In a container the own cgroup is often mounted as the root, and the path does not exist.
     for place in (folder, *(parent for parent in folder.parents if parent.is_relative_to(mount))):
         with suppress(OSError, ValueError):
-            limit = int((place / limit_file).read_text())  # "max" is no number
+            limit = int((place / limit_file).read_text())  # ValueError for "max"
             used = int((place / used_file).read_text())
-            # Pages of files that can be given back count as free, as they do for the machine.
+            # Reclaimable pages of the file cache count as free, as psutil counts them for the machine.
             statistics = dict(line.split() for line in (place / "memory.stat").read_text().splitlines())
             yield limit, used - int(statistics.get(cache, 0))

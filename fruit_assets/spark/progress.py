@@ -1,6 +1,6 @@
-"""Telling people how far a long Spark job is, at a bounded rate.
+"""Progress messages of long Spark jobs, at a bounded rate.
 
-Put here what watches a job from the driver. What a job does does not belong here.
+Put here what monitors a job from the driver. The jobs themselves do not belong here.
 """
 
 import time
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def reported_progress(
     context: TaskRunner, report: Callable[[str], None], what: str, every_seconds: float = 15.0
 ) -> Iterator[None]:
-    """Report the tasks done of whatever this context runs in the block, at most every `every_seconds`.
+    """Report the finished tasks of the jobs that the context runs within the block, every `every_seconds`.
 
     Jobs shorter than that report nothing, as do tasks of this process.
     """

@@ -1,9 +1,8 @@
-"""Rows of a version, read by Spark's workers themselves.
+"""Rows of a table version, read by Spark's Python workers directly.
 
-Put here how a version's files get into Python functions on the workers. Spark's own way there takes every row
-apart and puts it together again, which for images and for long lists of floats costs the JVM a good part of
-what is done with them; delta-spark is there for queries. What workers write is in `spark/writing.py`, how tasks run in
-`spark/tasks.py`.
+Put here how a version's files become the input of Python functions on the workers. Spark's DataFrames are not used for
+it, because the JVM would convert every row twice, which is expensive for images and long lists of floats. Writing is in
+`writing.py`, running tasks in `tasks.py`.
 """
 
 import heapq
@@ -25,10 +24,10 @@ if TYPE_CHECKING:
     import pyarrow.parquet as pq
     from pyspark import RDD
 
-# Column that names the rows wanted of a version, by their number in the order of its files.
+# Column with the numbers of the requested rows, counted in the order of the version's files.
 ROW = "row"
-# Pieces of a version that a look at it may read.
-_SPREAD_PIECES = 16
+# `sample_row_numbers` reads at most this many pieces of a version.
+_SAMPLED_PIECES = 16
 
 
 @dataclass(frozen=True)
@@ -37,9 +36,9 @@ class ScanOptions:
 
     Attributes:
         columns: to read.
-        rows_per_task: rows of one task, as far as row groups allow; there are at least as many tasks as cores.
-        rows_per_batch: rows that the function gets at most at a time.
-        tapered: tasks become smaller towards the end, so that no core waits long for another.
+        rows_per_task: approximate rows of one task, in whole row groups; there are at least as many tasks as cores.
+        rows_per_batch: maximum rows of one batch.
+        tapered: tasks become smaller towards the end, so that all cores finish at about the same time.
     """
 
     columns: Sequence[str]
@@ -54,9 +53,9 @@ class _Piece:
 
     Attributes:
         path: of the file.
-        row_group: None for all of it.
-        rows: that are wanted of it.
-        wanted: which these are, and columns to add to them, as a stream; None for all.
+        row_group: its number; None for the whole file.
+        rows: number of rows to read.
+        wanted: an Arrow stream of the row numbers to read and columns to add to the rows; None reads all rows.
     """
 
     path: str
@@ -72,15 +71,15 @@ def map_batches(
     function: ArrowFunction,
     wanted: "pa.Table | None" = None,
 ) -> "RDD[bytes] | LocalRun":
-    """A lazy run of `function` over the rows of a version, once per task; `worker_tasks.gathered` gives what it yields.
+    """Lazily run `function` over the rows of a version, once per task; `tasks.collect` runs it and returns the results.
 
     Args:
         version: a published table.
         context: the Spark context, or this process.
-        reading: what to read, in what portions; the function gets no empty batch.
+        reading: columns, and sizes of tasks and batches; the function gets no empty batch.
         function: from record batches to record batches.
         wanted: the rows to read, by a sorted column `row` of numbers in the order of the version's files; its other
-            columns are added to the rows, and a row named twice is there twice. None reads all.
+            columns are added to the rows, and a number given twice yields the row twice. None reads all.
     """
     store = version.store
     pieces = list(_pieces(version, wanted))
@@ -94,7 +93,7 @@ def map_files(
     reading: ScanOptions,
     function: "Callable[[Sequence[str], Iterable[pa.RecordBatch]], Iterable[pa.RecordBatch]]",
 ) -> "RDD[bytes] | LocalRun":
-    """As `map_batches`, of whole files: the function also gets the paths of those that hold the rows of its task."""
+    """Like `map_batches`, but each task reads whole files, and the function also gets the paths of its task's files."""
     store = version.store
     files = [_Piece(file.path, None, file.rows) for file in version.files if file.rows]
     shares = _shares(files, int(context.defaultParallelism), reading)
@@ -104,27 +103,27 @@ def map_files(
 
 
 def sample_row_numbers(version: Version, count: int, run: int = 1) -> "np.ndarray":
-    """Numbers of at most `count` rows, spread over few pieces of a version however large it is.
+    """Numbers of at most `count` rows, spread evenly over a bounded number of row groups.
 
     Args:
         version: a published table.
-        count: rows wanted.
-        run: rows that are taken together wherever some are taken.
+        count: maximum number of rows.
+        run: length of the runs of consecutive rows that are chosen.
     """
     import numpy as np
 
     sizes = [piece.rows for piece in _whole_pieces(version)]
     firsts = np.cumsum([0, *sizes])
-    looked_at = [np.arange(firsts[index], firsts[index + 1]) for index in _evenly(len(sizes), _SPREAD_PIECES)]
-    rows: np.ndarray = np.concatenate([np.arange(0), *looked_at])
+    chosen = [np.arange(firsts[piece], firsts[piece + 1]) for piece in _evenly_spaced(len(sizes), _SAMPLED_PIECES)]
+    rows: np.ndarray = np.concatenate([np.arange(0), *chosen])
     if len(rows) <= count:
         return rows
-    starts = np.array(_evenly(len(rows) // run, count // run), dtype=np.int64) * run
-    taken: np.ndarray = rows[(starts[:, None] + np.arange(run)).reshape(-1)]
-    return taken
+    starts = np.array(_evenly_spaced(len(rows) // run, count // run), dtype=np.int64) * run
+    sample: np.ndarray = rows[(starts[:, None] + np.arange(run)).reshape(-1)]
+    return sample
 
 
-def _evenly(available: int, wanted: int) -> list[int]:
+def _evenly_spaced(available: int, wanted: int) -> list[int]:
     """At most `wanted` of the numbers below `available`, evenly spaced."""
     count = min(available, wanted)
     return [number * available // count for number in range(count)]
@@ -159,7 +158,7 @@ def _whole_pieces(version: Version) -> Iterator[_Piece]:
 
 
 def _shares(pieces: Sequence[_Piece], cores: int, reading: ScanOptions) -> list[list[_Piece]]:
-    """The pieces of every task, in the order in which tasks start."""
+    """The pieces of each task, in the order in which tasks start."""
     if reading.tapered:
         return _tapered_shares(pieces, cores, reading.rows_per_task)
     rows = sum(piece.rows for piece in pieces)
@@ -168,14 +167,14 @@ def _shares(pieces: Sequence[_Piece], cores: int, reading: ScanOptions) -> list[
 
 
 def _tapered_shares(pieces: Sequence[_Piece], cores: int, most: int) -> list[list[_Piece]]:
-    """Pieces in order; a task gets what is left, shared by twice the cores, but not more than `most` rows."""
+    """Pieces in order; a task gets the remaining rows divided by twice the cores, but at most `most`."""
     shares: list[list[_Piece]] = [[]]
-    left = sum(piece.rows for piece in pieces)
-    taken, wanted = 0, min(most, math.ceil(left / (2 * cores)))
+    remaining = sum(piece.rows for piece in pieces)
+    taken, wanted = 0, min(most, math.ceil(remaining / (2 * cores)))
     for piece in pieces:
         if taken >= wanted:
-            left -= taken
-            taken, wanted = 0, min(most, math.ceil(left / (2 * cores)))
+            remaining -= taken
+            taken, wanted = 0, min(most, math.ceil(remaining / (2 * cores)))
             shares.append([])
         shares[-1].append(piece)
         taken += piece.rows
@@ -183,7 +182,7 @@ def _tapered_shares(pieces: Sequence[_Piece], cores: int, most: int) -> list[lis
 
 
 def _even_shares(pieces: Iterable[_Piece], count: int) -> list[list[_Piece]]:
-    """The pieces in `count` shares of about as many rows each: the largest first, to whoever has least."""
+    """The pieces in `count` shares of about equal size: each piece, largest first, goes to the smallest share."""
     shares: list[list[_Piece]] = [[] for _ in range(count)]
     loads = [(0, number) for number in range(count)]
     for piece in sorted(pieces, key=lambda piece: -piece.rows):
@@ -206,10 +205,10 @@ def _batches(store: Store, pieces: Iterable[_Piece], reading: ScanOptions) -> "I
 
 
 def _read(parquet: "pq.ParquetFile", pieces: Sequence[_Piece], reading: ScanOptions) -> "Iterator[pa.RecordBatch]":
-    # A file without stated row groups is one piece.
+    # A file whose row groups are unknown is one piece.
     row_groups = [piece.row_group for piece in pieces if piece.row_group is not None] or None
     columns = list(reading.columns)
-    # One thread: every core has a worker of its own.
+    # One thread, because every core has its own worker.
     for batch in parquet.iter_batches(
         reading.rows_per_batch, row_groups=row_groups, columns=columns, use_threads=False
     ):
@@ -218,7 +217,7 @@ def _read(parquet: "pq.ParquetFile", pieces: Sequence[_Piece], reading: ScanOpti
 
 
 def _chosen(batches: "Iterable[pa.RecordBatch]", wanted: "pa.Table") -> "Iterator[pa.RecordBatch]":
-    """The wanted rows of a piece, with the columns that are wanted beside them."""
+    """The wanted rows of a piece, with the other columns of `wanted` added."""
     added = wanted.drop_columns([ROW])
     for rows, which in take_rows(batches, wanted[ROW].to_numpy()):
         of_these = added.slice(which.start, which.stop - which.start)

@@ -1,4 +1,4 @@
-"""The `spark` resource of the assets: Spark, only when it is asked for.
+"""The `spark` resource of the assets, which starts Spark when an asset first needs it.
 
 Put here how Dagster gets its Spark in each deployment. Its settings belong in `session.py`.
 """
@@ -28,21 +28,21 @@ _LOCAL_MASTER = re.compile(r"local\[(?:(?P<cores>[1-9]\d*)|\*)\]")
 
 
 class SparkResource(dg.ConfigurableResource[Any]):
-    """A running Spark. Loading the code location or planning a run starts none.
+    """A running Spark. Loading the code location or planning a run does not start it.
 
-    Assets written for `dagster_pyspark` find `spark_session` and `spark_context` where its resources have them.
+    Assets written for `dagster_pyspark` can use its attributes `spark_session` and `spark_context`.
     """
 
     @abstractmethod
     def context(self) -> "SparkContext":
-        """The context, which runs tasks; the first call may take seconds."""
+        """The context that runs tasks; the first call may take seconds."""
 
     def runner_for(self, rows: int, size: float) -> TaskRunner:
         """What runs tasks on so many rows of so many bytes together: this process, where Spark's start takes longer."""
         return self.context()
 
     def session(self) -> "SparkSession":
-        """A session on it, for frames and SQL; none of our own assets needs one."""
+        """A session on it, for DataFrames and SQL; the assets of this project do not need one."""
         from pyspark.sql import SparkSession
 
         self.context()
@@ -57,14 +57,14 @@ class SparkResource(dg.ConfigurableResource[Any]):
         return self.context()
 
     def prepare(self) -> None:
-        """Say that Spark will be wanted soon; does not wait for it."""
+        """Start Spark in the background, because the step will need it."""
 
 
 class LocalSpark(SparkResource):
     """Spark inside this process, started in the background as soon as a step announces that it will need it.
 
-    `dagster_pyspark.LazyPySparkResource` imports pyspark with the code location and starts the JVM only
-    when a step is already waiting for it; this one does neither.
+    `dagster_pyspark.LazyPySparkResource` imports pyspark when the code location is loaded, and starts the JVM only
+    when a step already waits for it; this resource does neither.
     """
 
     master: str = "local[*]"
@@ -111,12 +111,12 @@ class LocalSpark(SparkResource):
 class ClusterSpark(SparkResource):
     """The Spark of the `spark-submit` that this step runs in, on a cluster.
 
-    The orchestrator has this resource too, and never asks it for a context.
+    The orchestrator has this resource too, and never requests a context from it.
     """
 
     def context(self) -> "SparkContext":
         from pyspark import SparkConf, SparkContext
 
-        # The others were fixed when the application was submitted.
+        # All other settings were fixed when the application was submitted.
         ours = [(name, value) for name, value in PIPELINE_CONF.items() if name.startswith("spark.sql.")]
         return SparkContext.getOrCreate(SparkConf().setAll(ours))

@@ -1,6 +1,6 @@
-"""What this machine configures for every program that uses Spark: environment variables and `spark-defaults.conf`.
+"""The machine's configuration for all programs that use Spark: environment variables and `spark-defaults.conf`.
 
-Put here which of it a local Spark follows, which it sets aside, and what cannot work. What we ask of Spark ourselves is
+Put here which parts a local Spark applies, which it ignores, and which cannot work. The project's own settings are
 in `session.py`.
 """
 
@@ -11,16 +11,16 @@ from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-# Each has pyspark or Spark's scripts start, or reach, another Spark than the local one.
-_OF_ANOTHER_SPARK = {
+# With these variables pyspark or Spark's scripts would start, or connect to, another Spark than the local one.
+_UNRELATED_VARIABLES = {
     "SPARK_REMOTE": "it names a Spark Connect server",
     "SPARK_LOCAL_REMOTE": "it is for Spark Connect",
     "SPARK_CONNECT_MODE_ENABLED": "it is for Spark Connect",
     "SPARK_CONNECT_MODE": "it is for Spark Connect",
     "SPARK_API_MODE": "it is for Spark Connect",
-    "PYSPARK_SUBMIT_ARGS": "it is for notebooks; spark-defaults.conf is followed",
-    "PYSPARK_GATEWAY_PORT": "it leads to a JVM of another process",
-    "PYSPARK_GATEWAY_SECRET": "it leads to a JVM of another process",
+    "PYSPARK_SUBMIT_ARGS": "it is for notebooks; use spark-defaults.conf, which is applied",
+    "PYSPARK_GATEWAY_PORT": "it belongs to a JVM of another process",
+    "PYSPARK_GATEWAY_SECRET": "it belongs to a JVM of another process",
     "SPARK_TESTING": "it is for tests of Spark itself",
     "SPARK_PREPEND_CLASSES": "it is for builds of Spark itself",
     "SPARK_ENV_LOADED": "it keeps spark-env.sh from being read",
@@ -32,21 +32,21 @@ _JAVA_VARIABLES = ("JAVA_TOOL_OPTIONS", "JDK_JAVA_OPTIONS", "_JAVA_OPTIONS", "SP
 
 
 def unrelated_variables(environment: Mapping[str, str]) -> dict[str, str]:
-    """Variables that do not concern a local Spark and would break it -> why they are set aside."""
-    found = {name: why for name, why in _OF_ANOTHER_SPARK.items() if name in environment}
+    """Variables that a local Spark must ignore, because they would break it, with the reason for each."""
+    found = {name: why for name, why in _UNRELATED_VARIABLES.items() if name in environment}
     home = environment.get("SPARK_HOME")
-    if home and not _has_our_version(Path(home)):
-        found["SPARK_HOME"] = f"{home} does not have the Spark that pyspark brings"
+    if home and not _has_same_version(Path(home)):
+        found["SPARK_HOME"] = f"{home} has another version of Spark than pyspark"
     return found
 
 
 def installed_spark() -> Path | None:
-    """Where pyspark has its Spark, without importing it."""
+    """The folder of pyspark's own Spark, found without importing pyspark."""
     found = find_spec("pyspark")
     return Path(found.origin).parent if found is not None and found.origin else None
 
 
-def _has_our_version(home: Path) -> bool:
+def _has_same_version(home: Path) -> bool:
     own = installed_spark()
     cores = {jar.name for jar in own.glob("jars/spark-core_*.jar")} if own else set()
     return own == home or any((home / "jars" / name).is_file() for name in cores)
@@ -57,7 +57,7 @@ class SiteConf:
     """`spark-defaults.conf`.
 
     Attributes:
-        file: where it would be; None where Spark looks for none.
+        file: its path, even if the file does not exist; None if Spark looks for none.
         values: its settings; empty when there is no such file.
     """
 
@@ -78,7 +78,7 @@ class SiteConf:
         return SiteConf(file, {found[1]: found[2] for line in lines if (found := _PROPERTY.fullmatch(line.rstrip()))})
 
     def problems(self) -> list[str]:
-        """What is known to keep Spark from starting, one sentence each."""
+        """Known reasons why Spark will not start, one sentence each."""
         if self.values.get("spark.eventLog.enabled") != "true":
             return []
         place = self.values.get("spark.eventLog.dir", "file:///tmp/spark-events")
@@ -92,7 +92,7 @@ class SiteConf:
 
 
 def chooses_collector(environment: Mapping[str, str], conf: Mapping[str, str]) -> bool:
-    """Whether the site's options of the JVM choose a garbage collector; it takes no second one."""
+    """Whether the site's JVM options choose a garbage collector; the JVM does not accept a second one."""
     options = [
         conf.get("spark.driver.defaultJavaOptions", ""),
         *(environment.get(name, "") for name in _JAVA_VARIABLES),

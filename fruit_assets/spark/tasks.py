@@ -1,8 +1,8 @@
-"""Tasks on Spark's workers: a function, called once for each of some parts.
+"""Tasks on Spark's Python workers: a function is called once for each part.
 
-Put here how work gets to the workers and results get back, as Arrow streams. Spark's frames are not used for
-it: starting their side of the JVM costs every run half a second and more. What tasks read and write is in
-`spark/reading.py` and `spark/writing.py`.
+Put here how parts are sent to the workers and results are returned, as Arrow streams. Spark's DataFrames are not used
+for it, because starting Spark SQL costs every run more than half a second. Reading and writing within tasks are in
+`reading.py` and `writing.py`.
 """
 
 import re
@@ -30,11 +30,11 @@ if TYPE_CHECKING:
 Part = TypeVar("Part")
 # From the record batches of one task to those that it yields.
 ArrowFunction = Callable[[Iterable[Any]], Iterable[Any]]
-# Spark's message on a failed task: Python's part, and Spark's own frames.
+# Python's traceback within Spark's message about a failed task, without Spark's Java frames.
 _TRACEBACK = re.compile(r"Traceback \(most recent call last\):.*?(?=\n\s*\tat |\Z)", re.DOTALL)
-# Where it says what was raised, and of which class. The last of chained errors is what the task failed with.
+# The class of an exception in a traceback. The last of chained exceptions is the one that the task failed with.
 _RAISED = re.compile(r"^(?P<name>[\w.]+): ", re.MULTILINE)
-_FOR_PEOPLE = {
+_ACTIONABLE = {
     f"{kind.__module__}.{kind.__name__}": kind
     for kind in (InputError, ObjectError, PermanentError, StorageError, TransientError)
 }
@@ -44,18 +44,18 @@ _LONGEST = 4000
 
 
 class TaskError(FruitAssetsError):
-    """A task failed, as often as Spark tries, or Spark could not run it; the message holds the task's own error."""
+    """A task failed in all of Spark's attempts, or Spark could not run it; the message has the task's own error."""
 
 
 def run_tasks(
     context: TaskRunner, parts: Sequence[Part], function: "Callable[[Part], Iterable[pa.RecordBatch]]"
 ) -> "RDD[bytes] | LocalRun":
-    """A lazy run of `function` for every part, each in a task of its own.
+    """Lazily run `function` for every part, each in its own task.
 
     Args:
         context: the Spark context, or this process.
-        parts: what the tasks get, in the order in which they start. Of one task it must stay well below 128 MiB,
-            beyond which Spark sends nothing to an executor.
+        parts: the input of each task, in the order in which tasks start. One part must stay well below 128 MiB, the
+            limit of what Spark sends to an executor.
         function: from a part to record batches.
 
     Returns:
@@ -66,10 +66,10 @@ def run_tasks(
 
 
 def broadcast(context: TaskRunner, value: Any) -> "Broadcast[Any] | Held":
-    """A value for all tasks; arrays go as bytes, or pyspark fails under `spark.io.encryption.enabled`.
+    """A value for all tasks. Pass arrays as bytes: pyspark fails otherwise under `spark.io.encryption.enabled`.
 
     Raises:
-        TaskError: this machine cannot hold it, such as with a full temporary folder.
+        TaskError: this machine cannot store it, for example because the temporary folder is full.
     """
     with _named_faults():
         return context.broadcast(value)
@@ -77,13 +77,13 @@ def broadcast(context: TaskRunner, value: Any) -> "Broadcast[Any] | Held":
 
 @contextmanager
 def _named_faults() -> Iterator[None]:
-    """Name what the machine lacks when pyspark writes to the temporary folder; it would call it a pickling error."""
+    """Name a fault of the machine when pyspark writes to the temporary folder, which it reports as a pickling error."""
     try:
         yield
     except Exception as error:
         if (fault := machine_fault(error)) is None:
             raise
-        raise TaskError(f"Spark cannot write what its tasks need below {gettempdir()}: {named(fault)}.") from error
+        raise TaskError(f"Spark cannot write the input of its tasks to {gettempdir()}: {named(fault)}.") from error
 
 
 def _as_streams(function: "Callable[[Part], Iterable[pa.RecordBatch]]") -> Callable[[Iterable[Part]], Iterator[bytes]]:
@@ -95,7 +95,7 @@ def _as_streams(function: "Callable[[Part], Iterable[pa.RecordBatch]]") -> Calla
 
 
 def collect(run: "RDD[bytes] | LocalRun") -> "pa.Table":
-    """Run, and give what all tasks yield, in the order of their parts.
+    """Run the tasks; returns the rows that they yield, in the order of their parts.
 
     Raises:
         TaskError: a task failed, or could not be run.
@@ -104,7 +104,7 @@ def collect(run: "RDD[bytes] | LocalRun") -> "pa.Table":
         streams = run.collect()
     except FruitAssetsError:
         raise  # of a task in this process
-    # py4j's error, what pyspark makes of it where frames are in use as well, or pickle's.
+    # An error of py4j, of pyspark (which converts it once DataFrames are in use), or of pickle.
     except Exception as error:
         if (fault := machine_fault(error)) is not None:
             raise TaskError(f"Spark could not run the tasks: {named(fault)}.") from error
@@ -115,7 +115,7 @@ def collect(run: "RDD[bytes] | LocalRun") -> "pa.Table":
 
 
 def stream_of(rows: "pa.Table | pa.RecordBatch") -> bytes:
-    """Rows as an Arrow stream, and of a slice no more than that."""
+    """Rows as an Arrow stream; of a slice only its own rows."""
     import pyarrow as pa
 
     sink = pa.BufferOutputStream()
@@ -126,7 +126,7 @@ def stream_of(rows: "pa.Table | pa.RecordBatch") -> bytes:
 
 
 def table_of(streams: Iterable[bytes]) -> "pa.Table":
-    """All rows of some streams of one schema; a table without columns of none."""
+    """All rows of streams that share a schema; a table without columns when there is no stream."""
     import pyarrow as pa
 
     tables = [pa.ipc.open_stream(stream).read_all() for stream in streams]
@@ -142,22 +142,19 @@ def task_number() -> int:
 
 
 def _failure(message: str) -> FruitAssetsError:
-    """What a task raised for people to act on, as if this process had raised it; any other failure as a TaskError."""
-    found = _TRACEBACK.search(message.partition(_REPEATED_FROM)[0])
-    text = found[0].rstrip() if found else ""
-    raised = list(_RAISED.finditer(text))
-    if raised and raised[-1]["name"] in _FOR_PEOPLE:
-        return _FOR_PEOPLE[raised[-1]["name"]](text[raised[-1].end() :])
-    return TaskError(_told_by(message))
+    """The error of a failed task: an actionable error as the task raised it, any other one as a TaskError.
 
-
-def _told_by(message: str) -> str:
-    """What a person needs of an error of the JVM's: Python's words where there are any, and no Java frames."""
+    Its text is Python's traceback, or else the JVM's message without Java frames.
+    """
     once = message.partition(_REPEATED_FROM)[0]
-    if found := _TRACEBACK.search(once):
-        return f"A task on the workers failed. {_within_limit(found[0].rstrip())}"
-    text = "\n".join(line for line in once.splitlines() if not _JAVA_FRAME.match(line))
-    return f"Spark could not run the tasks. {_within_limit(text.strip())}"
+    if (found := _TRACEBACK.search(once)) is None:
+        text = "\n".join(line for line in once.splitlines() if not _JAVA_FRAME.match(line))
+        return TaskError(f"Spark could not run the tasks. {_within_limit(text.strip())}")
+    traceback = found[0].rstrip()
+    raised = list(_RAISED.finditer(traceback))
+    if raised and raised[-1]["name"] in _ACTIONABLE:
+        return _ACTIONABLE[raised[-1]["name"]](traceback[raised[-1].end() :])
+    return TaskError(f"A task on the workers failed. {_within_limit(traceback)}")
 
 
 def _within_limit(text: str) -> str:

@@ -1,9 +1,9 @@
-"""Rows of a new version, written by Spark's workers themselves.
+"""Rows of a new table version, written by Spark's Python workers directly.
 
-Put here how what a Python function makes on a worker gets into a table's files. A task writes files of its own and
-names them in its result, so a commit adds exactly those of the attempts that succeeded. What an attempt that failed
-leaves behind is not lost when its target has a fingerprint: see `storage/recovery.py`. Nothing is renamed, which on S3
-would mean copying.
+Put here how rows that a Python function yields on a worker become files of a table. Each task writes its own files and
+returns their names, so that a commit adds exactly the files of attempts that succeeded. Complete files of a failed
+attempt can be recovered if the target has a fingerprint (`storage/recovery.py`). Files are never renamed, because S3
+would copy them.
 """
 
 import io
@@ -24,23 +24,23 @@ from fruit_assets.storage.staging import VersionWriter
 if TYPE_CHECKING:
     import pyarrow as pa
 
-# A file is held in memory until it is whole.
+# A file is built in memory.
 _FILE_BYTES = 32 * 2**20
 _ROWS_PER_GROUP = 65536
-# A worker that is killed loses what it has not stored: a file is stored when its rows have taken this long.
+# A file is stored when its rows have taken this long to compute: a worker that is killed loses only the rows since.
 SECONDS_PER_FILE = 20.0
 
 
 @dataclass(frozen=True)
 class WriteTarget:
-    """Where tasks write, and in what portions.
+    """Where tasks write, and the sizes of row groups and files.
 
     Attributes:
         store: the table's folder.
         prefix: the attempt's folder in it.
-        row_group_rows: rows of every row group but the last of a file.
-        fingerprint: of all that decides what a row with a given key holds; with it, a later run can take over files
-            that were completed and not committed. Empty where none shall.
+        row_group_rows: rows of every row group except the last one of a file.
+        fingerprint: of everything that decides the content of a row with a given key. With it, a later run can
+            recover files that were completed but not committed; empty disables that.
         one_group_per_file: for row groups smaller than those of other files of the table.
     """
 
@@ -52,21 +52,21 @@ class WriteTarget:
 
     @staticmethod
     def of(writing: VersionWriter, row_group_rows: int, fingerprint: str = "") -> "WriteTarget":
-        """Where an attempt writes; raises StorageError when storage cannot be written."""
+        """The target of an attempt; raises StorageError when storage cannot be written."""
         writing.require_writable()
         return WriteTarget(writing.table.store, writing.prefix, row_group_rows, fingerprint)
 
 
 class RowWriter:
-    """The rows of one task, in files of some 32 MB at most.
+    """Writes the rows of one task to files of about 32 MB at most.
 
     Args:
-        target: where to.
-        notes: what the task knows beside its rows, asked for with every file: JSON, for a run that recovers the file.
-        seconds_per_file: a file is stored with the first rows that come later than this.
+        target: where to write.
+        notes: called for each file; its JSON is stored in the file, for a run that recovers it.
+        seconds_per_file: a file is stored with the first rows that arrive after this time.
 
     Attributes:
-        longest_seconds: the longest that a task has worked for one file.
+        longest_seconds: the longest time between two stored files.
     """
 
     def __init__(
@@ -80,7 +80,7 @@ class RowWriter:
         self._seconds_per_file = seconds_per_file
         self._stored_at = time.monotonic()
         self.longest_seconds = 0.0
-        # Files sort by task, so that two runs give the same rows in the same order; no two attempts share a name.
+        # Names sort by task, so that two runs give the same order of rows; no two attempts share a name.
         self._name = f"{task_number():06}-{uuid.uuid4().hex}"
         self._pending: list[pa.RecordBatch] = []
         self._pending_rows = 0
@@ -90,7 +90,7 @@ class RowWriter:
         self._files: list[dict[str, Any]] = []
 
     def write(self, batch: "pa.RecordBatch") -> None:
-        """Add rows; whole row groups are encoded, whole files stored."""
+        """Add rows; complete row groups are encoded, complete files stored."""
         size = self._target.row_group_rows
         while batch.num_rows:
             taken = batch.slice(0, size - self._pending_rows)
@@ -105,7 +105,7 @@ class RowWriter:
             self._store_rest()
 
     def close(self) -> list[dict[str, Any]]:
-        """Store what is left; what the task tells of its files, as `files_schema` has it."""
+        """Store the remaining rows; returns a description of the task's files, with the fields of `files_schema`."""
         self._store_rest()
         return self._files
 
@@ -141,7 +141,7 @@ class RowWriter:
 
 
 def files_schema(*others: "pa.Field") -> "pa.Schema":
-    """The Arrow schema of the one row that a task which writes yields: its files, and what it tells beside them."""
+    """The Arrow schema of the one row that a writing task yields: its files, and other fields."""
     import pyarrow as pa
 
     texts = [(name, pa.string()) for name in ("path", "least", "greatest")]
@@ -152,11 +152,11 @@ def files_schema(*others: "pa.Field") -> "pa.Schema":
 def stage_written(
     writing: VersionWriter, files: Iterable[DataFile], schema: str, facts: dict[str, Any] | None = None
 ) -> StagedCommit:
-    """Stage what all tasks wrote, as all that the table shall hold.
+    """Stage a version that consists of these files.
 
     Args:
         writing: the asset's table, run and attempt.
-        files: from `data_files_from`, and those of earlier versions that stay.
+        files: from `data_files_from`, and files of earlier versions that are kept.
         schema: of the rows, in Spark's DDL.
         facts: of the version.
     """
@@ -164,7 +164,7 @@ def stage_written(
 
 
 def stage_rows(writing: VersionWriter, batches: "Iterable[pa.RecordBatch]", schema: str) -> StagedCommit:
-    """Write rows from this process, however many, and stage them as all that the table shall hold."""
+    """Write rows from this process, in bounded memory, and stage a version that consists of them."""
     writer = RowWriter(WriteTarget.of(writing, _ROWS_PER_GROUP))
     for batch in batches:
         writer.write(batch)
@@ -182,7 +182,7 @@ def _data_file(path: str, bytes: int, rows: int, least: str | None, greatest: st
 
 
 def _encoding(schema: "pa.Schema") -> dict[str, Any]:
-    """Labels repeat, the rest does not; images are compressed already, and no reader asks for their extremes."""
+    """Parquet options: a dictionary for labels, which repeat; no compression or statistics for images."""
     import pyarrow as pa
 
     leaves = {

@@ -1,4 +1,4 @@
-"""Tests of finding a Java: the newest mistake a person can make is said in one line."""
+"""Tests of finding a Java: a missing or old Java is reported in one line."""
 
 from pathlib import Path
 

@@ -87,10 +87,10 @@ def _with_archive(cache: Path, folder: Path, content: bytes) -> Path:
 
 
 def test_a_session_takes_an_archive_that_fits_and_says_nothing_about_it(cache):
-    answer, said = _session(cache)
+    answer, output = _session(cache)
     assert answer == {"rows": 3, "archived": True}
-    assert "WOULD MAKE" not in said
-    assert "jsa" not in said
+    assert "WOULD MAKE" not in output
+    assert "jsa" not in output
     assert _archive(cache).is_file()
 
 
@@ -102,9 +102,9 @@ def test_a_damaged_archive_is_dropped_before_a_jvm_can_crash_on_it(cache, tmp_pa
         "empty": b"",
         "zeros in the middle": content[: 20 * 2**20] + bytes(10 * 2**20) + content[30 * 2**20 :],
     }[damage]
-    answer, said = _session(_with_archive(cache, tmp_path, torn))
+    answer, output = _session(_with_archive(cache, tmp_path, torn))
     assert answer == {"rows": 3, "archived": False}
-    assert "WOULD MAKE" in said
+    assert "WOULD MAKE" in output
     assert list((tmp_path / "class-data").glob("*.jsa")) == []
 
 
@@ -117,9 +117,9 @@ def test_a_jvm_that_dies_while_spark_starts_in_it_is_replaced_by_one_without_the
 @pytest.mark.parametrize("variable", ["SPARK_CONF_DIR", "HADOOP_CONF_DIR"])
 def test_another_configuration_folder_is_another_class_path_and_needs_another_archive(cache, tmp_path, variable):
     (tmp_path / "spark-defaults.conf").write_text("spark.app.name mine\n")
-    answer, said = _session(cache, **{variable: str(tmp_path)})
+    answer, output = _session(cache, **{variable: str(tmp_path)})
     assert answer == {"rows": 3, "archived": False}
-    assert "WOULD MAKE" in said
+    assert "WOULD MAKE" in output
     assert _archive(cache).is_file()
 
 
@@ -134,10 +134,10 @@ def test_an_archive_of_other_jars_is_refused_in_silence_and_made_again(tmp_path)
     assert found is not None
     found.folder.mkdir()
     foreign.rename(found.folder / archive_name(found.key, foreign))
-    answer, said = _session(tmp_path)
+    answer, output = _session(tmp_path)
     assert answer == {"rows": 3, "archived": True}
-    assert "shared archive" not in said
-    assert "WOULD MAKE" in said
+    assert "shared archive" not in output
+    assert "WOULD MAKE" in output
     assert found.archive is None
 
 
@@ -207,8 +207,8 @@ def test_making_an_archive_leaves_the_cores_to_other_processes():
     code = """
 import os
 from pathlib import Path
-from fruit_assets.spark.cds_build import _give_way
-_give_way()
+from fruit_assets.spark.cds_build import _lower_priority
+_lower_priority()
 group = Path("/proc/self/autogroup")
 print(os.nice(0), group.read_text().split()[-1] if group.exists() else 19)
 """
@@ -227,7 +227,7 @@ def test_a_build_that_takes_too_long_ends_with_its_jvm_and_leaves_no_archive(tmp
         "cds_build.main([str(missing.folder), missing.key, missing.java_options])"
     )
     done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, timeout=300)
-    assert "TimeoutError: The archive of classes was not there after 1 s." in done.stderr
+    assert "TimeoutError: The archive of classes was not finished after 1 s." in done.stderr
     assert not list((tmp_path / "class-data").glob("*.jsa"))
     deadline = time.monotonic() + 60
     while running := [
