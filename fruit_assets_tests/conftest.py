@@ -109,7 +109,7 @@ class PublishedGraph:
     Attributes:
         storage: folder of the published assets.
         settings: what the run was given.
-        events: what Dagster said during the run.
+        events: Dagster's events of the run.
     """
 
     storage: Path

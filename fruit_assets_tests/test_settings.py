@@ -114,7 +114,7 @@ def test_other_variables_of_the_dotenv_file_reach_libraries_and_the_environment_
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "expected"),
     [
         (b"FRUIT_ASSETS_IMAGES=/caf\xe9\n", "is not UTF-8 text (byte 0xe9 at 24): save it in UTF-8"),
         ("FRUIT_ASSETS_IMAGES=/x\n".encode("utf-16"), "is not UTF-8 text (byte 0xff at 0)"),
@@ -122,12 +122,12 @@ def test_other_variables_of_the_dotenv_file_reach_libraries_and_the_environment_
         (b"FRUIT_ASSETS_IMAGE=/x\n", "FRUIT_ASSETS_IMAGE is not a setting"),
     ],
 )
-def test_a_dotenv_file_that_cannot_be_used_is_named_in_one_line(tmp_path, content, told, own_environment):
+def test_a_dotenv_file_that_cannot_be_used_is_named_in_one_line(tmp_path, content, expected, own_environment):
     (tmp_path / ".env").write_bytes(content)
     with pytest.raises(SettingsError) as caught:
         load_settings(folder=tmp_path)
     [problem] = caught.value.problems
-    assert told in problem
+    assert expected in problem
 
 
 def test_a_dotenv_file_of_windows_is_read_from_its_first_name_on(tmp_path, own_environment):

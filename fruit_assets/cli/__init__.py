@@ -18,7 +18,7 @@ from fruit_assets.settings import dotenv_path, use_dotenv
 COMMANDS: dict[str, tuple[str, str, str]] = {
     "demo-images": ("demo_images", "demo_images", "Render a collection of synthetic fruit photographs."),
     "fetch-images": ("fetch_images", "fetch_images", "Download the Fruits-360 photographs."),
-    "summary": ("summary", "summary", "Say what is published: rows, place, speed, quality."),
+    "summary": ("summary", "summary", "Show what is published: rows, place, speed, quality."),
     "history": ("versions", "history", "List the published versions of the assets."),
     "restore": ("versions", "restore", "Make an earlier version of an asset the newest again."),
     "register": ("register", "register", "Register the tables in AWS Glue, for Athena."),

@@ -30,7 +30,7 @@ _LOG_SECONDS = 360.0  # EMR uploads the log of a failed bootstrap action within 
 def cluster() -> None:
     """Start, inspect and stop the EMR cluster.
 
-    Runs start a cluster by themselves when they need one, and every cluster ends by itself when idle: these
+    Runs start a cluster when they need one, and every cluster terminates when idle: these
     commands are for having one ready, and for not waiting until it is idle.
     """
 
@@ -44,7 +44,7 @@ def up(wait: bool) -> None:
         compute, is_new = Clusters(staging).get(settings.emr_cluster), False
     else:
         compute, is_new = Clusters(staging).find_or_create(deployed_spec(SPEC, staging, None, {}))
-    click.echo(f"{compute.cluster_id} {'is being made' if is_new else 'runs already'}: {_link(compute)}")
+    click.echo(f"{compute.cluster_id} {'is being created' if is_new else 'already runs'}: {_link(compute)}")
     if wait:
         _wait(compute)
 
@@ -57,7 +57,9 @@ def status() -> None:
     if settings.emr_cluster and settings.emr_cluster not in [facts.cluster_id for facts in found]:
         found.append(EmrOnEc2(settings.emr_cluster).describe())
     if not found:
-        click.echo("No cluster of this project runs. `fruit-assets cluster up` starts one; a run does so by itself.")
+        click.echo(
+            "No cluster of this project runs. `fruit-assets cluster up` starts one; runs do so when they need one."
+        )
         return
     table = Table("Cluster", "Name", "State", "Steps", "Machines", "USD an hour", title="EMR clusters")
     for facts in found:
@@ -71,7 +73,7 @@ def status() -> None:
 @cluster.command()
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def down(yes: bool) -> None:
-    """End the clusters that this project made. Others are never touched."""
+    """Terminate the clusters that this project created, and no others."""
     settings, staging = _settings()
     clusters = Clusters(staging)
     found = list(clusters.owned())
@@ -86,7 +88,7 @@ def down(yes: bool) -> None:
 
 def _end(clusters: Clusters, facts: ClusterFacts, yes: bool) -> None:
     active = EmrOnEc2(facts.cluster_id).active()
-    question = f"End {facts.cluster_id} ({facts.state}, {len(active)} steps at work)?"
+    question = f"End {facts.cluster_id} ({facts.state}, {len(active)} active steps)?"
     if yes or click.confirm(question):
         clusters.terminate(facts.cluster_id)
         click.echo(f"{facts.cluster_id} is ending; its logs are still being uploaded.")
@@ -118,7 +120,7 @@ def _wait(compute: EmrOnEc2) -> None:
 
 
 def _load(compute: EmrOnEc2, prices: Prices) -> tuple[str, str, str]:
-    """Steps at work, machines by type, and their price, as far as they may be asked for."""
+    """Active steps, machines by type, and their price, as far as permissions allow."""
     try:
         steps = str(len(compute.active()))
         running = [machine for machine in compute.instances() if machine.until is None]

@@ -13,6 +13,6 @@ _WIDTH_OF_A_PIPE = 1000
 
 
 def open_console(*, stderr: bool = False) -> Console:
-    """As wide as the terminal; in a pipe or a file no line is wrapped. `:apple:` in a path stays what it is."""
+    """As wide as the terminal; in a pipe or a file no line is wrapped. `:apple:` in a path is not replaced."""
     console = Console(stderr=stderr, emoji=False)
     return console if console.is_terminal else Console(stderr=stderr, emoji=False, width=_WIDTH_OF_A_PIPE)

@@ -143,13 +143,13 @@ def _wheels(console: Console, architectures: tuple[str, ...], tensorflow: bool) 
 
 
 def _deployment_in_use(env_file: Path) -> str:
-    """What runs use now; clusters where they use nothing of AWS."""
+    """The deployment that runs use now; `emr` when they do not use AWS."""
     chosen = read_dotenv(env_file).get("FRUIT_ASSETS_DEPLOYMENT", "")
     return chosen if chosen == "emr-serverless" else "emr"
 
 
 def _environments(staging: str, region: str) -> dict[str, str]:
-    """The packed environments that an earlier deployment left, by architecture."""
+    """The packed environments of an earlier deployment, by architecture."""
     prefix = "environment_"
     facts = read_facts(staging, region) or {}
     return {name.removeprefix(prefix): uri for name, uri in facts.items() if name.startswith(prefix)}

@@ -16,7 +16,7 @@ from fruit_assets.infra.stack import Plan, Stack
 
 
 def change_stack(console: Console, stack: Stack, parameters: dict[str, str], yes: bool) -> bool:
-    """Show the plan, ask, apply. False when the answer is no."""
+    """Show the plan, ask for confirmation, apply it. False when it was declined."""
     with console.status("Asking CloudFormation what would change"):
         plan = stack.plan(parameters)
     if plan.change_set is None:

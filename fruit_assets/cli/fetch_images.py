@@ -14,7 +14,7 @@ import click
 @click.option("--archive", is_flag=True, help="Download the repository's archive instead of using git.")
 @click.option("--keep-archive", is_flag=True, help="Keep the downloaded archive beside the folder.")
 def fetch_images(out: Path, ref: str | None, url: str | None, archive: bool, keep_archive: bool) -> None:
-    """Download the Fruits-360 photographs; their licence comes with them.
+    """Download the Fruits-360 photographs with their licence.
 
     Run it again after an interruption. With git it continues at the class it was at; an archive is
     continued where its server allows that, which GitHub's does not.

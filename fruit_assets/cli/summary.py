@@ -17,7 +17,7 @@ from fruit_assets.storage.delta.version import Version
 @click.command("summary")
 @click.option("--seconds", type=int, help="Wall seconds of the run that was just made, to print with the rest.")
 def summary(seconds: int | None) -> None:
-    """Say what is published: rows, place, speed, quality, and how to look at it."""
+    """Show what is published: rows, place, speed, quality, and how to look at it."""
     lineage = Lineage.of(open_store(load_settings().storage))
     versions, components = lineage.versions, lineage.versions["pca_components"]
     click.echo()

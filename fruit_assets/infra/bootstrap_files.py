@@ -1,7 +1,7 @@
-"""What nodes fetch when they start: script, requirements and wheels, under one content address.
+"""Files that nodes fetch when they start: script, requirements and wheels, under one content address.
 
 Put here the keys of these files in S3 and their upload. The address is the digest of script and
-requirements, so a cluster that grows later installs what its first nodes did, also after later deployments.
+requirements, so nodes that a cluster adds later install the same files as its first nodes.
 
     <staging>/bootstrap/<digest>/install_runtime.sh           the bootstrap action
     <staging>/bootstrap/<digest>/requirements-node*.txt

@@ -1,6 +1,6 @@
-"""What the cluster spec asks of the account: release label and vCPUs.
+"""Requirements of the cluster spec: release label and vCPUs.
 
-Put here readings of `bootstrap/cluster.json` that need no AWS. How clusters are made from it is in
+Put here figures from `bootstrap/cluster.json` that need no call to AWS. Creating clusters from it is in
 `fruit_assets/emr/`.
 """
 
@@ -23,7 +23,7 @@ def release_label(spec: Path = SPEC) -> str:
 
 
 def vcpus_of_spec(spec: Path = SPEC) -> dict[str, int]:
-    """The vCPU that the smallest cluster of the spec takes from each quota, by the names in `emr_checks.QUOTAS`."""
+    """The vCPUs of the spec's smallest cluster by quota, named as in `emr_checks.QUOTAS`."""
     instances = json.loads(spec.read_text())["Instances"]
     taken = {"On-Demand vCPU": 0, "Spot vCPU": 0}
     for fleet in instances.get("InstanceFleets", []):

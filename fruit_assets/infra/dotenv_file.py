@@ -1,6 +1,6 @@
-"""The `.env` file: settings written by `deploy`, other lines left as they are.
+"""The `.env` file: settings written by `deploy`; other lines are kept unchanged.
 
-Put here how the file is changed. How it is read and checked lives in `fruit_assets/settings.py`.
+Put here how the file is changed. Reading and checking it is in `fruit_assets/settings.py`.
 """
 
 import os

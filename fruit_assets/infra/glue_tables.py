@@ -1,6 +1,6 @@
-"""The tables in AWS Glue's catalog, by whose names Athena, EMR and Redshift find them.
+"""Registration of the tables in AWS Glue's catalog, for Athena, EMR and Redshift.
 
-Put here registration. Glue holds where each table is and which columns it has; files and versions stay in the log,
+Put here registration. Glue has the location and the columns of each table; files and versions are read from the log,
 so nothing needs to be registered again after a run.
 """
 

@@ -1,6 +1,6 @@
-"""Who we are to AWS: account, region and principal.
+"""The identity of the AWS credentials: account, region and principal.
 
-Put here the one call that asks AWS. What the principal may do is checked in `emr_checks`.
+Put here the call that returns it. Permissions of the principal are checked in `emr_checks`.
 """
 
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ class Identity:
 
 
 def who_am_i() -> Identity:
-    """Ask AWS for the account and principal of the credentials in use.
+    """The account and principal of the credentials in use, from AWS.
 
     Raises:
         PermanentError: variables that cannot be used, no region, no such profile, no credentials, or credentials that

@@ -1,6 +1,6 @@
 """Clusters for people with notebooks: `python -m fruit_assets.infra.notebook_cluster studio|jupyterhub`.
 
-Put here only the way from a spec in bootstrap/ to a running cluster. Runs of the asset graph never use these.
+Put here only how a cluster is started from a spec in bootstrap/. Runs of the asset graph never use these clusters.
 """
 
 import click
@@ -32,7 +32,7 @@ def start(kind: str) -> tuple[str, bool]:
 @click.command()
 @click.argument("kind", type=click.Choice(list(SPECS)))
 def main(kind: str) -> None:
-    """Start a cluster for notebooks, or find the one that runs. It ends by itself after an idle hour."""
+    """Start a cluster for notebooks, or find the running one. It terminates after an idle hour."""
     try:
         cluster_id, is_new = start(kind)
     except FruitAssetsError as error:

@@ -1,7 +1,7 @@
-"""The packed environment: what drivers and executors of EMR Serverless import, as one archive.
+"""The packed environment: the packages for drivers and executors of EMR Serverless, as one archive.
 
-Put here how it is made from a wheelhouse, for either architecture, without a machine of that
-architecture. Where it goes in S3 is decided in `bootstrap_files.py`.
+Put here how it is built from a wheelhouse, for both architectures, without a machine of the other
+architecture. Its key in S3 is in `bootstrap_files.py`.
 """
 
 import gzip
@@ -21,13 +21,13 @@ from fruit_assets.infra.wheelhouse import node_platforms
 IMAGE_PYTHON = "/usr/bin/python3.11"
 _PACKAGES = "lib/python3.11/site-packages"
 _FRAME = {"pyvenv.cfg": f"home = {Path(IMAGE_PYTHON).parent}\ninclude-system-site-packages = false\nversion = 3.11\n"}
-# They say where on this machine a wheel was, and no program of ours reads them.
+# Pip's records about the installation on this machine, which nodes do not need.
 _NOTES_OF_PIP = {"RECORD", "INSTALLER", "REQUESTED", "direct_url.json"}
 _LINKS = {"bin/python": IMAGE_PYTHON, "bin/python3": "python", "lib64": "lib"}
 
 
 def pack_environment(wheelhouse: Path, architecture: str, report: Callable[[str], None] = lambda _: None) -> Path:
-    """Pack the wheels of a wheelhouse as a virtual environment; found beside them when it was packed before.
+    """Pack the wheels of a wheelhouse as a virtual environment; an archive that exists is returned.
 
     Equal wheels give equal bytes.
 
@@ -76,7 +76,7 @@ def _archive(packages: Path, target: Path) -> None:
     files = sorted(path for path in packages.rglob("*") if path.is_file() and path.name not in _NOTES_OF_PIP)
     with (
         target.open("wb") as raw,
-        # No name and no time of ours in the bytes.
+        # Without file name and time, so that equal content gives equal bytes.
         gzip.GzipFile(filename="", fileobj=raw, mode="wb", compresslevel=6, mtime=0) as zipped,
         tarfile.open(fileobj=zipped, mode="w") as archive,
     ):

@@ -1,6 +1,6 @@
-"""Taking away what `deploy` made: what is in the way, what EMR left behind, and, if asked for twice, the data.
+"""Removal of what `deploy` created, of remains of EMR that block it, and after two confirmations of the data.
 
-Put here the deletions that CloudFormation cannot do. Asking is the command's part.
+Put here the deletions that CloudFormation cannot do. Confirmations are the command's part.
 """
 
 from collections.abc import Callable, Iterator
@@ -18,14 +18,14 @@ _DELETE_AT_ONCE = 1000
 
 @dataclass(frozen=True)
 class BucketContent:
-    """What lies in a bucket, overwritten and deleted versions included."""
+    """The content of a bucket, overwritten and deleted versions included."""
 
     versions: int
     bytes: int
 
 
 def living_clusters(project: str, region: str) -> list[str]:
-    """`id name state` of every cluster with this project's tag that still runs."""
+    """`id name state` of every running cluster with this project's tag."""
     emr = client("emr", region)
     found = []
     for cluster in (row for page in pages(emr.list_clusters, ClusterStates=_ALIVE) for row in page["Clusters"]):
@@ -63,7 +63,7 @@ def _tag_of(api: Any, application_id: str) -> str | None:
 
 
 def remove_emr_security_groups(vpc: str, region: str) -> list[str]:
-    """Delete the security groups that EMR made in our network; they refer to each other and block its removal.
+    """Delete the security groups that EMR created in the stack's network, which block its removal.
 
     Returns:
         Names of the deleted groups.
@@ -86,7 +86,7 @@ def remove_emr_security_groups(vpc: str, region: str) -> list[str]:
 
 
 def bucket_content(bucket: str, region: str) -> BucketContent | None:
-    """How much lies in the bucket; None where there is no such bucket."""
+    """The content of the bucket; None when there is no such bucket."""
     versions = size = 0
     try:
         for version in _versions(client("s3", region), bucket):
@@ -100,7 +100,7 @@ def bucket_content(bucket: str, region: str) -> BucketContent | None:
 
 
 def delete_bucket(bucket: str, region: str, report: Callable[[int], None] = lambda _: None) -> int:
-    """Delete every version of every object, then the bucket. There is no way back.
+    """Delete every version of every object, then the bucket. This cannot be undone.
 
     Returns:
         Number of versions deleted.
@@ -123,7 +123,7 @@ def delete_bucket(bucket: str, region: str, report: Callable[[int], None] = lamb
 
 
 def retire_key(key_arn: str, region: str) -> None:
-    """Schedule the deletion of the key in 30 days; until then it can be called back."""
+    """Schedule the deletion of the key in 30 days; until then it can be cancelled."""
     call_with_retries(client("kms", region).schedule_key_deletion, KeyId=key_arn, PendingWindowInDays=30)
 
 

@@ -1,7 +1,6 @@
-"""The CloudFormation stack: what would change, the change itself, and its outputs.
+"""The CloudFormation stack: planned changes, their execution, and the outputs.
 
-Put here everything that talks to CloudFormation. What the template holds is in
-`bootstrap/template.yaml`; asking people is the command's part.
+Put here all calls to CloudFormation. The template is `bootstrap/template.yaml`; confirmations are the command's part.
 """
 
 import difflib
@@ -36,7 +35,7 @@ class ResourceChange:
 
 @dataclass(frozen=True)
 class Plan:
-    """What CloudFormation would do, and the lines of the template that make it do so.
+    """The changes that CloudFormation would make, and the lines of the template that cause them.
 
     Attributes:
         change_set: ARN to execute or to drop; None where nothing changes.
@@ -64,7 +63,7 @@ class Stack:
         self._aws = client("cloudformation", region)
 
     def status(self) -> str | None:
-        """CloudFormation's word for the state, or None where there is no such stack."""
+        """The state as CloudFormation names it; None when there is no such stack."""
         found = self._describe()
         return found["StackStatus"] if found else None
 
@@ -80,12 +79,12 @@ class Stack:
         return {output["OutputKey"]: output["OutputValue"] for output in found["Outputs"]}
 
     def parameters(self) -> dict[str, str]:
-        """The parameters of the deployed stack; empty where there is none."""
+        """The parameters of the deployed stack; empty when there is none."""
         found = self._describe() or {}
         return {item["ParameterKey"]: item["ParameterValue"] for item in found.get("Parameters", [])}
 
     def plan(self, parameters: Mapping[str, str]) -> Plan:
-        """Ask CloudFormation what the template would change; changes nothing itself.
+        """The changes that the template would cause, as a change set of CloudFormation; changes nothing.
 
         Args:
             parameters: those to set; others keep their value, or take the template's default.
@@ -110,7 +109,7 @@ class Stack:
         return Plan(change_set, is_new, changes, "" if is_new else self._template_diff(template))
 
     def apply(self, plan: Plan, report: Callable[[str], None] = lambda _: None) -> None:
-        """Carry out a plan and wait for its end.
+        """Execute a plan and wait for its end.
 
         Raises:
             PermanentError: CloudFormation failed; names the first resource that did, and why.
@@ -121,14 +120,14 @@ class Stack:
         self._wait(report, good=("CREATE_COMPLETE", "UPDATE_COMPLETE"))
 
     def drop(self, plan: Plan) -> None:
-        """Forget a plan that was not wanted, with the empty stack that CloudFormation keeps for it."""
+        """Delete a plan that was declined, with the empty stack that CloudFormation keeps for it."""
         if plan.change_set is not None:
             call_with_retries(self._aws.delete_change_set, ChangeSetName=plan.change_set)
         if plan.is_new and self.status() == "REVIEW_IN_PROGRESS":
             call_with_retries(self._aws.delete_stack, StackName=self.name)
 
     def delete(self, report: Callable[[str], None] = lambda _: None) -> None:
-        """Delete the stack and wait. The bucket and the key stay: the template retains them."""
+        """Delete the stack and wait. The bucket and the key are kept: the template retains them."""
         call_with_retries(self._aws.delete_stack, StackName=self.name)
         self._wait(report, good=("DELETE_COMPLETE",))
 

@@ -19,8 +19,8 @@ from fruit_assets.infra.node_requirements import ARCHITECTURES
 NODE_GLIBC = 34
 OLDEST_GLIBC = 5
 
-# Wheels whose file name asks for a newer glibc than their libraries do. They are fetched under that name,
-# their libraries are read, and only if glibc 2.34 suffices they are renamed, so that pip accepts them.
+# Wheels whose file name requires a newer glibc than their libraries. They are downloaded under that name,
+# their libraries are read, and they are renamed only if glibc 2.34 suffices, so that pip accepts them.
 OVERSTATED: dict[str, dict[str, int]] = {"aarch64": {"openvino": 35}}
 
 _BLOCK = re.compile(r"^[a-z0-9].*(?:\n    --hash.*)*", re.M)
@@ -74,7 +74,7 @@ def build_wheelhouse(
 
 
 def fit_to_node(wheel: Path) -> Path:
-    """Rename a wheel whose name asks for too new a glibc, after reading what its libraries ask for.
+    """Rename a wheel whose name requires too new a glibc, if its libraries do not require it.
 
     pip compares file names with the system and hashes with the file's bytes, so a renamed wheel
     is still the locked one.
@@ -94,7 +94,7 @@ def fit_to_node(wheel: Path) -> Path:
 
 
 def newest_glibc(wheel: Path) -> int:
-    """The minor version of the newest glibc 2.x symbol that any library in the wheel asks for; 0 for none."""
+    """The minor version of the newest glibc 2.x symbol that a library in the wheel requires; 0 for none."""
     with zipfile.ZipFile(wheel) as archive:
         libraries = [name for name in archive.namelist() if re.search(r"\.so(\.|$)", name)]
         return max((int(found) for name in libraries for found in _GLIBC.findall(archive.read(name))), default=0)

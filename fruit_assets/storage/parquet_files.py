@@ -76,7 +76,7 @@ def open_parquet(store: Store, path: str, *, pre_buffer: bool = False) -> "Itera
             yield pq.ParquetFile(source, pre_buffer=pre_buffer)
     except FileNotFoundError as error:
         raise StorageError(
-            f"Cannot read {store.uri_of(path)}: it is gone. Files that were replaced longer ago than "
+            f"Cannot read {store.uri_of(path)}: it no longer exists. Files that were replaced longer ago than "
             "FRUIT_ASSETS_RETENTION_DAYS are removed."
         ) from error
     except (OSError, ValueError) as error:

@@ -1,6 +1,6 @@
-"""Which version of each asset a run reads: what it made itself, or the newest when it first looked.
+"""The version of each asset that a run reads: its own, or the newest one when the run first read the asset.
 
-Put here what keeps the steps of one run together while other runs publish. Pins are small objects below
+Put here how all steps of a run read the same versions while other runs publish. Pins are small objects below
 `<storage>/_runs`, because on a cluster each step is a process without the orchestrator's database.
 """
 

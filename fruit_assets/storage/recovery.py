@@ -1,9 +1,9 @@
-"""Files that earlier runs completed and no commit lists: work that a new run need not repeat.
+"""Complete files of earlier runs that no commit lists: work that a new run need not repeat.
 
-A worker marks its files with a fingerprint of all that decides their content. Files never change, so a file may be
-listed by any run, even while the run that wrote it goes on.
+A worker marks its files with a fingerprint of everything that decides their content. Files never change, so any run may
+list a file, even while the run that wrote it is still active.
 
-Put here which files those are. Which of their rows a run needs is decided where increments are planned.
+Put here how these files are found. Which of their rows a run needs is decided where increments are planned.
 """
 
 import json

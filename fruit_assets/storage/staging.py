@@ -95,7 +95,7 @@ def restore(table: Table, number: int, run_id: str = "") -> Version:
     earlier = table.at(number)
     if not earlier.is_intact():
         raise StorageError(
-            f"Version {number} of {table.name} cannot be restored: files of it are gone. They stay for "
+            f"Version {number} of {table.name} cannot be restored: some of its files were removed. They are kept for "
             f"{table.retention.days} days after they were replaced (FRUIT_ASSETS_RETENTION_DAYS)."
         )
     staged = republish(earlier, VersionWriter(table, run_id)).with_figures(restored_from=number)

@@ -19,10 +19,10 @@ def _check(name, passed):
 
 def test_the_last_line_says_how_much_how_long_and_how_sound(tmp_path):
     result = _result(tmp_path, {"samples": 7, "seconds/moments": 1.26, "seconds/spark_start": 3.0})
-    said = summary(result, [_check("finite_values", True), _check("orthonormal_components", True)])
-    assert said == "Published pca_model: 1 rows, 0.5 MB; moments 1.3 s, spark start 3.0 s; 2 checks passed."
+    text = summary(result, [_check("finite_values", True), _check("orthonormal_components", True)])
+    assert text == "Published pca_model: 1 rows, 0.5 MB; moments 1.3 s, spark start 3.0 s; 2 checks passed."
 
 
 def test_a_failed_warning_is_named_in_the_last_line(tmp_path):
-    said = summary(_result(tmp_path, {}), [_check("finite_values", True), _check("variance_explained", False)])
-    assert said == "Published pca_model: 1 rows, 0.5 MB; look at variance_explained."
+    text = summary(_result(tmp_path, {}), [_check("finite_values", True), _check("variance_explained", False)])
+    assert text == "Published pca_model: 1 rows, 0.5 MB; look at variance_explained."

@@ -61,7 +61,7 @@ def _left_files(graph: Graph) -> list[Path]:
 
 
 def _intention(capfd: pytest.CaptureFixture[str]) -> str:
-    """What the last run said that it was going to do."""
+    """The last run's log line about what it will do."""
     return [line for line in capfd.readouterr().err.splitlines() if "images to infer" in line][-1]
 
 
@@ -99,8 +99,8 @@ def test_after_a_kill_the_next_run_infers_only_what_no_complete_file_holds(graph
     metadata = graph.featurize()
     assert metadata["recovered"] + metadata["computed"] == total
     assert 0 < metadata["recovered"] < total
-    said = _intention(capfd)
-    assert f"0 to take over from the previous version, {metadata['recovered']} recovered from files" in said
+    intention = _intention(capfd)
+    assert f"0 to take over from the previous version, {metadata['recovered']} recovered from files" in intention
     published = graph.current("image_features")
     # They are published as they are.
     assert left == {Path(file.path).name for file in published.files} & left

@@ -39,7 +39,7 @@ ARCHITECTURE = os.uname().machine
 
 @dataclass(frozen=True)
 class Node:
-    """A machine with a prefix to install into, and what the first installation said."""
+    """A machine with a prefix to install into, and the output of the first installation."""
 
     environment: dict[str, str]
     prefix: Path
@@ -93,11 +93,11 @@ def test_the_environment_is_stamped_with_what_it_was_made_from(node: Node) -> No
 
 
 def test_the_environment_imports_what_a_step_imports_and_leaves_spark_to_emr(node: Node) -> None:
-    said = node.python(
+    output = node.python(
         "import importlib.util, boto3, dagster, dagster_aws, dotenv, matplotlib, numpy, openvino, pandas, PIL, psutil,"
         " pyarrow, rich, sklearn, yaml; print(importlib.util.find_spec('pyspark'), dagster.__version__)"
     )
-    assert said.split() == ["None", _version("dagster")]
+    assert output.split() == ["None", _version("dagster")]
 
 
 def test_the_environment_featurises_an_image_as_this_machine_does(

@@ -20,7 +20,7 @@ _FLAGS = (
 )  # fmt: skip
 _ARTEFACTS = PROJECT / "test-artefacts" / "browser"
 _README = ("lineage", "asset", "run", "checks", "plots", "contact_sheet", "automation")
-# A limit for hangs, on the slowest machine: nothing is said about speed.
+# A limit for hangs, on the slowest machine: not an assertion about speed.
 _RUN_SECONDS = 450
 _PATIENCE = 60_000  # milliseconds, for what is to appear on a page
 TOO_MANY_COMPONENTS = "ops: {pca_model: {config: {n_components: 1280}}}"

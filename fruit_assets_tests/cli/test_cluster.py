@@ -42,11 +42,11 @@ def fruit_assets(*words: str, answer: str = "") -> str:
 
 def test_a_cluster_goes_up_is_shown_and_comes_down(account: EmrSimulator) -> None:
     assert "No cluster of this project runs" in fruit_assets("status")
-    said = fruit_assets("up")
+    output = fruit_assets("up")
     ((cluster_id, cluster),) = account.clusters.items()
-    assert f"{cluster_id} is being made" in said
-    assert "WAITING" in said
-    assert f"{cluster_id} runs already" in fruit_assets("up")
+    assert f"{cluster_id} is being created" in output
+    assert "WAITING" in output
+    assert f"{cluster_id} already runs" in fruit_assets("up")
     shown = fruit_assets("status")
     assert cluster_id in shown
     assert "xlarge on_demand" in shown
@@ -67,7 +67,7 @@ def test_a_cluster_given_by_its_id_is_used_and_never_ended(
         Instances={"KeepJobFlowAliveWhenNoSteps": True, "InstanceCount": 1, "MasterInstanceType": "m7g.xlarge"},
     )["JobFlowId"]
     monkeypatch.setenv("FRUIT_ASSETS_EMR_CLUSTER", theirs)
-    assert f"{theirs} runs already" in fruit_assets("up")
+    assert f"{theirs} already runs" in fruit_assets("up")
     assert theirs in fruit_assets("status")
     assert "was not created by this project, so it is kept" in fruit_assets("down", "--yes")
     assert account.clusters[theirs].state == "WAITING"
@@ -75,10 +75,10 @@ def test_a_cluster_given_by_its_id_is_used_and_never_ended(
 
 def test_a_cluster_that_cannot_start_is_reported_with_its_reason(account: EmrSimulator) -> None:
     account.faults.fail_bootstrap("dnf: no space left on device")
-    said = fruit_assets("up")
-    assert "BOOTSTRAP_FAILURE" in said
-    assert "Error: Cluster j-" in said
-    assert "dnf: no space left on device" in said
+    output = fruit_assets("up")
+    assert "BOOTSTRAP_FAILURE" in output
+    assert "Error: Cluster j-" in output
+    assert "dnf: no space left on device" in output
 
 
 def test_without_a_staging_place_the_setting_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""`fruit-assets destroy`: what goes, what stays, and what has to be said twice."""
+"""`fruit-assets destroy`: what is deleted, what is kept, and what needs two confirmations."""
 
 from pathlib import Path
 from typing import Any

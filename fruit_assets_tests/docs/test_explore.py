@@ -35,15 +35,15 @@ def test_it_shows_samples_variance_a_map_and_neighbours(executed: nbformat.Noteb
 def test_it_says_how_many_images_there_are_and_how_alike_neighbours_are(
     executed: nbformat.NotebookNode, published: "PublishedGraph"
 ) -> None:
-    said = "".join(
+    output = "".join(
         output.data.get("text/plain", "")
         for cell in executed.cells
         for output in cell.get("outputs", [])
         if output.output_type == "execute_result"
     )
     rows = published.metadata("sampled_images")["dagster/row_count"]
-    assert f"{rows} images of" in said
-    found = re.search(r"([\d.]+)% of (\d+) images, by chance ([\d.]+)%", said)
+    assert f"{rows} images of" in output
+    found = re.search(r"([\d.]+)% of (\d+) images, by chance ([\d.]+)%", output)
     assert found is not None
     assert int(found[2]) == published.metadata("pca_components")["dagster/row_count"]
     assert float(found[1]) > float(found[3])

@@ -1,4 +1,4 @@
-"""Exports in processes of their own: what they are given, and what is said of those that fail."""
+"""Exports in processes of their own: their input, and the messages of failures."""
 
 import shutil
 import signal

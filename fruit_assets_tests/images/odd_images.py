@@ -1,6 +1,6 @@
 """Images that are odd but good, and files that only look like images, as bytes by file name.
 
-Put here what people's collections hold beside plain JPEGs. What becomes of each is said by the tests.
+Put here kinds of files that real collections contain besides plain JPEGs. The tests check the result for each.
 """
 
 import io

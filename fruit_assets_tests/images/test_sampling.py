@@ -90,7 +90,7 @@ def test_fraction_one_takes_everything_and_another_seed_takes_others():
 
 
 def test_the_choice_is_the_same_on_every_machine_and_with_every_release():
-    # A change here changes every user's sample: it must be meant, and said in the release notes.
+    # A change here changes every user's sample: it must be intended, and listed in the release notes.
     chosen = _paths(_listing({"Apple": 20, "Pêche = 1#": 20}), SamplePlan(fraction=0.15, seed=7))
     assert hashlib.sha256("\n".join(chosen).encode()).hexdigest()[:16] == "7674aa22ae1c834e"
 

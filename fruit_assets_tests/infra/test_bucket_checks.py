@@ -76,8 +76,8 @@ def _refuse(monkeypatch: pytest.MonkeyPatch, action: str) -> None:
 
     def refusing(self: object, operation: str, arguments: object) -> object:
         if operation == operations[action]:
-            said = {"Error": {"Code": "AccessDenied", "Message": f"not authorized to perform {action}"}}
-            raise ClientError(json.loads(json.dumps(said)), operation)
+            answer = {"Error": {"Code": "AccessDenied", "Message": f"not authorized to perform {action}"}}
+            raise ClientError(json.loads(json.dumps(answer)), operation)
         return make(self, operation, arguments)
 
     monkeypatch.setattr(botocore.client.BaseClient, "_make_api_call", refusing)

@@ -14,10 +14,10 @@ def test_a_new_stack_is_planned_applied_and_then_has_nothing_to_change(aws: AwsA
     plan = stack.plan({"Project": "fruit-one", "Network": "none"})
     assert plan.is_new
     assert {"Bucket", "ServiceRole", "NodeRole", "OrchestratorPolicy"} <= {change.resource for change in plan.changes}
-    said: list[str] = []
-    stack.apply(plan, said.append)
+    messages: list[str] = []
+    stack.apply(plan, messages.append)
     assert stack.status() == "CREATE_COMPLETE"
-    assert any("CREATE_COMPLETE" in line for line in said)
+    assert any("CREATE_COMPLETE" in line for line in messages)
     assert stack.outputs()["StorageUri"] == f"s3://fruit-one-{ACCOUNT}-us-east-1/assets"
     assert stack.plan({"Project": "fruit-one", "Network": "none"}).change_set is None
 

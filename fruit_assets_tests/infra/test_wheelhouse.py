@@ -57,9 +57,9 @@ def test_a_finished_wheelhouse_is_not_fetched_again(tmp_path: Path) -> None:
     folder = tmp_path / "wheelhouse" / requirements_digest(requirements)[:16] / "aarch64"
     folder.mkdir(parents=True)
     (folder / "complete").touch()
-    said: list[str] = []
-    assert build_wheelhouse(requirements, "aarch64", tmp_path, said.append) == folder
-    assert said == [f"aarch64: wheels found in {folder}"]
+    messages: list[str] = []
+    assert build_wheelhouse(requirements, "aarch64", tmp_path, messages.append) == folder
+    assert messages == [f"aarch64: wheels found in {folder}"]
 
 
 def test_an_architecture_without_nodes_is_refused(tmp_path: Path) -> None:

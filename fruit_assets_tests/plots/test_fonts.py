@@ -1,4 +1,4 @@
-"""Fonts for labels in any script: what is installed is found, and what is not is said once."""
+"""Fonts for labels in any script: installed fonts are found, missing ones are reported once."""
 
 import logging
 from pathlib import Path

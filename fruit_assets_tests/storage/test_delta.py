@@ -149,7 +149,7 @@ def test_the_latest_version_with_given_facts_is_found_while_its_files_are_there(
     assert table.find_latest(fingerprint="f") is None
     with pytest.raises(StorageError, match=r"Version 0 of image_features cannot be restored.*RETENTION_DAYS"):
         restore(table, 0)
-    with pytest.raises(StorageError, match=r"Cannot read .*part-a.parquet: it is gone.*RETENTION_DAYS"):
+    with pytest.raises(StorageError, match=r"Cannot read .*part-a.parquet: it no longer exists.*RETENTION_DAYS"):
         first.read_table()
 
 

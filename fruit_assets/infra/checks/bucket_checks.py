@@ -114,7 +114,7 @@ def _tls_only(s3: Any, bucket: str) -> Finding:
 
 
 def _read(method: Callable[..., dict[str, Any]], bucket: str) -> dict[str, Any]:
-    """S3's answer; empty where the property was never configured."""
+    """S3's answer; empty when the property was never configured."""
     try:
         return call_with_retries(method, patience=5, Bucket=bucket)
     except AwsRefusedError as error:

@@ -20,13 +20,13 @@ _SUBJECT = "Node disks"
 
 
 def check_disks_of_new_clusters(staging: str, region: str) -> Iterator[Finding]:
-    """What the next cluster would get: the very request that a run sends is looked at."""
+    """Encryption of the next cluster's disks, from the request that a run would send."""
     request = deployed_spec(SPEC, StagingStore(staging, region), region, {}).run_job_flow()
     yield _finding(request.get("SecurityConfiguration"), region)
 
 
 def check_disks_of_cluster(cluster_id: str, region: str) -> Iterator[Finding]:
-    """What a cluster that the settings name has got."""
+    """Encryption of the disks of the cluster that the settings name."""
     cluster = call_with_retries(client("emr", region).describe_cluster, patience=5, ClusterId=cluster_id)["Cluster"]
     yield _finding(cluster.get("SecurityConfiguration"), region)
 
@@ -56,7 +56,7 @@ def _finding(name: str | None, region: str) -> Finding:
 
 
 def _local_disks(name: str | None, region: str) -> dict[str, Any]:
-    """The part of a security configuration that is about local disks; empty where there is none."""
+    """The part of a security configuration for local disks; empty when there is none."""
     if name is None:
         return {}
     found = call_with_retries(client("emr", region).describe_security_configuration, patience=5, Name=name)

@@ -114,7 +114,7 @@ def _not_checked(subject: str, error: FruitAssetsError) -> Finding:
 
 
 def check_network(facts: Mapping[str, str], region: str) -> Iterator[Finding]:
-    """Subnets must exist, have addresses left, and carry the tag that EMR's managed policy asks for."""
+    """Subnets must exist, have free addresses, and carry the tag that EMR's managed policy requires."""
     subnets = [subnet for subnet in facts.get("subnets", "").split(",") if subnet]
     if not subnets:
         remedy = f"Name subnets in bootstrap/cluster.json, tagged {MANAGED_POLICY_TAG}=true, as is their VPC."
@@ -134,7 +134,7 @@ def check_network(facts: Mapping[str, str], region: str) -> Iterator[Finding]:
 
 
 def check_quotas(vcpus: Mapping[str, int], region: str) -> Iterator[Finding]:
-    """The account's vCPU quotas against what one cluster takes.
+    """The account's vCPU quotas, compared with the vCPUs of one cluster.
 
     Args:
         vcpus: quota name, as in `QUOTAS`, -> vCPU of the cluster in the spec.

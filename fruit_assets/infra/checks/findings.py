@@ -31,12 +31,12 @@ class Finding:
 
 
 def ok(subject: str, detail: str) -> Finding:
-    """All is well."""
+    """A check without problem."""
     return Finding(subject, "ok", detail)
 
 
 def warning(subject: str, detail: str, remedy: str) -> Finding:
-    """A run will start, but may disappoint."""
+    """A run will start, but the finding may cost time, money or safety."""
     return Finding(subject, "warning", detail, remedy)
 
 

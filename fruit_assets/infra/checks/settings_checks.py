@@ -19,7 +19,7 @@ KERAS_FILE = DEFAULT.weights_url(224).rpartition("/")[2]
 
 
 def check_images(settings: Settings) -> Iterator[Finding]:
-    """The collection must hold something; demo images are made when asked for."""
+    """The collection must not be empty; demo images are rendered when a run needs them."""
     place = settings.images
     if place.startswith("s3://"):
         store = open_store(place)
@@ -40,7 +40,7 @@ def check_images(settings: Settings) -> Iterator[Finding]:
 
 
 def check_storage(settings: Settings) -> Iterator[Finding]:
-    """Storage must be writable, and on S3 hold tables: both are tried with the clients that a run uses."""
+    """Storage must be writable and able to hold tables; both are tried with the clients that a run uses."""
     place = settings.storage
     if place.startswith("s3://"):
         _try_table(open_store(place, settings.sse, settings.kms_key_id).below(f"doctor-{uuid.uuid4().hex}"))
@@ -54,7 +54,7 @@ def check_storage(settings: Settings) -> Iterator[Finding]:
 
 
 def _try_table(store: Store) -> None:
-    """Make a table of one row as workers and the driver do, read it and remove it; raises StorageError."""
+    """Write a table of one row as workers and the driver do, read it and remove it; raises StorageError."""
     import pyarrow as pa
     from deltalake import DeltaTable, write_deltalake
 

@@ -11,7 +11,7 @@ from fruit_assets.storage.delta.version import Version
 
 # Fact: for each asset that a version was made from, which of its versions.
 INPUTS = "inputs"
-# Fact: of which tables these are versions; a table that was deleted and made anew counts from 0 again.
+# Fact: the ids of these tables; a table that was deleted and created again counts its versions from 0.
 INPUT_TABLES = "input_tables"
 
 
@@ -62,7 +62,9 @@ def require_files(staged: StagedCommit) -> None:
     held = {file.path for file in staged.base.files} if staged.base is not None else set()
     new = tuple(file for file in staged.version.files if file.path not in held)
     if not replace(staged.version, files=new).is_intact():
-        raise StorageError(f"Files that were to be published at {staged.version.store.uri} are gone. Run it again.")
+        raise StorageError(
+            f"Files that were to be published at {staged.version.store.uri} no longer exist. Run it again."
+        )
 
 
 def require_newest(current: Version, staged: StagedCommit) -> None:

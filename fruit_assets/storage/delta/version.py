@@ -25,18 +25,18 @@ _ROWS_AT_A_TIME = 2048
 
 @dataclass(frozen=True)
 class Version:
-    """A table at one version; no data is read until asked.
+    """A table at one version; data is read by its methods only.
 
     Attributes:
         store: the table's folder.
         number: Delta's version number, or `STAGED`.
-        files: the files that hold the rows, in the order in which rows are numbered.
+        files: the files with the rows, in the order in which rows are numbered.
         columns: of the rows.
         facts: what identifies the content (fingerprints, settings, data version); JSON types only.
-        figures: what the run that made it measured (seconds, counts); JSON types only.
-        run_id: the Dagster run that made it.
-        table_id: of the Delta table, which changes when the table is deleted and made anew.
-        published: number of the commit that published this content; compaction makes a new number of the same content.
+        figures: measurements of the run that created it (seconds, counts); JSON types only.
+        run_id: the Dagster run that created it.
+        table_id: of the Delta table, which changes when the table is deleted and created again.
+        published: number of the commit that published this content; compaction gives the same content a new number.
     """
 
     store: Store = field(compare=False)
@@ -101,7 +101,7 @@ class Version:
         return pa.Table.from_batches(parts) if parts else self.read_table(columns).slice(0, 0)
 
     def is_intact(self) -> bool:
-        """Whether every file is there, with the size it was published with."""
+        """Whether every file exists with its published size."""
         folders = {file.path.rpartition("/")[0] for file in self.files}
         prefixes = {f"{folder}/" if folder else "" for folder in folders}
         sizes = {item.key: item.size for prefix in prefixes for item in self.store.list(prefix)}

@@ -1,4 +1,4 @@
-"""Tests of what is said about files that cannot be used, and of faults that leave the pixels whole."""
+"""Reasons for unusable files, and faults that leave the pixels intact."""
 
 import io
 
