@@ -3,6 +3,7 @@
 Put here what must hold before an hour of measuring is worth anything. No speed is asserted.
 """
 
+import json
 import os
 
 import numpy as np
@@ -11,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from fruit_assets_tests.benchmarks import million_images
+from fruit_assets_tests.benchmarks import million_images, report, yarn_scaling
 from fruit_assets_tests.benchmarks.image_set import Source
 from fruit_assets_tests.benchmarks.memory_watch import DRIVER, EXPORT, WORKER, Memory, Sample, kind_of
 from fruit_assets_tests.benchmarks.run_log import Step
@@ -107,3 +108,21 @@ def test_a_disk_that_is_too_small_for_the_images_is_named_before_any_is_made(tmp
 def test_processes_that_export_models_are_a_kind_of_their_own():
     assert kind_of(["python", "-m", "fruit_assets.extractor.export", "{}", "/tmp/x"]) == EXPORT
     assert kind_of(["python", "-m", "pyspark.daemon", "fruit_assets.extractor"]) == WORKER
+
+
+def test_efficiency_on_yarn_is_the_time_of_one_over_twice_that_of_two(tmp_path, monkeypatch):
+    monkeypatch.setattr(report, "ARTEFACTS", tmp_path)
+
+    def on_yarn(first, again, core_seconds):
+        return {yarn_scaling._FIRST: first, yarn_scaling._AGAIN: again, yarn_scaling._BUSY: core_seconds}
+
+    results = {
+        "YARN 1": [on_yarn(12.0, 10.0, 9.0), on_yarn(99.0, 99.0, 99.0), on_yarn(12.0, 10.0, 9.0)],
+        "YARN 2": [on_yarn(8.0, 5.0, 9.0)],
+        "plain 1": [{yarn_scaling._BARE: 8.0}],
+        "plain 2": [{yarn_scaling._BARE: 5.0}],
+    }
+    made = report.Report("yarn_scaling", {})
+    yarn_scaling._tell(made, 1000, results)
+    ratios = {ratio["what"]: ratio["value"] for ratio in json.loads(made.save().read_text())["ratios"]}
+    assert [round(value, 3) for value in ratios.values()] == [0.75, 1.0, 0.8, 1.25, 1.0, 0.1]

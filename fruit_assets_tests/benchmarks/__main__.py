@@ -20,6 +20,7 @@ NAMES = (
     "against_notebook",
     "scale",
     "million_images",
+    "yarn_scaling",
     "new_images",
     "killed_run",
     "planning",

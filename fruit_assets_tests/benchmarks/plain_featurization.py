@@ -51,6 +51,7 @@ class Work:
         precision: `f32`, `bf16` or `int8`.
         batch_size: images per inference.
         passes: how often each image is done; more only makes a longer measurement.
+        processes: that share the images; 0 starts one per core.
     """
 
     files: Sequence[str]
@@ -59,6 +60,7 @@ class Work:
     precision: str
     batch_size: int
     passes: int = 1
+    processes: int = 0
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,7 @@ class _Share:
 
 
 def measure(work: Work, folder: Path) -> PlainRates:
-    """Run the loop in a cold process with as many workers as there are cores."""
+    """Run the loop in a cold process that starts as many workers as the work wants."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "work.json").write_text(json.dumps(asdict(work)))
     run_cold([PYTHON, "-m", __name__, str(folder)], folder, environment())
@@ -95,7 +97,7 @@ def main(arguments: Sequence[str]) -> int:
     folder: Path = parser.parse_args(arguments).folder
     work = Work(**json.loads((folder / "work.json").read_text()))
     context = multiprocessing.get_context("spawn")
-    processes = cores()
+    processes = work.processes or cores()
     ready = context.Barrier(processes)
     with context.Pool(processes, initializer=_remember, initargs=(ready,)) as pool:
         # One task per process: none may take a second while another still waits at the barrier.

@@ -19,7 +19,7 @@ JARS_CACHE = Path.home() / ".cache" / "fruit_assets"
 # JVMs of tests live for seconds: they start faster when they compile little and collect simply.
 SHORT_LIVED_JVM = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -XX:-UsePerfData"
 # Containers too talk over the loopback device, whatever the machine's other addresses are.
-_LOOPBACK = {"SPARK_LOCAL_IP": "127.0.0.1"}
+LOOPBACK = {"SPARK_LOCAL_IP": "127.0.0.1"}
 _SESSION_TOKEN = "simulated-instance-profile"
 _YARN_COMMAND = "org.apache.hadoop.yarn.client.cli.ApplicationCLI"
 
@@ -67,7 +67,7 @@ class Node:
 
     def environment(self, step_id: str) -> dict[str, str]:
         """What EMR's step runner gives a process, and what the instance profile would give an SDK."""
-        folders = [str(self.root / "bin"), str(self.python.parent), f"{_java_home()}/bin"]
+        folders = [str(self.root / "bin"), str(self.python.parent), f"{java_home()}/bin"]
         environment = {
             "PATH": ":".join([*folders, "/usr/local/bin", "/usr/bin", "/bin"]),
             "HOME": str(self.root / "home"),
@@ -76,12 +76,12 @@ class Node:
             "SHELL": "/bin/bash",
             "LANG": "en_US.UTF-8",
             "EMR_STEP_ID": step_id,
-            "JAVA_HOME": _java_home(),
+            "JAVA_HOME": java_home(),
             "HADOOP_CONF_DIR": str(self.conf),
             "YARN_CONF_DIR": str(self.conf),
             "SPARK_HOME": str(spark_home()),
             "SPARK_CONF_DIR": str(self.conf),
-            **_LOOPBACK,
+            **LOOPBACK,
             "PYSPARK_PYTHON": str(self.python),
             "SPARK_SUBMIT_OPTS": SHORT_LIVED_JVM,
             **self.instance_profile(),
@@ -170,8 +170,8 @@ class Node:
     def _yarn_properties(self) -> dict[str, str]:
         environment = {
             "PYSPARK_PYTHON": str(self.python),
-            "JAVA_HOME": _java_home(),
-            **_LOOPBACK,
+            "JAVA_HOME": java_home(),
+            **LOOPBACK,
             **self.instance_profile(),
         }
         return {
@@ -196,7 +196,7 @@ def spark_home() -> Path:
     return Path(pyspark.__file__).parent
 
 
-def _java_home() -> str:
+def java_home() -> str:
     """The Java of this machine, as the nodes of a cluster name theirs."""
     java = shutil.which("java")
     return os.environ.get("JAVA_HOME") or (str(Path(java).resolve().parent.parent) if java else "/usr")
