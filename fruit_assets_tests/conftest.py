@@ -54,6 +54,9 @@ def pytest_configure(config: pytest.Config) -> None:
         "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
         "AWS_EC2_METADATA_DISABLED": "true",
         "DAGSTER_DISABLE_TELEMETRY": "true",
+        # Dagster copies what a run prints through a `tail` that it ends with the run; on a busy machine the last
+        # lines are lost without a pause. https://github.com/dagster-io/dagster/issues/23336
+        "DAGSTER_COMPUTE_LOG_TAIL_WAIT_AFTER_FINISH": "0.5",
     }
     _heed_signals()
 
@@ -248,11 +251,13 @@ def int8_extractor(published: PublishedGraph, tmp_path_factory: pytest.TempPathF
     from fruit_assets.resources import resources_for
     from fruit_assets_tests.storage.tables import read_all
 
-    folder = tmp_path_factory.mktemp("int8")
-    version = resources_for(published.settings)["storage"].table("feature_extractor").current()
-    for name, content in Quantization(resolve_calibration(None), 224).added_to(read_all(version)).items():
-        (folder / name).write_bytes(content)
-    return folder
+    def quantize(folder: Path) -> None:
+        version = resources_for(published.settings)["storage"].table("feature_extractor").current()
+        folder.mkdir()
+        for name, content in Quantization(resolve_calibration(None), 224).added_to(read_all(version)).items():
+            (folder / name).write_bytes(content)
+
+    return parallel.made_once(tmp_path_factory, "int8", quantize)
 
 
 @pytest.fixture(scope="session")

@@ -25,6 +25,8 @@ from fruit_assets_tests.benchmarks.new_images import link_image_set
 from fruit_assets_tests.benchmarks.pca_contenders import fit_ml, fit_ours
 from fruit_assets_tests.benchmarks.run_log import read_run_log
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture
 def artefacts(tmp_path, monkeypatch):
@@ -155,7 +157,7 @@ def test_the_accuracy_benchmark_measures_each_size_and_precision(artefacts, frui
 
 def test_the_worker_profile_shows_parts_that_fit_into_the_whole(artefacts, fruit):
     worker_profile.main(
-        ["--images", "4", "--repeats", "1", "--precisions", "f32", "--weights", "random", "--collection", str(fruit)]
+        ["--images", "4", "--repeats", "3", "--precisions", "f32", "--weights", "random", "--collection", str(fruit)]
     )
     reported = json.loads((artefacts / "benchmark-worker_profile.json").read_text())["details"]["microseconds"]
     # Each is measured for itself, on four images, beside other tests: of the same size is all that can be asked.

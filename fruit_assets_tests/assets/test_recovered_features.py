@@ -81,10 +81,12 @@ def _kill_when_first_files_are_there(graph: Graph) -> None:
             assert process.poll() is None, log.read_text()[-3000:]
             time.sleep(0.01)
     finally:
-        # Spark's workers lead a process group of their own.
-        for each in [*psutil.Process(process.pid).children(recursive=True), process]:
-            with suppress(ProcessLookupError):  # the launcher of a JVM, or a worker that was idle, may have ended
-                os.kill(each.pid, signal.SIGKILL)
+        # Spark's workers lead a process group of their own. Any of them may have ended: the launcher of a JVM, a worker
+        # that was idle, the run itself where it failed.
+        with suppress(psutil.NoSuchProcess):
+            for each in [*psutil.Process(process.pid).children(recursive=True), process]:
+                with suppress(ProcessLookupError):
+                    os.kill(each.pid, signal.SIGKILL)
         process.wait()
 
 

@@ -24,6 +24,15 @@ __all__ = ["BUCKET", "start_cluster"]
 
 HERE = Path(__file__).parent
 
+# Dagster copies what a run prints through a `tail` that it ends with the run: the last lines can be lost.
+_INSTANCE = """
+telemetry:
+  enabled: false
+compute_logs:
+  module: dagster._core.storage.noop_compute_log_manager
+  class: NoOpComputeLogManager
+"""
+
 
 @pytest.fixture(scope="session")
 def light_emr(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmrSimulator]:
@@ -145,7 +154,7 @@ class TinyLocation:
         config.write_text(json.dumps(self.run_config(does, seconds)))
         home = self.folder / "home"
         home.mkdir(exist_ok=True)
-        (home / "dagster.yaml").write_text("telemetry:\n  enabled: false\n")
+        (home / "dagster.yaml").write_text(_INSTANCE)
         environment = {
             **os.environ,
             "DAGSTER_HOME": str(home),

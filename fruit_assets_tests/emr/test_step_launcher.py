@@ -140,7 +140,14 @@ def test_a_failure_carries_the_remote_traceback_the_place_and_the_end_of_stderr(
 
 
 def test_a_step_that_is_killed_after_publishing_fails_with_emrs_reason(tiny: TinyLocation) -> None:
-    outcome = tiny.run("die-after-publish")
+    message = b"the subject has started"
+
+    def die_once_it_is_stored(_: str) -> None:
+        eventually(lambda: any(message in body for name, body in objects_below(tiny.staging) if "/events/" in name))
+        tiny.is_enough()
+
+    with tiny.meanwhile(die_once_it_is_stored):
+        outcome = tiny.run("die-after-publish")
     metadata = outcome.failure.user_failure_data.metadata
     assert "ended as FAILED" in outcome.failure.error.to_string()
     assert metadata["emr/state"].value == "FAILED"

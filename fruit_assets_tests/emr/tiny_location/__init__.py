@@ -20,7 +20,7 @@ from fruit_assets.emr.ec2.step_launcher import EmrPySparkStepLauncher
 from fruit_assets.emr.remote_only import remote_only
 from fruit_assets.emr.serverless.step_launcher import EmrServerlessStepLauncher
 
-# Output that is a second old is kept when a step is killed; a busy machine needs time to store it.
+# The launcher mostly has events of a step that lives so long: then it waits for none of EMR's logs.
 _HEARD_SECONDS = 2.5
 # As settings are: read while the code is imported.
 PASSWORD = os.environ.get("ORCHARD_PASSWORD", "none")
@@ -64,7 +64,7 @@ def subject(context: dg.AssetExecutionContext, config: Behaviour) -> dg.Material
     behave(context, config)
     publish(context.run.run_id)
     if config.does == "die-after-publish":
-        time.sleep(_HEARD_SECONDS)
+        linger(config.seconds)
         os.kill(os.getpid(), signal.SIGKILL)
     if config.does == "wait-after-publish":
         linger(config.seconds)
