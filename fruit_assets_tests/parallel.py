@@ -20,11 +20,11 @@ _BYTES_PER_PROCESS = 3 * 2**30
 
 
 def process_count(config: pytest.Config) -> int:
-    """Processes for `-n auto`: a few for all tests, one more than cores because many wait; none for chosen ones."""
+    """Processes for `-n auto`: a few for all tests, two more than cores because many wait; none for chosen ones."""
     if [name.rstrip("/") for name in config.args] != config.getini("testpaths"):
         return 0
     room = psutil.virtual_memory().available // _BYTES_PER_PROCESS
-    return max(1, min(_MOST_PROCESSES, len(os.sched_getaffinity(0)) + 1, room))
+    return max(1, min(_MOST_PROCESSES, len(os.sched_getaffinity(0)) + 2, room))
 
 
 def in_order(items: list[pytest.Item]) -> list[pytest.Item]:

@@ -14,6 +14,8 @@ from fruit_assets.storage import read_current
 from fruit_assets_tests.conftest import materialised_metadata
 from fruit_assets_tests.extractor.calibrated_network import calibrated_network
 
+pytestmark = pytest.mark.long
+
 SIZE = 96
 IMAGES = 18
 

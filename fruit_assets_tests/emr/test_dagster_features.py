@@ -15,6 +15,8 @@ from fruit_assets.emr.staging import StagingStore
 from fruit_assets_tests.emr.targets import TARGETS
 from fruit_assets_tests.emr_simulator import EmrSimulator
 
+pytestmark = pytest.mark.long
+
 HERE = Path(__file__).parent
 KEYS = {
     "dynamic": ("red", "blue", ["red", "green", "blue"]),

@@ -11,6 +11,8 @@ from fruit_assets.emr.staging import StagingStore
 from fruit_assets_tests.emr.conftest import TinyLocation, tiny_location_on
 from fruit_assets_tests.emr_simulator import EmrSimulator
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture
 def spark_tiny(

@@ -44,7 +44,7 @@ def test_a_step_that_ignores_the_interrupt_is_killed(tiny: TinyLocation) -> None
 def test_when_the_cancel_fails_the_original_error_is_raised_and_the_command_is_logged(tiny: TinyLocation) -> None:
     tiny.emr.faults.hang_next_step()
     tiny.emr.faults.refuse(tiny.target.cancels, "AccessDeniedException", "not allowed to cancel", times=5)
-    outcome = tiny.run(max_runtime_seconds=2.0, cancel_seconds=2.0)
+    outcome = tiny.run(max_runtime_seconds=2.0, cancel_seconds=2.0, log_wait_seconds=1.0)
     (step_id,) = tiny.step_ids
     assert "ran longer than the 2 s allowed" in outcome.failure.error.to_string()
     assert "not allowed to cancel" in outcome.messages

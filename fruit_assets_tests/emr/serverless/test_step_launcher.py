@@ -14,6 +14,9 @@ from fruit_assets_tests.emr_simulator import EmrSimulator
 
 pytestmark = pytest.mark.long
 
+# A job run that never started has neither logs nor a bill to wait for.
+_NEVER_STARTED = {"log_wait_seconds": 1.0, "billing_wait_seconds": 1.0}
+
 
 @pytest.fixture
 def tiny(
@@ -60,7 +63,7 @@ def test_a_job_run_without_capacity_is_retryable_and_reported_with_advice(
     tiny: TinyLocation, of: Literal["application", "account"], words: str, advice: str
 ) -> None:
     tiny.emr.faults.exceed_capacity(of)
-    outcome = tiny.run(retries=1)
+    outcome = tiny.run(retries=1, **_NEVER_STARTED)
     assert outcome.success
     assert tiny.states == ["FAILED", "COMPLETED"]
     assert words in outcome.messages
@@ -69,7 +72,7 @@ def test_a_job_run_without_capacity_is_retryable_and_reported_with_advice(
 
 def test_a_role_that_cannot_be_assumed_is_reported_and_not_retried(tiny: TinyLocation) -> None:
     tiny.emr.faults.refuse_role()
-    outcome = tiny.run(retries=2)
+    outcome = tiny.run(retries=2, **_NEVER_STARTED)
     assert f"Could not assume execution role {ROLE}" in outcome.failure.error.to_string()
     assert "Create the role first" in outcome.failure.error.to_string()
     assert len(tiny.step_ids) == 1
