@@ -71,8 +71,8 @@ $(INSTALLED): requirements.lock pyproject.toml
 	@# uv comes from the lock as well, by its hash; it installs the rest in seconds.
 	@awk '/^[^ #]/ {wanted = /^uv==/} wanted' requirements.lock > $(VENV)/uv.txt
 	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r $(VENV)/uv.txt
-	@# Compiled at once: where PYTHONDONTWRITEBYTECODE is set, as in many images, each process would compile TensorFlow.
-	@$(UV) pip sync --quiet --compile-bytecode --require-hashes requirements.lock
+	@# Where PYTHONDONTWRITEBYTECODE is set, as in many images, each process would compile TensorFlow again (4 s).
+	@$(UV) pip sync --quiet $(if $(PYTHONDONTWRITEBYTECODE),--compile-bytecode) --require-hashes requirements.lock
 	@$(UV) pip install --quiet --no-deps --no-build-isolation -e .
 	@rm -f $(VENV)/.installed-* && touch $@
 
