@@ -8,7 +8,7 @@ it, because the JVM would convert every row twice, which is expensive for images
 import heapq
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import TYPE_CHECKING
 
@@ -55,13 +55,26 @@ class _Piece:
         path: of the file.
         row_group: its number; None for the whole file.
         rows: number of rows to read.
+        first: number, in the file, of its first row.
+        length: of the whole piece, in rows.
         wanted: an Arrow stream of the row numbers to read and columns to add to the rows; None reads all rows.
     """
 
     path: str
     row_group: int | None
     rows: int
+    first: int = 0
+    length: int = 0
     wanted: bytes | None = None
+
+    def is_in(self, footer: "pq.FileMetaData") -> bool:
+        """Whether the piece is the whole file, or exactly that row group of it."""
+        number = self.row_group
+        return number is None or (
+            number < footer.num_row_groups
+            and footer.row_group(number).num_rows == self.length
+            and sum(footer.row_group(before).num_rows for before in range(number)) == self.first
+        )
 
 
 def map_batches(
@@ -95,7 +108,7 @@ def map_files(
 ) -> "RDD[bytes] | LocalRun":
     """Like `map_batches`, but each task reads whole files, and the function also gets the paths of its task's files."""
     store = version.store
-    files = [_Piece(file.path, None, file.rows) for file in version.files if file.rows]
+    files = [_Piece(file.path, None, file.rows, 0, file.rows) for file in version.files if file.rows]
     shares = _shares(files, int(context.defaultParallelism), reading)
     return run_tasks(
         context, shares, lambda share: function([file.path for file in share], _batches(store, share, reading))
@@ -142,7 +155,7 @@ def _pieces(version: Version, wanted: "pa.Table | None" = None) -> Iterator[_Pie
         if start < end:
             some = wanted.slice(start, end - start).drop_columns([ROW])
             within = some.append_column(ROW, pa.array(numbers[start:end] - first))
-            yield _Piece(piece.path, piece.row_group, int(end - start), stream_of(within))
+            yield replace(piece, rows=int(end - start), wanted=stream_of(within))
         first += piece.rows
 
 
@@ -151,10 +164,11 @@ def _whole_pieces(version: Version) -> Iterator[_Piece]:
     for file in version.files:
         if size is None:
             if file.rows:
-                yield _Piece(file.path, None, file.rows)
+                yield _Piece(file.path, None, file.rows, 0, file.rows)
         else:
             for number, start in enumerate(range(0, file.rows, size)):
-                yield _Piece(file.path, number, min(size, file.rows - start))
+                rows = min(size, file.rows - start)
+                yield _Piece(file.path, number, rows, start, rows)
 
 
 def _shares(pieces: Sequence[_Piece], cores: int, reading: ScanOptions) -> list[list[_Piece]]:
@@ -205,6 +219,9 @@ def _batches(store: Store, pieces: Iterable[_Piece], reading: ScanOptions) -> "I
 
 
 def _read(parquet: "pq.ParquetFile", pieces: Sequence[_Piece], reading: ScanOptions) -> "Iterator[pa.RecordBatch]":
+    if not all(piece.is_in(parquet.metadata) for piece in pieces):
+        yield from _read_rewritten(parquet, pieces, reading)
+        return
     # A file whose row groups are unknown is one piece.
     row_groups = [piece.row_group for piece in pieces if piece.row_group is not None] or None
     columns = list(reading.columns)
@@ -214,6 +231,19 @@ def _read(parquet: "pq.ParquetFile", pieces: Sequence[_Piece], reading: ScanOpti
     ):
         if batch.num_rows:
             yield batch
+
+
+def _read_rewritten(
+    parquet: "pq.ParquetFile", pieces: Sequence[_Piece], reading: ScanOptions
+) -> "Iterator[pa.RecordBatch]":
+    """The same of a file that another program has written, with other row groups; each piece reads the whole file."""
+    import numpy as np
+
+    for piece in pieces:
+        numbers = np.arange(piece.first, piece.first + piece.length)
+        batches = parquet.iter_batches(reading.rows_per_batch, columns=list(reading.columns), use_threads=False)
+        for rows, _ in take_rows(batches, numbers):
+            yield rows
 
 
 def _chosen(batches: "Iterable[pa.RecordBatch]", wanted: "pa.Table") -> "Iterator[pa.RecordBatch]":
