@@ -2,9 +2,11 @@
 
 import re
 import shutil
+from io import BytesIO
 
 import pytest
 from deltalake import DeltaTable
+from PIL import Image
 from playwright.sync_api import Page, expect
 
 from fruit_assets.demo.collection import render_collection
@@ -135,7 +137,7 @@ def test_the_sensor_switched_on_by_a_click_observes_a_new_image(page, finished_r
 
 def test_a_run_terminated_by_a_click_ends_and_what_was_published_stays(page, finished_run, dagit):
     published = DeltaTable(dagit.storage / "pca_components").version()
-    _add_copies(dagit.images, 2000)  # a run with nothing new could end before the click
+    _add_large_copies(dagit.images, 300)  # a shorter run could end before the click
     page.goto("/asset-groups")
     page.get_by_role("button", name="Materialize all").click()
     launched_run(page)
@@ -148,12 +150,15 @@ def test_a_run_terminated_by_a_click_ends_and_what_was_published_stays(page, fin
         copy.unlink()
 
 
-def _add_copies(folder, count):
-    """Images with bytes of their own that show the same."""
+def _add_large_copies(folder, count):
+    """Images with bytes of their own that take a tenth of a second each to decode."""
     original = next(path for path in folder.rglob("*") if path.suffix in (".jpg", ".png"))
+    large = BytesIO()
+    with Image.open(original) as image:
+        image.convert("RGB").resize((4000, 4000)).save(large, "JPEG", quality=30)
     for number in range(count):
-        path = original.with_name(f"copy-{number}{original.suffix}")
-        path.write_bytes(original.read_bytes() + number.to_bytes(4, "big"))
+        path = original.with_name(f"copy-{number}.jpg")
+        path.write_bytes(large.getvalue() + number.to_bytes(4, "big"))
 
 
 @pytest.mark.parametrize(("classes", "per_class"), [(20, 3), (3, 1), (1, 2)])
