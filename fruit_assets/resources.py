@@ -38,6 +38,9 @@ _WANTED_LATER = (
     "scipy.stats", "sklearn.discriminant_analysis", "sklearn.neighbors", "threadpoolctl",
 )  # fmt: skip
 
+# What tasks import first; pandas for pyarrow, which imports it with the first array.
+_WANTED_BY_WORKERS = ("pandas", "fruit_assets.features.featurization")
+
 
 def resources_for(settings: Settings) -> dict[str, Any]:
     """Resources of a deployment by name; making them contacts nothing and starts nothing."""
@@ -84,6 +87,7 @@ def _local(settings: Settings) -> dict[str, Any]:
         java_home=settings.java_home,
         cache=str(settings.cache),
         imports=list(_WANTED_LATER),
+        worker_imports=list(_WANTED_BY_WORKERS),
         fast_start=sorted(settings.fast_start),
     )
     return {

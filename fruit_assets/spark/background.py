@@ -28,10 +28,14 @@ class BackgroundSpark:
         options: how to run Spark.
         imports: modules that this process needs later. The thread that waits for Spark imports them meanwhile; the
             rest is imported beside the first job.
+        worker_imports: modules that the workers need, imported where they start before there is work for them.
     """
 
-    def __init__(self, options: LocalSparkOptions, imports: Sequence[str] = ()) -> None:
+    def __init__(
+        self, options: LocalSparkOptions, imports: Sequence[str] = (), worker_imports: Sequence[str] = ()
+    ) -> None:
         self._imports = deque(imports)
+        self._worker_imports = tuple(worker_imports)
         self._imported = Event()
         self._future: Future[SparkContext] = Future()
         self._awaited = Event()
@@ -68,7 +72,8 @@ class BackgroundSpark:
         else:
             self._future.set_result(context)
             if not self._has_job.is_set():
-                warm_up(context)
+                # A caller that waits imports modules itself, and both compete for the cores.
+                warm_up(context, () if self._awaited.is_set() else self._worker_imports)
 
     def _import_the_rest(self) -> None:
         try:
@@ -91,13 +96,15 @@ def _import(name: str) -> None:
         import_module(name)
 
 
-def warm_up(context: "SparkContext") -> None:
+def warm_up(context: "SparkContext", modules: Sequence[str] = ()) -> None:
     """Start the Python workers, and load the JVM's side of them, before there is work for them."""
+
+    def imported(rows: Iterable[Any]) -> Iterator[Any]:
+        for name in modules:
+            _import(name)
+        yield from rows
+
     # The first real job reports what is wrong with the workers; and the process, or Spark, may be ending.
     with suppress(Exception):
         tasks = context.defaultParallelism
-        context.parallelize(list(range(tasks)), tasks).mapPartitions(_unchanged).collect()
-
-
-def _unchanged(rows: Iterable[Any]) -> Iterator[Any]:
-    yield from rows
+        context.parallelize(list(range(tasks)), tasks).mapPartitions(imported).collect()

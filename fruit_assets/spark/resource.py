@@ -73,6 +73,9 @@ class LocalSpark(SparkResource):
     cache: str
     conf: dict[str, str] = Field(default_factory=dict)
     imports: list[str] = Field(default_factory=list, description="Modules to import while waiting for the JVM.")
+    worker_imports: list[str] = Field(
+        default_factory=list, description="Modules for workers to import before there is work for them."
+    )
     fast_start: list[str] = Field(
         default_factory=lambda: sorted(FAST_START_MEASURES), description="Measures to start sooner."
     )
@@ -93,8 +96,8 @@ class LocalSpark(SparkResource):
 
     def _start(self) -> BackgroundSpark:
         if self._background is None:
-            imports = self.imports if "imports" in self.fast_start else []
-            self._background = BackgroundSpark(self._options(), imports)
+            imported = (self.imports, self.worker_imports) if "imports" in self.fast_start else ()
+            self._background = BackgroundSpark(self._options(), *imported)
         return self._background
 
     def _options(self) -> LocalSparkOptions:

@@ -4,7 +4,7 @@ import json
 import subprocess
 import sys
 import time
-from threading import current_thread
+from threading import Event, current_thread
 
 import pytest
 
@@ -91,6 +91,38 @@ def test_imports_pause_when_spark_has_started_and_go_on_beside_its_first_job(spa
     # Later calls are those of later steps, which import for themselves: they wait.
     early.context()
     assert imported[-1] == ("last", "import-beside-spark")
+
+
+@pytest.mark.parametrize(("waits", "modules"), [(False, ("wanted",)), (True, ())])
+def test_workers_import_ahead_only_where_no_caller_competes_for_the_cores(tmp_path, monkeypatch, waits, modules):
+    importing, warmed = Event(), Event()
+    asked: list[tuple[str, ...]] = []
+
+    def import_until_warm(name):
+        if name == "slow":
+            importing.set()
+            assert warmed.wait(60)
+
+    def warm(context, names):
+        asked.append(names)
+        warmed.set()
+
+    monkeypatch.setattr(background, "import_module", import_until_warm)
+    monkeypatch.setattr(background, "start_local_context", lambda options: importing.wait(60) if waits else True)
+    monkeypatch.setattr(background, "warm_up", warm)
+    early = BackgroundSpark(LocalSparkOptions(tmp_path), ["slow"], ["wanted"])
+    if waits:
+        early.context()
+    assert warmed.wait(60)
+    assert asked == [modules]
+
+
+def test_the_modules_of_workers_are_imported_by_them(spark, tmp_path):
+    module, mark = tmp_path / "leaves_a_mark.py", tmp_path / "mark"
+    module.write_text(f"open({str(mark)!r}, 'w').close()\n")
+    spark.sparkContext.addPyFile(str(module))
+    background.warm_up(spark.sparkContext, ["no_such_module", "leaves_a_mark"])
+    assert mark.exists()
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
