@@ -47,7 +47,10 @@ class LocalRun:
 
     def collect(self) -> list[Any]:
         """What the function yields for all parts, in their order."""
-        return list(self._results())
+        try:
+            return list(self._results())
+        finally:
+            _number_here.set(0)
 
     def _results(self) -> Iterator[Any]:
         for number, part in enumerate(self.parts):

@@ -133,6 +133,7 @@ def test_tasks_in_this_process_give_what_the_workers_give(spark):
 
         results.append(collect(run_tasks(tasks, [1, 2, 3], multiplied)).to_pydict())
     assert results[0] == results[1] == {"task": [0, 1, 2], "multiplied": [2, 4, 6]}
+    assert task_number() == 0  # the driver's own files are no task's
 
 
 def test_faults_of_the_machine_in_this_process_are_named_and_other_errors_stay():
