@@ -8,7 +8,7 @@ import pytest
 
 from fruit_assets.emr.attempt import step_attempt
 from fruit_assets.emr.staging import StagingStore
-from fruit_assets_tests.emr.conftest import TinyLocation, tiny_location_on
+from fruit_assets_tests.emr.conftest import TinyLocation, eventually, tiny_location_on
 from fruit_assets_tests.emr.targets import ROLE
 from fruit_assets_tests.emr_simulator import EmrSimulator
 
@@ -65,7 +65,7 @@ def test_a_job_run_without_capacity_is_retryable_and_reported_with_advice(
     tiny.emr.faults.exceed_capacity(of)
     outcome = tiny.run(retries=1, **_NEVER_STARTED)
     assert outcome.success
-    assert tiny.states == ["FAILED", "COMPLETED"]
+    eventually(lambda: tiny.states == ["FAILED", "COMPLETED"])
     assert words in outcome.messages
     assert advice in outcome.messages
 
