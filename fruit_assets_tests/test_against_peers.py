@@ -116,13 +116,26 @@ def test_ray_reads_in_blocks_that_hold_images_and_occupy_all_workers(images, wor
 
 
 def test_memory_that_processes_share_counts_once(tmp_path):
-    code = "import os, time; held = bytearray(os.urandom(2**20)) * 150; pid = os.fork(); time.sleep(2)"
-    peaks = [
-        run_cold(
-            [sys.executable, "-c", code], tmp_path, environment(), interval=0.1, size_of=size_of
-        ).memory.peak_of_tree
-        for size_of in (resident, proportional)
-    ]
+    def peak(size_of):
+        seen, large = tmp_path / size_of.__name__, set()
+
+        def until_both_are_seen(process):
+            size = size_of(process)
+            if size > 70 * 2**20:
+                large.add(process.pid)
+            if len(large) == 2:
+                seen.touch()
+            return size
+
+        code = (
+            "import os, time; held = bytearray(os.urandom(2**20)) * 150; os.fork()\n"
+            f"while not os.path.exists({str(seen)!r}): time.sleep(0.05)"
+        )
+        command = [sys.executable, "-c", code]
+        run = run_cold(command, tmp_path, environment(), interval=0.1, size_of=until_both_are_seen, patience=300)
+        return run.memory.peak_of_tree
+
+    peaks = [peak(size_of) for size_of in (resident, proportional)]
     assert peaks[0] > 300 * 2**20 > 200 * 2**20 > peaks[1] > 150 * 2**20
 
 

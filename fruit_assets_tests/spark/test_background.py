@@ -3,8 +3,10 @@
 import json
 import subprocess
 import sys
+import threading
 import time
-from threading import Event, current_thread
+from concurrent.futures import ThreadPoolExecutor
+from threading import Event, Thread, current_thread
 
 import pytest
 
@@ -43,8 +45,14 @@ print(json.dumps([before, forked_from()]), flush=True)
 
 
 @pytest.fixture
-def imported(monkeypatch):
-    """Names in the order in which they are imported, with the thread that does; `slow` takes its time."""
+def end_of_slow() -> Event:
+    """Set when the import of `slow` may end."""
+    return Event()
+
+
+@pytest.fixture
+def imported(monkeypatch, end_of_slow):
+    """Names in the order in which they are imported, with the thread that does; `slow` ends when it may."""
     names: list[tuple[str, str]] = []
 
     def importing(name):
@@ -56,7 +64,7 @@ def imported(monkeypatch):
         if name == "panicking":
             raise BaseException(name)
         if name == "slow":
-            time.sleep(0.5)
+            assert end_of_slow.wait(300)
 
     monkeypatch.setattr(background, "import_module", importing)
     return names
@@ -83,9 +91,12 @@ def test_modules_are_imported_while_spark_starts_and_a_missing_one_is_ignored(sp
     ]  # fmt: skip
 
 
-def test_imports_pause_when_spark_has_started_and_go_on_beside_its_first_job(spark, tmp_path, monkeypatch, imported):
+def test_imports_pause_when_spark_has_started_and_go_on_beside_its_first_job(
+    spark, tmp_path, monkeypatch, imported, end_of_slow
+):
     _starting(monkeypatch, spark, imported, until="slow")
     early = BackgroundSpark(LocalSparkOptions(tmp_path), ["slow", "slow", "last"])
+    Thread(target=lambda: early._future.result() and end_of_slow.set()).start()  # Spark starts during an import
     early.context()
     assert [name for name, thread in imported if thread == current_thread().name] == ["pyspark", "slow"]
     # Later calls are those of later steps, which import for themselves: they wait.
@@ -125,31 +136,47 @@ def test_the_modules_of_workers_are_imported_by_them(spark, tmp_path):
     assert mark.exists()
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
-def test_an_import_that_ends_its_thread_blocks_no_caller(spark, tmp_path, monkeypatch, imported):
+def test_an_import_that_ends_its_thread_blocks_no_caller(spark, tmp_path, monkeypatch, imported, end_of_slow):
     ending: list = []
+    raised: list = []
     monkeypatch.setattr(background.atexit, "register", ending.append)
+    # Expected here: Python would print a traceback.
+    monkeypatch.setattr(threading, "excepthook", lambda ended: raised.append((ended.thread.name, str(ended.exc_value))))
+    end_of_slow.set()
     _starting(monkeypatch, spark, imported)
     early = BackgroundSpark(LocalSparkOptions(tmp_path), ["slow", "panicking", "last"])
     early._future.result()
     assert early.context() is early.context() is spark
     [stop] = ending
     stop()
-    assert "panicking" in [name for name, _ in imported]
+    for thread in threading.enumerate():
+        if thread.name == "import-beside-spark":
+            thread.join()
+    assert raised == [("import-beside-spark", "panicking")]
+    assert imported[-1] == ("panicking", "import-beside-spark")
 
 
-def test_a_process_that_ends_finishes_the_current_import_and_skips_the_rest(spark, tmp_path, monkeypatch, imported):
+def test_a_process_that_ends_finishes_the_current_import_and_skips_the_rest(
+    spark, tmp_path, monkeypatch, imported, end_of_slow
+):
     ending: list = []
     monkeypatch.setattr(background.atexit, "register", ending.append)
     _starting(monkeypatch, spark, imported)
     early = BackgroundSpark(LocalSparkOptions(tmp_path), ["slow", "slow", "slow"])
+    early._future.result()
     early.context()
-    for stop in ending:
-        stop()
-    count = len(imported)
+    [stop] = ending
+    with ThreadPoolExecutor(1) as pool:
+        while ("slow", "import-beside-spark") not in imported:
+            time.sleep(0.01)
+        stopped = pool.submit(stop)
+        while early._imports:
+            time.sleep(0.01)
+        assert not stopped.done()
+        end_of_slow.set()
+        stopped.result()
     early.context()
-    assert len(imported) == count
-    assert [name for name, _ in imported].count("slow") < 3
+    assert [name for name, _ in imported] == ["pyspark", "slow"]
 
 
 def test_a_session_that_cannot_start_says_why_where_it_is_asked_for(tmp_path):

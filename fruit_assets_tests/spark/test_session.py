@@ -151,19 +151,26 @@ def test_faults_of_the_machine_in_this_process_are_named_and_other_errors_stay()
         collect(run_tasks(ThisProcess(1), [b""], lambda _: 1 / 0))
 
 
-def test_a_long_job_reports_its_tasks_and_a_short_one_nothing(spark):
-    def slowly(batches):
+def test_a_long_job_reports_its_tasks_and_a_short_one_nothing(spark, tmp_path):
+    mark = tmp_path / "reported"
+
+    def until_reported(batches):
         for batch in batches:
-            time.sleep(0.15)
+            while not mark.exists():
+                time.sleep(0.05)
             yield batch
 
+    def report(text):
+        reported.append(text)
+        mark.touch()
+
     reported: list[str] = []
-    with reported_progress(spark.sparkContext, reported.append, "featurizing", every_seconds=0.2):
-        spark.range(12, numPartitions=12).mapInArrow(slowly, "id bigint").collect()
+    with reported_progress(spark.sparkContext, report, "featurizing", every_seconds=0.2):
+        spark.range(12, numPartitions=12).mapInArrow(until_reported, "id bigint").collect()
     assert reported
     # Other work of the session may be under way too.
     assert all(re.match(r"featurizing: \d+ of \d+ tasks done \(\d+ %\) after \d+ s\.", text) for text in reported)
     quiet: list[str] = []
-    with reported_progress(spark.sparkContext, quiet.append, "featurizing", every_seconds=60):
+    with reported_progress(spark.sparkContext, quiet.append, "featurizing", every_seconds=3600):
         spark.range(1).collect()
     assert quiet == []
