@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import hypothesis
 import pytest
 
 from fruit_assets.settings import Settings, load_settings
@@ -56,8 +57,11 @@ def pytest_configure(config: pytest.Config) -> None:
         "DAGSTER_DISABLE_TELEMETRY": "true",
         # Dagster copies what a run prints through a `tail` that it ends with the run; on a busy machine the last
         # lines are lost without a pause. https://github.com/dagster-io/dagster/issues/23336
-        "DAGSTER_COMPUTE_LOG_TAIL_WAIT_AFTER_FINISH": "0.5",
+        "DAGSTER_COMPUTE_LOG_TAIL_WAIT_AFTER_FINISH": "1",
     }
+    # The same examples in every run, and as much time for them as a busy machine takes.
+    hypothesis.settings.register_profile("tests", deadline=None, derandomize=True, database=None)
+    hypothesis.settings.load_profile("tests")
     _heed_signals()
 
 
