@@ -3,16 +3,11 @@
 Put here what is part of the graph, and nothing of what any of it does.
 """
 
-# ruff: noqa: E402
-import gc
 import warnings
 from typing import Any
 
 import click
 import dagster as dg
-
-# Dagster stays as long as the process: a collection among the imports below need not traverse it (0.05 s).
-gc.freeze()
 
 from fruit_assets.assets.graph import ASSETS
 from fruit_assets.automation import automated, build_schedules, build_sensors

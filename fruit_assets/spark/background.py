@@ -6,7 +6,7 @@ Put here what goes on beside the run while Spark starts. How it starts belongs i
 import atexit
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from contextlib import suppress
 from importlib import import_module
 from threading import Event, Lock, Thread
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 # A process has one Spark.
 _starting = Lock()
+# Longer than any start; a process that ends does not wait for one that hangs.
+_START_SECONDS = 15.0
 
 
 class BackgroundSpark:
@@ -36,7 +38,7 @@ class BackgroundSpark:
     ) -> None:
         self._imports = deque(imports)
         self._worker_imports = tuple(worker_imports)
-        self._imported = Event()
+        self._importing: Thread | None = None
         self._future: Future[SparkContext] = Future()
         self._awaited = Event()
         # Set when the caller's own job is about to start the workers.
@@ -45,21 +47,22 @@ class BackgroundSpark:
         # fails is explained by the thread, which repeats it.
         _import("pyspark")
         Thread(target=self._start, args=(options,), name="spark-start", daemon=True).start()
+        atexit.register(self._end)
 
     def context(self) -> "SparkContext":
         """The context; waits for it, and raises what starting it raised."""
         if self._awaited.is_set():
             context = self._future.result()
-            self._imported.wait()
+            if self._importing is not None:
+                self._importing.join()
             return context
         self._awaited.set()
         while self._imports and not self._future.done():
             _import(self._imports.popleft())
         self._has_job.set()
         context = self._future.result()
-        Thread(target=self._import_the_rest, name="import-beside-spark", daemon=True).start()
-        # Join the import thread at exit: unloading during an import can segfault.
-        atexit.register(self._stop_importing)
+        self._importing = Thread(target=self._import_the_rest, name="import-beside-spark", daemon=True)
+        self._importing.start()
         return context
 
     def _start(self, options: LocalSparkOptions) -> None:
@@ -76,18 +79,22 @@ class BackgroundSpark:
                 warm_up(context, () if self._awaited.is_set() else self._worker_imports)
 
     def _import_the_rest(self) -> None:
-        try:
-            # `_stop_importing` may empty the queue at any time.
-            with suppress(IndexError):
-                while True:
-                    _import(self._imports.popleft())
-        finally:
-            # Also when an import ends this thread, as one that panics in Rust does: others wait for it.
-            self._imported.set()
+        # `_end` may empty the queue at any time.
+        with suppress(IndexError):
+            while True:
+                _import(self._imports.popleft())
 
-    def _stop_importing(self) -> None:
+    def _end(self) -> None:
+        """Wait, when the process ends, for what must not be cut off; skip the rest.
+
+        A start that is cut off leaves a temporary folder behind and prints a stack trace of Java. Unloading during an
+        import can segfault.
+        """
         self._imports.clear()
-        self._imported.wait()
+        self._has_job.set()
+        wait([self._future], _START_SECONDS)
+        if self._importing is not None:
+            self._importing.join()
 
 
 def _import(name: str) -> None:

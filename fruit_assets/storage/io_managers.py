@@ -99,7 +99,13 @@ class VersionIOManager(dg.ConfigurableIOManager):
         if context.upstream_output is None and not context.has_asset_key:
             raise InputError("Only published assets can be loaded; this input is not one.")
         table = self.storage.table(context.asset_key.path[-1])
-        return self.storage.pins(context.step_context.dagster_run).version_of(table)
+        version = self.storage.pins(context.step_context.dagster_run).version_of(table)
+        if not version.facts and not version.run_id:
+            raise StorageError(
+                f"Another program changed the rows of {version}. Materialise {version.name} again, or restore an "
+                f"earlier version: fruit-assets restore {version.name} --version NUMBER."
+            )
+        return version
 
 
 def _comments(context: dg.OutputContext) -> dict[str, str]:

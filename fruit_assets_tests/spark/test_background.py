@@ -1,6 +1,7 @@
 """Tests of the Spark that starts in the background: who waits for it, what it has ready."""
 
 import json
+import os
 import subprocess
 import sys
 import threading
@@ -41,6 +42,18 @@ before = forked_from()
 early.context()
 SparkSession.builder.getOrCreate().range(4).mapInArrow(lambda batches: batches, "id bigint").toArrow()
 print(json.dumps([before, forked_from()]), flush=True)
+"""
+
+_ENDING = """
+import sys, time
+from pathlib import Path
+import psutil
+from fruit_assets.spark.background import BackgroundSpark
+from fruit_assets.spark.session import LocalSparkOptions
+
+BackgroundSpark(LocalSparkOptions(Path(sys.argv[1]), "local[1]", driver_memory="512m", fast_start=frozenset()))
+while not psutil.Process().children():
+    time.sleep(0.01)
 """
 
 
@@ -177,6 +190,33 @@ def test_a_process_that_ends_finishes_the_current_import_and_skips_the_rest(
         stopped.result()
     early.context()
     assert [name for name, _ in imported] == ["pyspark", "slow"]
+
+
+def test_an_interrupt_while_a_caller_waits_blocks_no_later_caller(spark, tmp_path, monkeypatch, imported):
+    _starting(monkeypatch, spark, imported, until="panicking")
+    early = BackgroundSpark(LocalSparkOptions(tmp_path), ["panicking"])
+    with pytest.raises(BaseException, match="panicking"):
+        early.context()
+    assert early.context() is spark
+
+
+def test_a_process_that_ends_while_spark_starts_leaves_nothing_behind_and_prints_no_stack_trace(tmp_path):
+    temporary = tmp_path / "t"
+    temporary.mkdir()
+    done = subprocess.run(
+        [sys.executable, "-c", _ENDING, str(tmp_path)],
+        env={**os.environ, "TMPDIR": str(temporary)},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=True,
+    )
+    assert "Exception" not in done.stderr
+    # The JVM removes its own folders after the process has ended.
+    deadline = time.monotonic() + 60
+    while (left := sorted(temporary.iterdir())) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert left == []
 
 
 def test_a_session_that_cannot_start_says_why_where_it_is_asked_for(tmp_path):

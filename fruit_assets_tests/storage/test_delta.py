@@ -77,6 +77,18 @@ def test_nothing_is_seen_before_the_commit_and_all_of_it_afterwards(table: Table
     assert json.loads(other.schema().to_json())["fields"][0]["metadata"] == {"comment": "Where it lies."}
 
 
+def test_rows_of_files_without_statistics_are_counted(table: Table) -> None:
+    """As of files that another program has merged and written no statistics of."""
+    published(table, "one", "a", "b", fingerprint="f")
+    log = "_delta_log/00000000000000000000.json"
+    actions = [json.loads(line) for line in table.store.get(log).splitlines()]
+    for action in actions:
+        action.get("add", {}).pop("stats", None)
+    table.store.put(log, "\n".join(map(json.dumps, actions)).encode())
+    version = Table(table.store).current()
+    assert (version.row_count, paths_of(version)) == (2, ["a", "b"])
+
+
 def test_a_commit_names_run_code_version_data_version_and_fingerprint(table: Table) -> None:
     published(table, "one", "a", data_version="d1", fingerprint="f1", measures={"shortest": 2})
     [commit] = table.history()

@@ -74,6 +74,18 @@ def test_an_upstream_asset_that_was_never_published_is_named_with_what_to_do(res
     assert "materialise numbers first" in str(failure.step_failure_data.error)
 
 
+def test_an_upstream_asset_whose_rows_another_program_changed_is_named_with_what_to_do(resources):
+    dg.materialize([numbers, total], resources=resources)
+    opened = resources["storage"].table("numbers").open()
+    assert opened is not None
+    opened.delete("value = 1")
+    result = dg.materialize([numbers, total], selection="total", resources=resources, raise_on_error=False)
+    [failure] = [event for event in result.all_events if event.is_step_failure]
+    assert "Another program changed the rows of" in str(failure.step_failure_data.error)
+    assert "fruit-assets restore numbers --version NUMBER" in str(failure.step_failure_data.error)
+    assert dg.materialize([numbers, total], resources=resources).success
+
+
 def test_retention_that_is_refused_does_not_fail_what_has_been_published(resources, monkeypatch):
     def refuse(table):
         raise StorageError("access denied")

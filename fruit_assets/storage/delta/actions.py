@@ -15,7 +15,7 @@ from fruit_assets.object_store.s3_store import S3_ADVICE
 from fruit_assets.object_store.stores import Store
 from fruit_assets.storage.delta.columns import to_delta
 from fruit_assets.storage.delta.version import Version
-from fruit_assets.storage.parquet_files import DataFile
+from fruit_assets.storage.parquet_files import DataFile, open_parquet
 
 if TYPE_CHECKING:
     from deltalake import CommitProperties, DeltaTable
@@ -91,7 +91,7 @@ def files_of(table: "DeltaTable", store: Store) -> tuple[DataFile, ...]:
     actions = table.get_add_actions(flatten=True)
     columns = (actions[name].to_pylist() for name in actions.column_names)
     files = (dict(zip(actions.column_names, values, strict=True)) for values in zip(*columns, strict=True))
-    return tuple(sorted(map(_data_file, files), key=lambda file: file.path))
+    return tuple(sorted((_data_file(file, store) for file in files), key=lambda file: file.path))
 
 
 @contextmanager
@@ -115,9 +115,12 @@ def _add_action(file: DataFile) -> "AddAction":
     return AddAction(file.path, file.bytes, {}, _milliseconds(), True, json.dumps(stats))
 
 
-def _data_file(action: Mapping[str, Any]) -> DataFile:
+def _data_file(action: Mapping[str, Any], store: Store) -> DataFile:
     # The log holds paths percent-encoded.
-    path, size, rows = unquote(action["path"]), action["size_bytes"], action["num_records"] or 0
+    path, size, rows = unquote(action["path"]), action["size_bytes"], action.get("num_records")
+    if rows is None:  # the protocol does not require statistics of other programs
+        with open_parquet(store, path) as parquet:
+            rows = parquet.metadata.num_rows
     return DataFile(path, size, rows, _texts(action, "min."), _texts(action, "max."))
 
 
