@@ -14,10 +14,12 @@ from fruit_assets.assets import asset_plots as pictures
 from fruit_assets.assets.check_set import CheckSet
 from fruit_assets.assets.publishing import PhaseTimer, publish_results, translate_errors
 from fruit_assets.images.sampling import SamplePlan, choose
-from fruit_assets.keys.key_table import KeyTable
+from fruit_assets.keys.key_table import KeyDatabase
+from fruit_assets.keys.row_keys import number_rows
 from fruit_assets.storage.artifacts import stage_files
 from fruit_assets.storage.delta.version import Version
 from fruit_assets.storage.io_managers import AssetStorage
+from fruit_assets.storage.parquet_files import read_tables
 from fruit_assets.storage.staging import republish
 
 if TYPE_CHECKING:
@@ -92,16 +94,19 @@ def _evaluated(components: Version, phases: PhaseTimer) -> Recognition:
 
 
 def _some_of(components: Version) -> "pa.Table":
-    """The rows to train and test on: all, or as many as the driver can hold of however many there are."""
+    """The rows to train and test on: all, or `MAX_IMAGES` of them, with the same share of every label.
+
+    The keys from which they are chosen lie on local disk, so that memory does not depend on the number of rows.
+    """
     import numpy as np
-    import pyarrow as pa
 
     if components.row_count <= MAX_IMAGES:
         return components.read_table()
-    keys = components.read_table(["path", "label"])
-    numbered = keys.append_column("row", pa.array(np.arange(keys.num_rows)))
-    chosen = choose(KeyTable.of(numbered), SamplePlan(fraction=MAX_IMAGES / keys.num_rows)).to_table()
-    return components.read_rows(np.sort(chosen["row"].to_numpy()), ["path", "label", "pca_features"])
+    keys = ["path", "label"]
+    rows = number_rows(read_tables(components.store, components.files, keys), keys, KeyDatabase())
+    chosen = choose(rows, SamplePlan(fraction=MAX_IMAGES / components.row_count))
+    numbers = np.sort(chosen.batches(["row"]).read_all()["row"].to_numpy())
+    return components.read_rows(numbers, [*keys, "pca_features"])
 
 
 def _scores(outcome: Recognition) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 Put here how keys are read from files into a `KeyTable`. The large columns, images and features, are not read.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from fruit_assets.keys.key_files import read_keys
@@ -27,12 +27,23 @@ def row_keys(store: Store, files: Sequence[DataFile], columns: Sequence[str], da
     Raises:
         StorageError: a file cannot be read.
     """
+    return number_rows(read_keys(store, files, columns), columns, database)
+
+
+def number_rows(tables: "Iterable[pa.Table]", columns: Sequence[str], database: KeyDatabase) -> KeyTable:
+    """`columns` of all rows, with the numbers of their `file` and of the `row` over all files; one file at a time.
+
+    Args:
+        tables: the rows of each file, in order.
+        columns: of these, of strings or integers.
+        database: the database for the keys.
+    """
     import numpy as np
     import pyarrow as pa
 
     def numbered() -> "Iterator[pa.RecordBatch]":
         row = 0
-        for number, table in enumerate(read_keys(store, files, columns)):
+        for number, table in enumerate(tables):
             rows = np.arange(row, row + table.num_rows)
             row += table.num_rows
             table = table.append_column("file", pa.array(np.full(table.num_rows, number, np.int32)))
