@@ -28,8 +28,8 @@ class BackgroundSpark:
 
     Args:
         options: how to run Spark.
-        imports: modules that this process needs later. The thread that waits for Spark imports them meanwhile; the
-            rest is imported beside the first job.
+        imports: modules that this process needs later. A caller that waits for Spark imports them meanwhile; the
+            rest is imported when Spark has started, beside whatever the process does then.
         worker_imports: modules that the workers need, imported where they start before there is work for them.
     """
 
@@ -38,7 +38,8 @@ class BackgroundSpark:
     ) -> None:
         self._imports = deque(imports)
         self._worker_imports = tuple(worker_imports)
-        self._importing: Thread | None = None
+        # Held while the rest is imported.
+        self._importing = Lock()
         self._future: Future[SparkContext] = Future()
         self._awaited = Event()
         # Set when the caller's own job is about to start the workers.
@@ -51,19 +52,11 @@ class BackgroundSpark:
 
     def context(self) -> "SparkContext":
         """The context; waits for it, and raises what starting it raised."""
-        if self._awaited.is_set():
-            context = self._future.result()
-            if self._importing is not None:
-                self._importing.join()
-            return context
         self._awaited.set()
         while self._imports and not self._future.done():
             _import(self._imports.popleft())
         self._has_job.set()
-        context = self._future.result()
-        self._importing = Thread(target=self._import_the_rest, name="import-beside-spark", daemon=True)
-        self._importing.start()
-        return context
+        return self._future.result()
 
     def _start(self, options: LocalSparkOptions) -> None:
         try:
@@ -77,10 +70,11 @@ class BackgroundSpark:
             if not self._has_job.is_set():
                 # A caller that waits imports modules itself, and both compete for the cores.
                 warm_up(context, () if self._awaited.is_set() else self._worker_imports)
+            self._import_the_rest()
 
     def _import_the_rest(self) -> None:
-        # `_end` may empty the queue at any time.
-        with suppress(IndexError):
+        # A caller that waits, and `_end`, may empty the queue at any time.
+        with self._importing, suppress(IndexError):
             while True:
                 _import(self._imports.popleft())
 
@@ -93,8 +87,8 @@ class BackgroundSpark:
         self._imports.clear()
         self._has_job.set()
         wait([self._future], _START_SECONDS)
-        if self._importing is not None:
-            self._importing.join()
+        with self._importing:
+            pass
 
 
 def _import(name: str) -> None:

@@ -83,6 +83,13 @@ def imported(monkeypatch, end_of_slow):
     return names
 
 
+def _wait_for(condition):
+    deadline = time.monotonic() + 300
+    while not condition():
+        assert time.monotonic() < deadline, "it did not come true"
+        time.sleep(0.01)
+
+
 def _starting(monkeypatch, spark, imported, until=None):
     """Spark starts as soon as the import of a module has begun."""
 
@@ -104,7 +111,7 @@ def test_modules_are_imported_while_spark_starts_and_a_missing_one_is_ignored(sp
     ]  # fmt: skip
 
 
-def test_imports_pause_when_spark_has_started_and_go_on_beside_its_first_job(
+def test_a_caller_imports_until_spark_has_started_and_the_rest_is_imported_beside_its_first_job(
     spark, tmp_path, monkeypatch, imported, end_of_slow
 ):
     _starting(monkeypatch, spark, imported, until="slow")
@@ -112,9 +119,15 @@ def test_imports_pause_when_spark_has_started_and_go_on_beside_its_first_job(
     Thread(target=lambda: early._future.result() and end_of_slow.set()).start()  # Spark starts during an import
     early.context()
     assert [name for name, thread in imported if thread == current_thread().name] == ["pyspark", "slow"]
-    # Later calls are those of later steps, which import for themselves: they wait.
-    early.context()
-    assert imported[-1] == ("last", "import-beside-spark")
+    _wait_for(lambda: ("last", "spark-start") in imported)
+
+
+def test_the_rest_is_imported_also_while_no_caller_waits(spark, tmp_path, monkeypatch, imported, end_of_slow):
+    end_of_slow.set()
+    _starting(monkeypatch, spark, imported)
+    early = BackgroundSpark(LocalSparkOptions(tmp_path), ["slow", "last"])
+    _wait_for(lambda: imported[-2:] == [("slow", "spark-start"), ("last", "spark-start")])
+    assert early.context() is spark
 
 
 @pytest.mark.parametrize(("waits", "modules"), [(False, ("wanted",)), (True, ())])
@@ -158,15 +171,12 @@ def test_an_import_that_ends_its_thread_blocks_no_caller(spark, tmp_path, monkey
     end_of_slow.set()
     _starting(monkeypatch, spark, imported)
     early = BackgroundSpark(LocalSparkOptions(tmp_path), ["slow", "panicking", "last"])
-    early._future.result()
+    _wait_for(lambda: raised)
     assert early.context() is early.context() is spark
     [stop] = ending
     stop()
-    for thread in threading.enumerate():
-        if thread.name == "import-beside-spark":
-            thread.join()
-    assert raised == [("import-beside-spark", "panicking")]
-    assert imported[-1] == ("panicking", "import-beside-spark")
+    assert raised == [("spark-start", "panicking")]
+    assert imported[-1] == ("panicking", "spark-start")
 
 
 def test_a_process_that_ends_finishes_the_current_import_and_skips_the_rest(
@@ -180,11 +190,9 @@ def test_a_process_that_ends_finishes_the_current_import_and_skips_the_rest(
     early.context()
     [stop] = ending
     with ThreadPoolExecutor(1) as pool:
-        while ("slow", "import-beside-spark") not in imported:
-            time.sleep(0.01)
+        _wait_for(lambda: ("slow", "spark-start") in imported)
         stopped = pool.submit(stop)
-        while early._imports:
-            time.sleep(0.01)
+        _wait_for(lambda: not early._imports)
         assert not stopped.done()
         end_of_slow.set()
         stopped.result()
