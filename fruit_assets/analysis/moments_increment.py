@@ -4,6 +4,7 @@ Put here what is stored, and when all rows are read again. Rows that were only c
 keys and left out, so that nothing is taken away and added again. The pass over the rows is in `moments_pass.py`.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,8 @@ from fruit_assets.storage.artifacts import array_bytes, read_array
 if TYPE_CHECKING:
     from fruit_assets.storage.delta.version import Version
 
+# Gives what runs tasks on so many rows of so many bytes together.
+RunnerFor = Callable[[int, float], TaskRunner]
 # Name of the artifact that holds the moments.
 MOMENTS = "moments.npy"
 # Fact: what was done to the stored moments since all rows were read.
@@ -83,11 +86,12 @@ class MomentsPlan:
         stored = _stored_moments(self.stored)
         return MomentsOfAll(stored, None, 0, history["updates"], history["subtracted"], self.features, reads_all=False)
 
-    def run(self, context: TaskRunner) -> MomentsOfAll:
-        """Read what is needed; raises InputError when there are no rows."""
+    def run(self, runner_for: RunnerFor) -> MomentsOfAll:
+        """Read what is needed, with a runner for as many rows; raises InputError when there are no rows."""
         if self.changes is None or self.stored is None:
-            return self._of_all(context, None, 0)
+            return self._of_all(runner_for, None, 0)
         added, removed = self.changes.added, self.changes.removed
+        context = runner_for(added.row_count + removed.row_count, added.bytes + removed.bytes)
         both = bool(added.files and removed.files)
         # Rows of both are the same rows in another file.
         new = moments_of_rows(added, context, row_keys(removed) if both else None) if added.files else None
@@ -95,18 +99,18 @@ class MomentsPlan:
         history, lost = self.stored.facts[HISTORY], taken.count if taken else 0
         updates, subtracted = history["updates"] + 1, history["subtracted"] + lost
         if updates > MOST_UPDATES or subtracted > MOST_SUBTRACTED * self.features.row_count:
-            return self._of_all(context, new, lost)
+            return self._of_all(runner_for, new, lost)
         moments: Moments | None = _stored_moments(self.stored)
         if moments is not None and new is not None:
             moments = moments.merge(new)
         if moments is not None and taken is not None:
             moments = moments.without(taken)
         if moments is None or moments.count != self.features.row_count:
-            return self._of_all(context, new, lost)
+            return self._of_all(runner_for, new, lost)
         return MomentsOfAll(moments, new, lost, updates, subtracted, self.features, reads_all=False)
 
-    def _of_all(self, context: TaskRunner, new: Moments | None, lost: int) -> MomentsOfAll:
-        moments = compute_moments(self.features, context)
+    def _of_all(self, runner_for: RunnerFor, new: Moments | None, lost: int) -> MomentsOfAll:
+        moments = compute_moments(self.features, runner_for(self.features.row_count, self.features.bytes))
         return MomentsOfAll(
             moments, moments if self.changes is None else new, lost, 0, 0, self.features, reads_all=True
         )

@@ -14,10 +14,10 @@ from fruit_assets.assets.config_inheritance import INHERIT_CONFIG_TAG
 from fruit_assets.errors import InputError
 from fruit_assets.object_store.stores import open_store
 from fruit_assets.resources import resources_for
-from fruit_assets.spark.resource import SparkResource
+from fruit_assets.spark.resource import LocalSpark
 from fruit_assets.storage.delta.table import Table
 from fruit_assets.storage.staging import restore
-from fruit_assets_tests.assets.conftest import Graph, Run, copy_some
+from fruit_assets_tests.assets.conftest import Graph, NoSpark, Run, copy_some
 from fruit_assets_tests.conftest import materialised_metadata
 from fruit_assets_tests.storage.tables import read_all
 
@@ -57,7 +57,11 @@ def test_with_refit_when_needed_two_new_images_leave_the_basis_and_the_component
     graph.run(config=_KEPT)
     basis, before = _basis(graph), graph.current("pca_components")
     _add(graph, collection, 2)
+    asked, original = [], LocalSpark.runner_for
+    monkeypatch.setattr(LocalSpark, "runner_for", lambda *size: asked.append(size[1]) or original(*size))
     result = graph.run(config=_KEPT)
+    # By sampled_images, pca_model and pca_components: all of them look at the new images alone.
+    assert asked == [2, 2, 2]
     assert _basis(graph) == basis
     after = graph.current("pca_components")
     assert set(before.files) < set(after.files)
@@ -74,28 +78,24 @@ def test_with_refit_when_needed_two_new_images_leave_the_basis_and_the_component
     assert np.allclose(feature_matrix(rows.sort_by("path")["pca_features"]), expected, rtol=1e-5, atol=1e-5)
     # And once more, with nothing new: no commit, and no Spark.
     numbers = {name: graph.current(name).number for name in ("pca_model", "pca_components", "fruit_recognition")}
-    monkeypatch.setattr(SparkResource, "context", _refuse)
+    graph.replaced["spark"] = NoSpark()
     graph.run("pca_model", "pca_components", "fruit_recognition", config=_KEPT)
     assert {name: graph.current(name).number for name in numbers} == numbers
 
 
-def test_images_that_go_leave_the_components_without_starting_spark(graph, collection, monkeypatch):
+def test_images_that_go_leave_the_components_without_starting_spark(graph, collection):
     graph.run(config=_KEPT)
     for label in ("new", "newer"):
         _add(graph, collection, 2, label)
         graph.run(config=_KEPT)
     shutil.rmtree(graph.images / "new")
     graph.run("sampled_images", "feature_extractor", "image_features", "rejected_images", "pca_model", config=_KEPT)
-    monkeypatch.setattr(SparkResource, "context", _refuse)
+    graph.replaced["spark"] = NoSpark()
     result = graph.run("pca_components", config={})
     metadata = materialised_metadata(result, "pca_components")
     assert (metadata["rows_projected"], metadata["rows_kept"]) == (0, 22)
     assert metadata["committed_by_this_run"]
     assert graph.table("pca_components")["path"].to_pylist() == graph.table("image_features")["path"].to_pylist()
-
-
-def _refuse(*_: object) -> None:
-    raise AssertionError("Spark was started")
 
 
 def test_by_default_the_basis_is_fitted_from_all_moments_and_a_check_warns_that_it_differs(graph, collection):

@@ -5,6 +5,7 @@ Put here the asset. Its config and checks are in files of their own; when a basi
 """
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,6 +33,7 @@ from fruit_assets.assets.publishing import PhaseTimer, combined_version, publish
 from fruit_assets.assets.resources import SPARK_POOL
 from fruit_assets.spark.progress import reported_progress
 from fruit_assets.spark.resource import SparkResource
+from fruit_assets.spark.this_process import TaskRunner
 from fruit_assets.storage.artifacts import stage_files
 from fruit_assets.storage.delta.staged_commit import StagedCommit
 from fruit_assets.storage.delta.version import Version
@@ -190,9 +192,15 @@ def _moments(
     plan = plan_moments(features, before if same else None)
     if not plan.reads_rows:
         return plan.stored_only()
-    tasks = spark.runner_for(features.row_count, features.bytes)
-    with phases("moments"), reported_progress(tasks, context.log.info, NAME):
-        return plan.run(tasks)
+    with phases("moments"), ExitStack() as progress:
+
+        def runner_for(rows: int, size: float) -> TaskRunner:
+            tasks = spark.runner_for(rows, size)
+            progress.close()
+            progress.enter_context(reported_progress(tasks, context.log.info, NAME))
+            return tasks
+
+        return plan.run(runner_for)
 
 
 def possible_components(rows: int, width: int) -> int:
