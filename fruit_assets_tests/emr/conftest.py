@@ -23,6 +23,8 @@ from fruit_assets_tests.emr_simulator import EmrSimulator
 __all__ = ["BUCKET", "start_cluster"]
 
 HERE = Path(__file__).parent
+# Seconds that a subject goes on for when no test ends it.
+PATIENT = 600.0
 
 # Dagster copies what a run prints through a `tail` that it ends with the run: the last lines can be lost.
 _INSTANCE = """
@@ -121,8 +123,9 @@ class TinyLocation:
             "environment": seen,
             "poll_seconds": 2.0,
             "heartbeat_seconds": 5.0,
-            "cancel_seconds": 6.0,
-            "log_wait_seconds": 10.0,
+            # Limits of waiting: only what never comes takes so long.
+            "cancel_seconds": 60.0,
+            "log_wait_seconds": 60.0,
             **launcher,
         }
         self.launcher = settings
@@ -133,7 +136,7 @@ class TinyLocation:
         for function in (ReconstructableJob.get_definition, ReconstructableJob.get_repository_definition):
             function.cache_clear()
 
-    def run(self, does: str = "succeed", seconds: float = 60.0, job: str = "alone", **settings: Any) -> Outcome:
+    def run(self, does: str = "succeed", seconds: float = PATIENT, job: str = "alone", **settings: Any) -> Outcome:
         """Run a job in this process."""
         import tiny_location
 
@@ -148,7 +151,7 @@ class TinyLocation:
         assert run is not None
         return Outcome(result.success, run, list(self.instance.all_logs(result.run_id)))
 
-    def start(self, does: str = "succeed", seconds: float = 60.0) -> "subprocess.Popen[bytes]":
+    def start(self, does: str = "succeed", seconds: float = PATIENT) -> "subprocess.Popen[bytes]":
         """Run the job in a process of its own, as `dagster job execute` does."""
         config = self.folder / "run.yaml"
         config.write_text(json.dumps(self.run_config(does, seconds)))
@@ -229,7 +232,7 @@ class Meanwhile:
         return None
 
     def __exit__(self, *_: object) -> None:
-        self._future.result(300)
+        self._future.result(600)
         self._pool.shutdown()
 
 
@@ -265,7 +268,7 @@ def cluster_tiny(
         yield location
 
 
-def eventually(condition: Callable[[], object], seconds: float = 120) -> None:
+def eventually(condition: Callable[[], object], seconds: float = 300) -> None:
     """Fail the test when the condition stays false."""
     deadline = time.monotonic() + seconds
     while not condition():

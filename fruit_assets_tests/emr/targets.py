@@ -86,8 +86,8 @@ class Target(Protocol):
     def lose(self, reason: str) -> None:
         """The machines under its steps are taken away."""
 
-    def keep_busy(self, seconds: float) -> None:
-        """Run one step at a time, and one that takes so long before all others."""
+    def keep_busy(self, until: Path) -> None:
+        """Run one step at a time, and before all others one that ends when there is a file at `until`."""
 
     def end(self) -> None: ...
 
@@ -154,11 +154,11 @@ class ClusterTarget:
     def lose(self, reason: str) -> None:
         self._emr.faults.lose_cluster(self.id, "INSTANCE_FAILURE", reason)
 
-    def keep_busy(self, seconds: float) -> None:
+    def keep_busy(self, until: Path) -> None:
         client = self._emr.client("emr")
         client.modify_cluster(ClusterId=self.id, StepConcurrencyLevel=1)
-        sleep = {"Jar": "command-runner.jar", "Args": ["sleep", str(seconds)]}
-        step = {"Name": "busy", "ActionOnFailure": "CONTINUE", "HadoopJarStep": sleep}
+        waiting = {"Jar": "command-runner.jar", "Args": ["python3", "-c", _busy(until)]}
+        step = {"Name": "busy", "ActionOnFailure": "CONTINUE", "HadoopJarStep": waiting}
         client.add_job_flow_steps(JobFlowId=self.id, Steps=[step])
 
     def end(self) -> None:
@@ -240,12 +240,10 @@ class ApplicationTarget:
         for run in self._emr.serverless.applications[self.id].active:
             self._emr.serverless.execution(run.id).fail(reason)
 
-    def keep_busy(self, seconds: float) -> None:
+    def keep_busy(self, until: Path) -> None:
         self._emr.serverless.applications[self.id].request["schedulerConfiguration"] = {"maxConcurrentRuns": 1}
-        self._emr.client("s3").put_object(
-            Bucket=self._bucket, Key="busy.py", Body=f"import time; time.sleep({seconds})".encode()
-        )
-        driver = {"entryPoint": f"s3://{self._bucket}/busy.py"}
+        self._emr.client("s3").put_object(Bucket=self._bucket, Key=f"{self.id}.py", Body=_busy(until).encode())
+        driver = {"entryPoint": f"s3://{self._bucket}/{self.id}.py"}
         self._emr.client("emr-serverless").start_job_run(
             applicationId=self.id, executionRoleArn=ROLE, jobDriver={"sparkSubmit": driver}
         )
@@ -263,6 +261,11 @@ TARGETS: dict[str, type[ClusterTarget] | type[ApplicationTarget]] = {
 
 def is_final(state: str) -> bool:
     return state in _FINAL
+
+
+def _busy(until: Path) -> str:
+    """A program that ends when there is a file."""
+    return f"import os, time\nwhile not os.path.exists({str(until)!r}):\n    time.sleep(0.1)\n"
 
 
 def application_variables(bucket: str = BUCKET, environment: str = "environment.tar.gz") -> dict[str, str]:

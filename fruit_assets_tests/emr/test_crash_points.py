@@ -67,7 +67,7 @@ def test_after_a_crash_nothing_is_left_running_and_a_new_run_succeeds(
         eventually(lambda tiny=tiny: point(tiny))
         processes[how].send_signal(how)
     for how, tiny in pair.items():
-        assert processes[how].wait(180) != 0
+        assert processes[how].wait() != 0
         eventually(lambda tiny=tiny: not {"PENDING", "RUNNING", "CANCEL_PENDING"} & set(tiny.states))
     pair[signal.SIGTERM].emr.faults._orders.clear()
     for tiny in pair.values():

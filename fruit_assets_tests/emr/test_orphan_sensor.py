@@ -15,7 +15,7 @@ def test_only_steps_of_ended_runs_are_cancelled(kind: str, emr: EmrSimulator, st
     target = TARGETS[kind](emr)
     launcher_class = EmrServerlessStepLauncher if kind == "application" else EmrPySparkStepLauncher
     launcher = launcher_class(staging=staging.uri, packages=["tiny_location"], **target.launcher)
-    emr.client("s3").put_object(Bucket=BUCKET, Key="sleep.py", Body=b"import time; time.sleep(60)")
+    emr.client("s3").put_object(Bucket=BUCKET, Key="sleep.py", Body=b"import time; time.sleep(600)")
     with dg.DagsterInstance.ephemeral() as instance:
         runs = [
             instance.create_run_for_job(dg.job(name=name)(lambda: None), status=status)

@@ -200,8 +200,8 @@ def test_forged_events_in_the_bucket_fail_the_step_unread_and_end_it(tiny: TinyL
     """A writer of the bucket puts an object there that would have code imported."""
 
     def forge(_: str) -> None:
-        names = [name for name in tiny.staging.list_keys("runs/") if "/events/" in name]
-        folder = max(names).rpartition("/")[0]
+        eventually(lambda: event_names(tiny))
+        folder = max(event_names(tiny)).rpartition("/")[0]
         packed = {"__class__": "ModuleCodePointer", "module": "os", "fn_name": "getcwd", "working_directory": None}
         for sequence in range(1, 10):
             body = {"format": 1, "sequence": sequence, "events": [packed], "end": None}
@@ -211,6 +211,10 @@ def test_forged_events_in_the_bucket_fail_the_step_unread_and_end_it(tiny: TinyL
         outcome = tiny.run("sleep", retries=2)
     assert "ModuleCodePointer" in outcome.failure.error.to_string()
     assert tiny.states == ["CANCELLED"], "not retried, and nothing goes on"
+
+
+def event_names(tiny: TinyLocation) -> list[str]:
+    return [name for name in tiny.staging.list_keys("runs/") if "/events/" in name]
 
 
 def test_a_step_cancelled_on_emr_is_not_retried(tiny: TinyLocation) -> None:
@@ -227,10 +231,11 @@ def test_unknown_intermediate_states_do_not_end_the_step(tiny: TinyLocation) -> 
         for state in ("CANCEL_PENDING", "HIBERNATING"):
             tiny.target.report(step_id, state)
             asked = len(tiny.emr.calls(polls))
-            tiny.emr.wait_for(lambda asked=asked: len(tiny.emr.calls(polls)) > asked, 20)
+            tiny.emr.wait_for(lambda asked=asked: len(tiny.emr.calls(polls)) > asked)
+        tiny.is_enough()
 
     with tiny.meanwhile(report):
-        assert tiny.run("sleep", seconds=7).success
+        assert tiny.run("sleep").success
 
 
 def test_lost_machines_are_reported_with_emrs_reason(tiny: TinyLocation) -> None:

@@ -171,7 +171,7 @@ def test_a_failed_bootstrap_is_reported_with_emrs_reason_and_the_scripts_stderr(
     emr.faults.fail_bootstrap("pip: no matching wheel for plums")
     compute, _ = Clusters(staging).find_or_create(spec)
     emr.wait_for(lambda: emr.clusters[compute.cluster_id].state == "TERMINATED_WITH_ERRORS")
-    failure = compute.failure(patience=20.0)
+    failure = compute.failure(patience=120.0)
     assert failure is not None
     assert "BOOTSTRAP_FAILURE" in failure.message
     assert "pip: no matching wheel for plums" in failure.message

@@ -1,6 +1,7 @@
 """The launcher on EMR Serverless: what only applications and job runs do; the rest is in `../test_step_launcher.py`."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Literal
 
@@ -90,8 +91,17 @@ def test_a_given_application_that_was_deleted_or_is_in_another_region_is_refused
 
 
 def test_a_job_run_that_waits_for_others_runs_in_its_turn(tiny: TinyLocation) -> None:
-    tiny.target.keep_busy(seconds=3)
-    outcome = tiny.run()
+    free = tiny.folder / "free"
+    tiny.target.keep_busy(free)
+
+    def free_it_when_ours_waits() -> None:
+        eventually(lambda: len(tiny.step_ids) == 2 and tiny.states[1] == "PENDING")
+        free.touch()
+
+    with ThreadPoolExecutor(1) as pool:
+        freed = pool.submit(free_it_when_ours_waits)
+        outcome = tiny.run()
+        freed.result()
     assert outcome.success
     busy, ours = tiny.emr.serverless.applications[tiny.target.id].job_runs.values()
     assert ours.started_at is not None

@@ -40,7 +40,7 @@ class Behaviour(dg.Config):
     """What the subject does once it runs on the cluster."""
 
     does: str = "succeed"
-    seconds: float = 60.0
+    seconds: float = 600.0
 
 
 def folder() -> Path:
@@ -90,7 +90,7 @@ def behave(context: dg.AssetExecutionContext, config: Behaviour) -> None:
     if config.does == "chatter-then-die":
         os.kill(os.getpid(), signal.SIGKILL)
     if config.does == "chatter-then-sleep":
-        linger(60.0)
+        linger(600.0)
     behave_on_a_node(context, config)
     if config.does == "sleep":
         linger(config.seconds)
@@ -100,7 +100,7 @@ def behave(context: dg.AssetExecutionContext, config: Behaviour) -> None:
 
 def behave_on_a_node(context: dg.AssetExecutionContext, config: Behaviour) -> None:
     if config.does == "lose-jvm":
-        threading.Thread(target=linger, args=[30.0]).start()  # the process stays until the test has seen enough
+        threading.Thread(target=linger, args=[600.0]).start()  # the process stays until the test has seen enough
         raise Py4JNetworkError("Answer from Java side is empty")
     if config.does == "use-secret":
         context.log.info(f"the password has the hash {hashlib.sha256(PASSWORD.encode()).hexdigest()}")
