@@ -133,6 +133,7 @@ class ClusterOperations:
         policy = params.get("AutoTerminationPolicy", {})
         refuse_idle_timeout(policy)
         cluster.auto_termination = policy
+        self._clusters.changed.notify_all()  # an idle cluster may have to end
         return {}
 
     def GetAutoTerminationPolicy(self, region: str, params: dict[str, Any]) -> dict[str, Any]:  # noqa: N802

@@ -181,7 +181,7 @@ class EmrSimulator:
         with self._register.changed:
             self._register.step(step_id).reported_state = state
 
-    def wait_for(self, condition: Callable[[], object], timeout: float = 180) -> None:
+    def wait_for(self, condition: Callable[[], object], timeout: float = 300) -> None:
         """Wait until a condition holds.
 
         Raises:

@@ -1,6 +1,7 @@
 """The simulator's own behaviour: what tests of the step launcher rely on."""
 
 import gzip
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 from botocore.exceptions import ClientError, ConnectionClosedError
 
 from fruit_assets_tests.emr_simulator import EmrSimulator, StepCall
+from fruit_assets_tests.emr_simulator.logs import LogArchive
 from fruit_assets_tests.emr_simulator.runners import ASSERT_NO_CHECKOUT
 
 
@@ -48,7 +50,17 @@ def refusal(call: Callable[..., Any], **params: Any) -> tuple[str, str]:
     return error["Code"], error["Message"]
 
 
-def test_a_step_runs_with_the_code_it_ships_and_its_logs_appear_late(emr_simulator: EmrSimulator) -> None:
+def test_a_step_runs_with_the_code_it_ships_and_its_logs_appear_late(
+    emr_simulator: EmrSimulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen, upload = threading.Event(), LogArchive._upload
+
+    def upload_when_seen(self: LogArchive, *logs: Any) -> None:
+        seen.wait()
+        upload(self, *logs)
+
+    # The step would not end, if its end waited for its logs.
+    monkeypatch.setattr(LogArchive, "_upload", upload_when_seen)
     s3, emr = emr_simulator.client("s3"), emr_simulator.client("emr")
     for name in ("code", "logs"):
         emr_simulator.create_bucket(name)
@@ -72,6 +84,7 @@ def test_a_step_runs_with_the_code_it_ships_and_its_logs_appear_late(emr_simulat
     }
     assert "EndDateTime" in step["Status"]["Timeline"]
     assert refusal(s3.get_object, Bucket="logs", Key=stderr_key)[0] == "NoSuchKey"
+    seen.set()
     emr_simulator.wait_for(lambda: s3.list_objects_v2(Bucket="logs")["KeyCount"] == 4)
     stdout = gzip.decompress(
         s3.get_object(Bucket="logs", Key=stderr_key.replace("stderr", "stdout"))["Body"].read()
@@ -221,9 +234,12 @@ def test_emr_s_rates_are_enforced_when_asked_for(tmp_path: Path) -> None:
 
 def test_an_idle_cluster_terminates_itself(tmp_path: Path) -> None:
     with EmrSimulator(tmp_path, idle_scale=0.01) as simulator:
-        cluster_id = run_cluster(simulator, AutoTerminationPolicy={"IdleTimeout": 60})
+        cluster_id = run_cluster(simulator)
         step_id = add_step(simulator, cluster_id, "true")
         assert simulator.wait_for_step(step_id) == "COMPLETED"
+        # Not before: on a busy machine the cluster could be idle for so long until its step comes.
+        policy = {"IdleTimeout": 60}
+        simulator.client("emr").put_auto_termination_policy(ClusterId=cluster_id, AutoTerminationPolicy=policy)
         simulator.wait_for(lambda: simulator.clusters[cluster_id].state == "TERMINATED")
 
 

@@ -78,4 +78,4 @@ def test_cancelling_a_spark_step_leaves_no_process(spark_emr_simulator: EmrSimul
         commands = [(process, process.info["cmdline"] or []) for process in psutil.process_iter(["cmdline"])]
         return [process for process, command in commands if any(cluster_id in word for word in command)]
 
-    simulator.wait_for(lambda: not survivors(), timeout=60)
+    simulator.wait_for(lambda: not survivors())

@@ -50,7 +50,7 @@ _SETTINGS = {
     "yarn.nodemanager.disk-health-checker.max-disk-utilization-per-disk-percentage": "99.9",
     "yarn.nodemanager.delete.debug-delay-sec": "600",
 }
-_START_MILLISECONDS = 120_000
+_START_MILLISECONDS = 600_000
 
 
 @dataclass(frozen=True)
@@ -133,7 +133,7 @@ class MiniYarn:
     def application(self, application_id: str) -> Application:
         return next(application for application in self.applications() if application.id == application_id)
 
-    def wait_until_inactive(self, application_id: str, timeout: float = 180) -> Application:
+    def wait_until_inactive(self, application_id: str, timeout: float = 600) -> Application:
         """Wait until an application has ended.
 
         Raises:

@@ -13,6 +13,7 @@ from fruit_assets_tests.emr_simulator import EmrSimulator
 from fruit_assets_tests.emr_simulator.runners import ASSERT_NO_CHECKOUT
 from fruit_assets_tests.emr_simulator.serverless.applications import ENDED
 from fruit_assets_tests.emr_simulator.serverless.environment import light_environment
+from fruit_assets_tests.emr_simulator.serverless.execution import JobRunPace
 
 ROLE = "arn:aws:iam::123456789012:role/jobs"
 ENVIRONMENT = (
@@ -108,7 +109,7 @@ def test_the_same_client_token_starts_once_and_another_request_with_it_is_a_conf
 
 
 def test_billed_hours_appear_after_the_end_and_count_at_least_a_minute_for_each_worker(
-    emr_simulator: EmrSimulator, application: str
+    emr_simulator: EmrSimulator, application: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     client = emr_simulator.client("emr-serverless")
     job_run = run(emr_simulator, application, "pass")
@@ -116,9 +117,12 @@ def test_billed_hours_appear_after_the_end_and_count_at_least_a_minute_for_each_
     def described() -> dict[str, Any]:
         return dict(client.get_job_run(applicationId=application, jobRunId=job_run)["jobRun"])
 
+    operations = emr_simulator.serverless.operations
+    monkeypatch.setattr(operations, "_billing_delay", 3600.0)
     assert ended(emr_simulator, job_run) == "SUCCESS"
     assert "billedResourceUtilization" not in described()
-    emr_simulator.wait_for(lambda: "billedResourceUtilization" in described())
+    monkeypatch.setattr(operations, "_billing_delay", 0.0)
+    assert "billedResourceUtilization" in described()
     billed, total = described()["billedResourceUtilization"], described()["totalResourceUtilization"]
     assert billed["vCPUHour"] == pytest.approx(4 * 4 / 60)
     assert 0 < total["vCPUHour"] < billed["vCPUHour"]
@@ -129,6 +133,7 @@ def test_a_cancelled_driver_gets_its_grace_period(
     emr_simulator: EmrSimulator, application: str, grace: int, words: str
 ) -> None:
     client = emr_simulator.client("emr-serverless")
+    emr_simulator.serverless.pace = JobRunPace(grace_scale=20.0)  # on a busy machine a driver needs some seconds
     emr_simulator.serverless.world.runner = _patient  # the driver itself gets the signal
     job_run = run(emr_simulator, application, "")
     emr_simulator.wait_for(lambda: "ready" in emr_simulator.serverless.log(job_run, "stdout"))
@@ -168,7 +173,7 @@ def test_job_runs_beyond_the_concurrency_wait_and_lists_are_paged(
 ) -> None:
     limited = create(emr_simulator, schedulerConfiguration={"maxConcurrentRuns": 1})
     client = emr_simulator.client("emr-serverless")
-    sleeping = run(emr_simulator, limited, "import time; time.sleep(60)")
+    sleeping = run(emr_simulator, limited, "import time; time.sleep(600)")
     waiting = run(emr_simulator, limited, "pass")
     emr_simulator.wait_for(lambda: emr_simulator.serverless.job_run(waiting).state == "QUEUED")
     page = client.list_job_runs(applicationId=limited, maxResults=1)
