@@ -1,5 +1,6 @@
 """Tests of runs that end before they publish: the next one computes only what no complete file holds."""
 
+import json
 import os
 import shutil
 import signal
@@ -19,12 +20,33 @@ from fruit_assets.analysis.moments import feature_matrix
 from fruit_assets.features import featurization
 from fruit_assets.features.inference_worker import featurize_batch
 from fruit_assets.object_store.stores import open_store
-from fruit_assets_tests.assets.conftest import Graph, copy_some
+from fruit_assets_tests.assets.conftest import Graph, WorkersOnly, copy_some
 
 pytestmark = pytest.mark.long
 
 FEATURES = ("sampled_images", "image_features", "rejected_images")
 _BROKEN = 3
+
+# A run of Spark's workers that never end what is named in its first argument, so that it can be killed in the middle.
+_HELD_RUN = """
+import json, pathlib, sys, time
+import dagster as dg
+from fruit_assets.assets.graph import ASSETS
+from fruit_assets.features import featurization
+from fruit_assets.resources import resources_for
+from fruit_assets.settings import load_settings
+
+def held_at(label, whole):
+    def held(batch, *others):
+        while label in batch["label"].to_pylist():
+            time.sleep(0.1)
+        return whole(batch, *others)
+    return held
+
+featurization.featurize_batch = held_at(sys.argv[1], featurization.featurize_batch)
+settings = load_settings(json.loads(sys.argv[2]), pathlib.Path.cwd())
+dg.materialize(ASSETS, selection=["image_features", "rejected_images"], resources=resources_for(settings))
+"""
 
 
 def _multiply(graph: Graph, times: int) -> int:
@@ -67,14 +89,14 @@ def _intention(capfd: pytest.CaptureFixture[str]) -> str:
 
 def _kill_when_first_files_are_there(graph: Graph) -> None:
     """Materialise the features in a process of its own, and kill it with all that it has started."""
-    command = [sys.executable, "-m", "dagster", "asset", "materialize", "-m", "fruit_assets.definitions"]
-    storage = {"FRUIT_ASSETS_IMAGES": str(graph.images), "FRUIT_ASSETS_STORAGE": graph.settings.storage}
-    environment = {**os.environ, **storage, "FRUIT_ASSETS_DRIVER_MEMORY": "1g"}
+    places = {"FRUIT_ASSETS_IMAGES": str(graph.images), "FRUIT_ASSETS_STORAGE": graph.settings.storage}
+    values = json.dumps({**places, "FRUIT_ASSETS_DRIVER_MEMORY": "1g", "FRUIT_ASSETS_FAST_START": "background"})
+    last = max(graph.images.iterdir()).name
     log = graph.images.parent / "killed.log"
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [*command, "--select", "image_features,rejected_images"],
-            env=environment, cwd=graph.images.parent, stdout=output, stderr=output, start_new_session=True,
+            [sys.executable, "-c", _HELD_RUN, last, values],
+            cwd=graph.images.parent, stdout=output, stderr=output, start_new_session=True,
         )  # fmt: skip
     started: list[psutil.Process] = []
     try:
@@ -97,8 +119,9 @@ def _kill_when_first_files_are_there(graph: Graph) -> None:
 
 
 def test_after_a_kill_the_next_run_infers_only_what_no_complete_file_holds(graph, capfd):
-    total = _multiply(graph, 120)  # work for seconds, so that the kill comes before its end
+    total = _multiply(graph, 12)
     _break_first(graph)
+    graph.replaced["spark"] = WorkersOnly(cache=str(graph.settings.cache))
     graph.run("sampled_images")
     _kill_when_first_files_are_there(graph)
     assert not (Path(graph.settings.storage) / "image_features" / "_delta_log").exists()

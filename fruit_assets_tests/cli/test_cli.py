@@ -7,12 +7,14 @@ import signal
 import subprocess
 import sys
 import time
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 import pytest
 import yaml
 from deltalake import DeltaTable
+from PIL import Image
 
 from fruit_assets.analysis.moments import feature_matrix
 from fruit_assets.images.listing import list_images
@@ -201,7 +203,19 @@ def test_objects_that_may_not_be_read_replace_nothing_and_the_next_run_takes_ove
     assert "9 images to infer at f32, 5 to take over" in text
 
 
-def test_a_job_killed_in_the_middle_of_writing_leaves_what_was_published(environment, tmp_path):
+def _add_large_images(folder: Path, count: int) -> None:
+    """Images of few bytes that take half a second each to decode."""
+    large = BytesIO()
+    Image.new("RGB", (8000, 8000), (9, 99, 200)).save(large, "JPEG", quality=30)
+    (folder / "large").mkdir()
+    for number in range(count):
+        (folder / "large" / f"{number}.jpg").write_bytes(large.getvalue() + number.to_bytes(4, "big"))
+
+
+def test_a_job_killed_in_the_middle_of_writing_leaves_what_was_published(environment, collection, tmp_path):
+    copy_some(collection, tmp_path / "images", classes=3, per_class=20)
+    _add_large_images(tmp_path / "images", 40)  # work for seconds, so that the kill comes before its end
+    environment["FRUIT_ASSETS_IMAGES"] = str(tmp_path / "images")
     before = _state(tmp_path / "assets")
     config = {"ops": {**_EVERYTHING["ops"], "image_features": {"config": {"reuse": False}}}}
     versions = tmp_path / "assets" / "image_features" / "data"
