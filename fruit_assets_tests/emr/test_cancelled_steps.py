@@ -18,8 +18,8 @@ from fruit_assets_tests.emr_simulator import EmrSimulator
 
 pytestmark = pytest.mark.long
 
-# Two tasks for each of two cores: the second ones are running when the first have stored their rows.
-_COPIES = 1100
+# More than one task.
+_COPIES = 200
 _ON_CLUSTER = "image_features,rejected_images"
 
 
@@ -58,7 +58,7 @@ class _Project:
 
     def cancel_when_stored(self, asset: str, process: "subprocess.Popen[bytes]", log: Path) -> None:
         """Cancel the step of a process when it has stored a file of an asset; returns when the process has ended."""
-        self.emr.wait_for(lambda: self.stored_files(asset) > 0 or process.poll() is not None, 120)
+        self.emr.wait_for(lambda: self.stored_files(asset) > 0 or process.poll() is not None, 600)
         assert self.stored_files(asset) > 0, log.read_text()[-3000:]
         (step,) = self.emr.clusters[self.cluster].steps
         self.emr.client("emr").cancel_steps(
@@ -79,7 +79,29 @@ def project(spark_emr_session: EmrSimulator, collection: Collection, tmp_path: P
     return _Project(spark_emr_session, bucket, cluster, tmp_path, collection.weights)
 
 
-def test_after_a_cancelled_step_the_next_run_computes_only_what_was_not_stored(project, collection, tmp_path):
+@pytest.fixture
+def features_are_held(project, monkeypatch) -> Iterator[threading.Event]:
+    """S3 takes no more files of features as soon as one is stored, before the event is set."""
+    from moto.s3.responses import S3Response
+
+    end, original = threading.Event(), S3Response.put_object
+
+    def holding(self, *args, **kwargs):
+        features = f"{project.bucket}/assets/image_features/data/" in self.path
+        if features and not end.is_set() and project.stored_files("image_features"):
+            end.wait(600)
+            raise ConnectionAbortedError  # its sender is gone
+        return original(self, *args, **kwargs)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(S3Response, "put_object", holding)
+        yield end
+        end.set()
+
+
+def test_after_a_cancelled_step_the_next_run_computes_only_what_was_not_stored(
+    project, collection, tmp_path, features_are_held
+):
     content = min(collection.images.rglob("*.jpg")).read_bytes()
     for number in range(_COPIES):
         path = tmp_path / "images" / f"class-{number % 2}" / f"{number:04}.jpg"
@@ -90,6 +112,7 @@ def test_after_a_cancelled_step_the_next_run_computes_only_what_was_not_stored(p
     log = tmp_path / "cancelled.log"
     process = project.start_on_cluster(_ON_CLUSTER, log)
     project.cancel_when_stored("image_features", process, log)
+    features_are_held.set()
     again = tmp_path / "again.log"
     assert project.start_on_cluster(_ON_CLUSTER, again).wait() == 0, again.read_text()[-3000:]
     found = re.search(r"(\d+) images to infer .* (\d+) recovered from files", again.read_text())
@@ -108,7 +131,7 @@ def images_are_held(project, monkeypatch) -> Iterator[threading.Event]:
 
     def holding(self, *args, **kwargs):
         if f"{project.bucket}/images/" in self.path and project.stored_files("sampled_images"):
-            end.wait(120)
+            end.wait(600)
         return original(self, *args, **kwargs)
 
     with monkeypatch.context() as patch:
