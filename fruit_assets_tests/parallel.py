@@ -1,12 +1,16 @@
 """The tests in several processes at once: how many, what comes first, and what is made once for all.
 
-Put here what knows of pytest-xdist. It hands out whole modules (`--dist loadscope`), so that fixtures of a
-module or of the session are built once in a process; what is too dear even for that is shared by `made_once`.
+Put here what knows of pytest-xdist, and of what processes beside each other must not take twice. It hands out whole
+modules (`--dist loadscope`), so that fixtures of a module or of the session are built once in a process; what is too
+dear even for that is shared by `made_once`.
 """
 
 import os
+import secrets
 import shutil
+import socket
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -17,6 +21,8 @@ from filelock import FileLock
 _MOST_PROCESSES = 4
 # A test process with TensorFlow, its JVM, and what its tests start.
 _BYTES_PER_PROCESS = 3 * 2**30
+# Seconds of a module that is `long` and does not say how long.
+_LONG = 60.0
 
 
 def process_count(config: pytest.Config) -> int:
@@ -28,8 +34,24 @@ def process_count(config: pytest.Config) -> int:
 
 
 def in_order(items: list[pytest.Item]) -> list[pytest.Item]:
-    """The modules marked `long` before the others: one that starts last delays the whole run."""
-    return sorted(items, key=lambda item: item.get_closest_marker("long") is None)
+    """The modules marked `long` before the others, by their seconds: one that starts last delays the whole run."""
+    return sorted(items, key=_seconds, reverse=True)
+
+
+def _seconds(item: pytest.Item) -> float:
+    marker = item.get_closest_marker("long")
+    if marker is None:
+        return 0.0
+    return float(marker.args[0]) if marker.args else _LONG
+
+
+def free_port() -> int:
+    """A port for a server that is started later, of those that the kernel gives to no other process meanwhile."""
+    while True:
+        port = 15_000 + secrets.randbelow(15_000)
+        with socket.socket() as listener, suppress(OSError):
+            listener.bind(("127.0.0.1", port))
+            return port
 
 
 def made_once(tmp_path_factory: pytest.TempPathFactory, name: str, make: Callable[[Path], None]) -> Path:

@@ -4,7 +4,6 @@ import os
 import pwd
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -16,7 +15,9 @@ import dagster as dg
 import pytest
 from dagster._core.instance.ref import InstanceRef
 
-pytestmark = pytest.mark.long
+from fruit_assets_tests.parallel import free_port
+
+pytestmark = pytest.mark.long(60)
 
 PROJECT = Path(__file__).parents[1]
 _BIN = Path(sys.executable).parent
@@ -37,9 +38,7 @@ def postgres() -> Iterator[dict[str, str]]:
     def run(program: str, *arguments: str) -> None:
         subprocess.run([programs / program, *arguments], check=True, user=user, cwd=folder, stdout=subprocess.DEVNULL)
 
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port = str(listener.getsockname()[1])
+    port = str(free_port())
     data, options = str(folder / "data"), f"-p {port} -k {folder} -c listen_addresses=127.0.0.1 -c fsync=off"
     try:
         run("initdb", "-D", data, "-U", "dagster", "-A", "trust", "--no-sync")

@@ -21,8 +21,8 @@ _FLAGS = (
 _ARTEFACTS = PROJECT / "test-artefacts" / "browser"
 _README = ("lineage", "asset", "run", "checks", "plots", "contact_sheet", "automation")
 # A limit for hangs, on the slowest machine: not an assertion about speed.
-_RUN_SECONDS = 450
-_PATIENCE = 60_000  # milliseconds, for what is to appear on a page
+_RUN_SECONDS = 600
+_PATIENCE = 240_000  # milliseconds, for what is to appear on a page
 TOO_MANY_COMPONENTS = "ops: {pca_model: {config: {n_components: 1280}}}"
 
 Shoot = Callable[..., Path]
@@ -92,8 +92,9 @@ def shoot() -> Shoot:
 
 def launched_run(page: Page) -> str:
     """The address of the run that a click has just launched, from the message it leaves behind."""
-    page.get_by_text("Launched run").first.wait_for()
-    page.get_by_role("button", name="View").or_(page.get_by_role("link", name="View")).first.click()
+    # The message goes after some seconds, its link can be read for longer.
+    button, link = (page.get_by_role(role, name="View", exact=True) for role in ("button", "link"))
+    page.goto(button.or_(link).first.element_handle().get_attribute("href"))
     page.wait_for_url("**/runs/*")
     return page.url
 

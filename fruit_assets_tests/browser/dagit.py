@@ -8,7 +8,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -16,8 +15,10 @@ import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
 
+from fruit_assets_tests.parallel import free_port
+
 PROJECT = Path(__file__).parents[2]
-_STARTUP_SECONDS = 180
+_STARTUP_SECONDS = 600
 _GRACE_SECONDS = 5
 _STATUS = "query ($run: ID!) { runOrError(runId: $run) { ... on Run { status } } }"
 _ENDINGS = ("SUCCESS", "FAILURE", "CANCELED")
@@ -48,7 +49,7 @@ class Dagit:
     def _status(self, run_id: str) -> str:
         body = json.dumps({"query": _STATUS, "variables": {"run": run_id}}).encode()
         request = urllib.request.Request(f"{self.url}/graphql", body, {"Content-Type": "application/json"})
-        with urllib.request.urlopen(request, timeout=60) as answer:
+        with urllib.request.urlopen(request, timeout=240) as answer:
             return str(json.load(answer)["data"]["runOrError"]["status"])
 
     def stop(self) -> None:
@@ -68,7 +69,7 @@ def start_dagit(folder: Path, images: Path, weights: str) -> Dagit:
     home = folder / "dagster_home"
     home.mkdir(parents=True)
     shutil.copy(PROJECT / "dagster.yaml", home)
-    port = _free_port()
+    port = free_port()
     environment = {
         **os.environ,
         "DAGSTER_HOME": str(home),
@@ -106,9 +107,3 @@ def _wait_until_served(dagit: Dagit) -> None:
         except OSError:
             time.sleep(0.5)
     raise AssertionError(f"dagster dev did not serve within {_STARTUP_SECONDS} s; see dagster-dev.log")
-
-
-def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
