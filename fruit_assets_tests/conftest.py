@@ -75,11 +75,13 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     return parallel.process_count(config)
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> Iterator[None]:
     for item in items:
         if starts_programs(item):
             item.add_marker("programs")
+    yield
+    # After pytest has put together all tests that share a parameter of the session.
     items[:] = parallel.in_order(items)
 
 

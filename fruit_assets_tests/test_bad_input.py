@@ -14,7 +14,7 @@ from fruit_assets.spark.resource import LocalSpark
 from fruit_assets_tests.assets.conftest import Graph, copy_some, make_graph
 from fruit_assets_tests.conftest import materialised_metadata
 
-pytestmark = pytest.mark.long
+pytestmark = pytest.mark.long(40)
 
 __all__ = ["make_graph"]
 

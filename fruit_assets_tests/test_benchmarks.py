@@ -25,7 +25,7 @@ from fruit_assets_tests.benchmarks.new_images import link_image_set
 from fruit_assets_tests.benchmarks.pca_contenders import fit_ml, fit_ours
 from fruit_assets_tests.benchmarks.run_log import read_run_log
 
-pytestmark = pytest.mark.long
+pytestmark = pytest.mark.long(30)
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from fruit_assets.demo.collection import render_collection
 from fruit_assets_tests.emr.targets import start_cluster
 from fruit_assets_tests.emr_simulator import EmrSimulator
 
-pytestmark = pytest.mark.long
+pytestmark = pytest.mark.long(35)
 
 PROJECT = Path(__file__).parents[1]
 _UV = Path(sys.executable).with_name("uv")

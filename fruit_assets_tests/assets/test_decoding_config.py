@@ -43,7 +43,7 @@ def _counts(metadata: dict) -> list[int]:
     return [metadata[name] for name in names]
 
 
-@pytest.mark.long
+@pytest.mark.long(30)
 def test_options_change_what_they_are_about_and_their_features_are_kept_apart(graph):
     _write_odd(graph)
     assert _counts(graph.featurize()) == [14, 1, 1, 0, 1]
@@ -67,7 +67,7 @@ def test_options_change_what_they_are_about_and_their_features_are_kept_apart(gr
     assert graph.featurize()["computed"] == 0
 
 
-@pytest.mark.long
+@pytest.mark.long(30)
 def test_another_limit_of_pixels_looks_again_at_the_rejected_images_alone(graph):
     _write_odd(graph)
     metadata = graph.featurize(max_pixels=10_000)

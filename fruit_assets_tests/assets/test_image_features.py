@@ -8,7 +8,7 @@ from fruit_assets_tests.assets.conftest import Graph, copy_some
 from fruit_assets_tests.conftest import materialised_metadata
 from fruit_assets_tests.images import odd_images
 
-pytestmark = pytest.mark.long
+pytestmark = pytest.mark.long(50)
 
 
 def _features(graph: Graph) -> dict[str, np.ndarray]:

@@ -14,7 +14,7 @@ from fruit_assets.storage import read_current
 from fruit_assets_tests.conftest import materialised_metadata
 from fruit_assets_tests.extractor.calibrated_network import calibrated_network
 
-pytestmark = pytest.mark.long
+pytestmark = pytest.mark.long(60)
 
 SIZE = 96
 IMAGES = 18

@@ -22,7 +22,7 @@ from fruit_assets.features.inference_worker import featurize_batch
 from fruit_assets.object_store.stores import open_store
 from fruit_assets_tests.assets.conftest import Graph, WorkersOnly, copy_some
 
-pytestmark = pytest.mark.long
+pytestmark = pytest.mark.long(40)
 
 FEATURES = ("sampled_images", "image_features", "rejected_images")
 _BROKEN = 3

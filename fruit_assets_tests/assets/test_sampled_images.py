@@ -18,7 +18,7 @@ from fruit_assets_tests.assets.conftest import Graph, NoSpark, NotStartedSpark, 
 from fruit_assets_tests.conftest import materialised_metadata
 from fruit_assets_tests.storage.tables import stage_table
 
-pytestmark = pytest.mark.long
+pytestmark = pytest.mark.long(60)
 
 
 def _sample(graph: Graph, **config: Any) -> dict[str, Any]:

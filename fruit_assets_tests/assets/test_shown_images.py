@@ -96,7 +96,7 @@ def test_thumbnails_that_cannot_be_read_are_made_again(root, store, fetched, con
     assert len(fetched()) == 40
 
 
-@pytest.mark.long
+@pytest.mark.long(30)
 def test_a_run_with_nothing_new_requests_no_image_from_s3(s3_spark, bucket, make_graph, collection, tmp_path, fetched):
     copy_some(collection, tmp_path / "few", classes=2, per_class=2)
     for path in (tmp_path / "few").rglob("*.jpg"):

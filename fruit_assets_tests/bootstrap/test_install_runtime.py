@@ -29,7 +29,7 @@ from fruit_assets_tests.infra.account import REGION, empty_account, moto_server
 if TYPE_CHECKING:
     from fruit_assets_tests.conftest import Collection
 
-pytestmark = pytest.mark.long
+pytestmark = pytest.mark.long(90)
 
 __all__ = ["moto_server"]
 

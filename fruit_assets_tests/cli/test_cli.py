@@ -24,7 +24,7 @@ from fruit_assets.storage import read_current
 from fruit_assets_tests.assets.conftest import copy_some
 from fruit_assets_tests.conftest import Collection, PublishedGraph
 
-pytestmark = pytest.mark.long
+pytestmark = pytest.mark.long(110)
 
 JOB = [
     str(Path(sys.executable).parent / "dagster"),

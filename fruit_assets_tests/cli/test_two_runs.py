@@ -17,7 +17,7 @@ from fruit_assets_tests.assets.conftest import copy_some
 from fruit_assets_tests.cli.test_cli import JOB
 from fruit_assets_tests.conftest import Collection, PublishedGraph
 
-pytestmark = pytest.mark.long
+pytestmark = pytest.mark.long(40)
 
 
 @pytest.fixture

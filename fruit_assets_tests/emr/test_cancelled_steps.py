@@ -16,7 +16,7 @@ from fruit_assets_tests.conftest import Collection
 from fruit_assets_tests.emr.targets import start_cluster
 from fruit_assets_tests.emr_simulator import EmrSimulator
 
-pytestmark = pytest.mark.long
+pytestmark = pytest.mark.long(80)
 
 # More than one task.
 _COPIES = 200

@@ -15,7 +15,7 @@ from fruit_assets.emr.staging import StagingStore
 from fruit_assets_tests.emr.targets import TARGETS
 from fruit_assets_tests.emr_simulator import EmrSimulator
 
-pytestmark = pytest.mark.long
+pytestmark = pytest.mark.long(60)
 
 HERE = Path(__file__).parent
 KEYS = {

@@ -19,7 +19,7 @@ from fruit_assets_tests.emr.targets import application_variables, start_cluster
 from fruit_assets_tests.emr_simulator import EmrSimulator
 from fruit_assets_tests.emr_simulator.serverless.environment import light_environment
 
-pytestmark = pytest.mark.long
+pytestmark = pytest.mark.long(150)
 
 KEY = "alias/fruit"
 SPARK_ASSETS = ["sampled_images", "image_features", "pca_model", "pca_components"]

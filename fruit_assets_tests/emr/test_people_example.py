@@ -19,7 +19,7 @@ REPOSITORY = HERE.parents[1]
 PAGE = REPOSITORY / "docs" / "launcher.md"
 BUCKET = "people-example"
 
-pytestmark = pytest.mark.long
+pytestmark = pytest.mark.long(35)
 
 
 def table_at(emr: EmrSimulator, prefix: str) -> pa.Table:

@@ -9,7 +9,7 @@ from fruit_assets_tests.emr.conftest import TinyLocation, objects_below
 
 VALUE = "melon-secret-7"
 
-pytestmark = pytest.mark.long
+pytestmark = pytest.mark.long(35)
 
 
 def everything_sent(tiny: TinyLocation) -> str:

@@ -11,7 +11,7 @@ from fruit_assets.emr.staging import StagingStore
 from fruit_assets_tests.emr.conftest import TinyLocation, eventually, tiny_location_on
 from fruit_assets_tests.emr_simulator import EmrSimulator
 
-pytestmark = pytest.mark.long
+pytestmark = pytest.mark.long(50)
 
 
 @pytest.fixture

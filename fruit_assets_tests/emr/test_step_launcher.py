@@ -28,7 +28,7 @@ from fruit_assets_tests.emr_simulator import EmrSimulator
 KMS = {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": "alias/orchard"}
 SPEC = Path(__file__).parents[2] / "bootstrap" / "cluster.json"
 
-pytestmark = pytest.mark.long
+pytestmark = pytest.mark.long(290)
 
 
 @dataclass(frozen=True)

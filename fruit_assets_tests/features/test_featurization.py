@@ -27,7 +27,7 @@ from fruit_assets.storage.delta.version import Version
 from fruit_assets.storage.parquet_files import ROW_GROUP_ROWS
 from fruit_assets.storage.staging import VersionWriter
 
-pytestmark = pytest.mark.long
+pytestmark = pytest.mark.long(60)
 
 
 def _version(published, asset: str) -> Version:

@@ -9,7 +9,7 @@ from fruit_assets.emr.protocol.heartbeat import HEARTBEAT, MISSED_BEATS
 from fruit_assets_tests.emr.conftest import TinyLocation, eventually
 from fruit_assets_tests.emr_simulator.serverless.execution import JobRunPace
 
-pytestmark = pytest.mark.long
+pytestmark = pytest.mark.long(140)
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM], ids=["ctrl-c", "terminate"])

@@ -4,7 +4,7 @@ import pytest
 
 from fruit_assets_tests.emr.conftest import TinyLocation
 
-pytestmark = pytest.mark.long
+pytestmark = pytest.mark.long(20)
 
 
 def test_a_jvm_lost_with_its_machines_is_reported_with_emrs_reason_first_and_retryable(

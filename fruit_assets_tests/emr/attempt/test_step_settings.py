@@ -12,7 +12,7 @@ from fruit_assets_tests.emr.conftest import TinyLocation
 
 ROLE = "arn:aws:iam::123456789012:role/orchard-steps"
 
-pytestmark = pytest.mark.long
+pytestmark = pytest.mark.long(40)
 
 
 def test_spark_settings_of_the_launcher_and_of_an_asset_are_merged_and_written_as_spark_expects(

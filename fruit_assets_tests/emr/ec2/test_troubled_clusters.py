@@ -5,7 +5,7 @@ import pytest
 from fruit_assets.emr.attempt import step_attempt
 from fruit_assets_tests.emr.conftest import TinyLocation
 
-pytestmark = pytest.mark.long
+pytestmark = pytest.mark.long(15)
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from fruit_assets_tests.emr.conftest import TinyLocation, eventually, tiny_locat
 from fruit_assets_tests.emr.targets import ROLE
 from fruit_assets_tests.emr_simulator import EmrSimulator
 
-pytestmark = pytest.mark.long
+pytestmark = pytest.mark.long(60)
 
 # A job run that never started has neither logs nor a bill to wait for.
 _NEVER_STARTED = {"log_wait_seconds": 1.0, "billing_wait_seconds": 1.0}
