@@ -15,7 +15,7 @@ from fruit_assets_tests.emr.targets import ClusterTarget
 from fruit_assets_tests.emr_simulator import EmrSimulator
 from fruit_assets_tests.emr_simulator.yarn import MiniYarn
 
-pytestmark = pytest.mark.long
+pytestmark = pytest.mark.long(90)
 
 _BUCKET = "yarn-steps"
 _HANG = """
@@ -101,7 +101,8 @@ def test_an_asset_runs_on_yarn_with_shipped_code_reading_and_writing_s3(
     step = simulator.clusters[tiny.target.id].steps[outcome.materialization["emr/step"]]
     simulator.wait_for_step(step.id)
     (application_id,) = step.application_ids
-    application = yarn.application(application_id)
+    # In client mode the application ends after its driver.
+    application = yarn.wait_until_inactive(application_id)
     assert (application.name, application.final_status) == (step.config["Name"], "SUCCEEDED")
     s3, containers = simulator.client("s3"), f"logs/{tiny.target.id}/containers/{application_id}/"
     simulator.wait_for(lambda: s3.list_objects_v2(Bucket=_BUCKET, Prefix=containers)["KeyCount"] > 0)
@@ -115,7 +116,7 @@ def test_a_cancelled_step_leaves_an_application_in_cluster_mode_only(simulator, 
     def running() -> dict[str, str]:
         return {app.name: app.id for app in yarn.applications() if app.state == "RUNNING"}
 
-    simulator.wait_for(lambda: {"hang-client", "hang-cluster"} <= running().keys(), timeout=400)
+    simulator.wait_for(lambda: {"hang-client", "hang-cluster"} <= running().keys(), timeout=600)
     applications = running()
     simulator.client("emr").cancel_steps(ClusterId=cluster_id, StepIds=list(steps.values()))
     assert [simulator.wait_for_step(step_id) for step_id in steps.values()] == ["CANCELLED", "CANCELLED"]

@@ -4,6 +4,7 @@ Put here what is true of any service. EMR itself is elsewhere.
 """
 
 import secrets
+import threading
 from typing import Any
 
 import boto3
@@ -23,6 +24,9 @@ class Account:
         self.number = f"{secrets.randbelow(10**12):012d}"
         self.region = region
         self.endpoint_url = ""
+        # By service and access key: making one reads the model of the service (0.1 s), and tests ask again and again.
+        self._clients: dict[tuple[str, str], Any] = {}
+        self._making = threading.Lock()
 
     def orchestrator(self, service: str) -> Any:
         """A client for the side that is tested."""
@@ -57,6 +61,12 @@ class Account:
         buckets.clear()
 
     def _client(self, service: str, access_key: str, token: str | None = None) -> Any:
+        with self._making:
+            if (service, access_key) not in self._clients:
+                self._clients[service, access_key] = self._new_client(service, access_key, token)
+            return self._clients[service, access_key]
+
+    def _new_client(self, service: str, access_key: str, token: str | None) -> Any:
         session: Any = boto3.session.Session()
         return session.client(
             service,
