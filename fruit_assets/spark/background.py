@@ -53,8 +53,10 @@ class BackgroundSpark:
     def context(self) -> "SparkContext":
         """The context; waits for it, and raises what starting it raised."""
         self._awaited.set()
-        while self._imports and not self._future.done():
-            _import(self._imports.popleft())
+        # The thread that has just started Spark may empty the queue.
+        with suppress(IndexError):
+            while not self._future.done():
+                _import(self._imports.popleft())
         self._has_job.set()
         return self._future.result()
 
