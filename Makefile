@@ -28,8 +28,8 @@ help: ## List the targets
 run: dotenv setup java $(DAGSTER_HOME)/dagster.yaml ## Set up, render demo images, materialise the whole graph, say what was made
 	@FRUIT_ASSETS_WEIGHTS=$${FRUIT_ASSETS_WEIGHTS:-auto} .ci/demo-run
 
-test: setup java test-system ## Set up and pass all tests
-	@$(BIN)/pytest
+test: setup java test-system ## Set up and pass all tests; shows the slowest
+	@$(BIN)/pytest --durations=40 --durations-min=5
 
 test-fast: setup ## Pass the tests that start no JVM, browser, Maven or server
 	@JAVA_HOME=/nonexistent $(BIN)/pytest -m 'not programs'
