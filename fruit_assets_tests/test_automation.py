@@ -285,7 +285,7 @@ def test_leftovers_of_a_dead_run_go_after_the_retention_and_those_of_a_run_in_pr
         stage_files({"a": b"1"}, VersionWriter(folder, run))
     data = tmp_path / "image_features" / "data"
     _age(data / "dead-0", timedelta(days=8))
-    # As where the files whose keys it held are gone.
+    # A copy of keys of files that no version lists.
     folder.store.put("_keys/unused.parquet", b"")
     _age(tmp_path / "image_features" / "_keys", timedelta(days=8))
     nine_days_ago = datetime.now(UTC) - timedelta(days=9)

@@ -89,7 +89,7 @@ PIPELINE_CONF = {
     # A crash in native code is otherwise only "Python worker exited unexpectedly".
     "spark.python.worker.faulthandler.enabled": "true",
     "spark.sql.execution.pyspark.udf.faulthandler.enabled": "true",
-    # For frames that somebody writes beside our tables: no marker files, and no second renaming, which S3 copies.
+    # For DataFrames that users write: no marker files, and no second renaming, which S3 implements as a copy.
     "spark.hadoop.mapreduce.fileoutputcommitter.marksuccessfuljobs": "false",
     "spark.hadoop.mapreduce.fileoutputcommitter.algorithm.version": "2",
     "spark.sql.parquet.compression.codec": "zstd",

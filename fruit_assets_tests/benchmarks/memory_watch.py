@@ -90,7 +90,7 @@ class Memory:
 
 
 class MemoryWatch:
-    """Samples a process and its descendants until told to stop.
+    """Samples the memory of a process and its descendants until `stop` is called.
 
     Args:
         pid: the root of the tree.
@@ -118,7 +118,7 @@ class MemoryWatch:
         while True:
             try:
                 self._look()
-            except psutil.NoSuchProcess:  # the root is gone: nothing is left to see
+            except psutil.NoSuchProcess:  # the root has ended
                 return
             if self._done.wait(self._interval):
                 return

@@ -76,7 +76,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 class _Runs:
-    """Runs of one storage, one after the other, and what is said of them.
+    """Runs of one storage, one after the other, and their rows in the report.
 
     Attributes:
         storage: of this machine.

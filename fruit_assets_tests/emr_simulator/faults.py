@@ -1,7 +1,7 @@
 """Faults a test orders in advance: what AWS, a cluster or a network does on a bad day.
 
-Put here the orders and their counting. They are carried out by the server and the agents. Which
-step or cluster an order hits is said at each one.
+Put here the orders and their counting. The server and the agents carry them out. Each order
+names the step or cluster that it hits.
 """
 
 import signal as signals
