@@ -113,6 +113,7 @@ def test_an_application_that_was_deleted_is_replaced(emr: EmrSimulator, staging:
 
 def test_an_application_with_job_runs_is_not_deleted(emr: EmrSimulator, staging: StagingStore, tmp_path: Path) -> None:
     compute, _ = Applications(staging).find_or_create(spec_with(tmp_path))
+    emr.wait_for(lambda: compute.describe()["state"] != "CREATING")  # until then it takes no job runs
     emr.faults.hang_next_step()
     emr.client("emr-serverless").start_job_run(
         applicationId=compute.application_id,

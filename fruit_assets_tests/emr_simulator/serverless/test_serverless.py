@@ -27,17 +27,16 @@ def application(emr_simulator: EmrSimulator) -> str:
     emr_simulator.create_bucket("code")
     emr_simulator.create_bucket("logs")
     put(emr_simulator, "environment.tar.gz", light_environment())
-    created = create(emr_simulator)
-    # Until it has been created it takes no job runs.
-    client = emr_simulator.client("emr-serverless")
-    emr_simulator.wait_for(lambda: client.get_application(applicationId=created)["application"]["state"] != "CREATING")
-    return created
+    return create(emr_simulator)
 
 
 def create(simulator: EmrSimulator, **request: Any) -> str:
     defaults = {"name": "test", "releaseLabel": "emr-spark-8.1.0", "type": "SPARK"}
-    answer = simulator.client("emr-serverless").create_application(**(defaults | request))
-    return str(answer["applicationId"])
+    client = simulator.client("emr-serverless")
+    created = str(client.create_application(**(defaults | request))["applicationId"])
+    # Until it has been created it takes no job runs.
+    simulator.wait_for(lambda: client.get_application(applicationId=created)["application"]["state"] != "CREATING")
+    return created
 
 
 def put(simulator: EmrSimulator, key: str, body: bytes) -> None:
