@@ -66,6 +66,7 @@ class _Tunnel(socketserver.StreamRequestHandler):
 
 class _Proxy(socketserver.ThreadingTCPServer):
     daemon_threads = True
+    request_queue_size = 128  # of 5, workers that connect at once would lose some on a busy machine
 
     def __init__(self, target: int) -> None:
         super().__init__(("127.0.0.1", 0), _Tunnel)
