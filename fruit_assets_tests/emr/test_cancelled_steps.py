@@ -100,15 +100,19 @@ def features_are_held(project, monkeypatch) -> Iterator[threading.Event]:
 
 
 def test_after_a_cancelled_step_the_next_run_computes_only_what_was_not_stored(
-    project, collection, tmp_path, features_are_held
+    project, collection, published, tmp_path, features_are_held
 ):
     content = min(collection.images.rglob("*.jpg")).read_bytes()
     for number in range(_COPIES):
         path = tmp_path / "images" / f"class-{number % 2}" / f"{number:04}.jpg"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content + number.to_bytes(2, "big"))
+    source = published.storage / "feature_extractor"
+    for path in (path for path in source.rglob("*") if path.is_file()):
+        key = f"assets/feature_extractor/{path.relative_to(source).as_posix()}"
+        project.emr.client("s3").put_object(Bucket=project.bucket, Key=key, Body=path.read_bytes())
     log = tmp_path / "sample.log"
-    assert project.start("sampled_images,feature_extractor", log).wait() == 0, log.read_text()[-3000:]
+    assert project.start("sampled_images", log).wait() == 0, log.read_text()[-3000:]
     log = tmp_path / "cancelled.log"
     process = project.start_on_cluster(_ON_CLUSTER, log)
     project.cancel_when_stored("image_features", process, log)
