@@ -8,12 +8,12 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
 from fruit_assets.errors import InputError
 from fruit_assets.settings import process_environment
+from fruit_assets.temporary_folder import TemporaryFolder
 
 _REPORT = "error.txt"
 _SHOWN_OF_A_LOG = 2000
@@ -33,8 +33,8 @@ class ExportProcess:
     """
 
     def __init__(self, module: str, request: str) -> None:
-        self._temporary = tempfile.TemporaryDirectory(prefix="export-")
-        self.folder = Path(self._temporary.name)
+        self._temporary = TemporaryFolder("export-")
+        self.folder = self._temporary.path
         self._log = self.folder / "export.log"
         # The address and secret of this process's JVM, which the environment holds while it connects, stay here.
         # Keras and TensorFlow warn of themselves, which PYTHONWARNINGS=error would make a failure.

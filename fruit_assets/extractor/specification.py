@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from fruit_assets.errors import InputError, PermanentError
+from fruit_assets.errors import InputError, PermanentError, StorageError
 from fruit_assets.extractor.architectures import DEFAULT, Architecture
 from fruit_assets.extractor.weights import WeightsSource
 from fruit_assets.storage.artifacts import read_file
@@ -156,8 +156,14 @@ def _fetch_once(files: ExtractorFiles, target: Path) -> None:
     import shutil
     import tempfile
 
-    target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(dir=target.parent))
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(dir=target.parent))
+    except OSError as error:
+        raise StorageError(
+            f"Cannot write the extractor's files to {target.parent}: {error.strerror}. Name another folder in "
+            "FRUIT_ASSETS_CACHE."
+        ) from error
     try:
         for name in files.description.files:
             (temporary / name).write_bytes(read_file(files.version, name))

@@ -6,10 +6,11 @@ beyond its memory limit. Published tables belong in `storage/`.
 
 import itertools
 import os
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
+
+from fruit_assets.temporary_folder import TemporaryFolder
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -26,15 +27,15 @@ class KeyDatabase:
     def __init__(self) -> None:
         import duckdb
 
-        self._folder = tempfile.TemporaryDirectory(prefix="fruit-assets-keys-", ignore_cleanup_errors=True)
+        self._folder = TemporaryFolder("keys-")
         # Without replacement scans: they would import pandas.
         self._connection = duckdb.connect(
-            f"{self._folder.name}/keys.duckdb",
+            f"{self._folder.path}/keys.duckdb",
             config={
                 "memory_limit": MEMORY_LIMIT,
                 # Each thread needs a share of the memory.
                 "threads": min(2, os.cpu_count() or 1),
-                "temp_directory": f"{self._folder.name}/spilled",
+                "temp_directory": f"{self._folder.path}/spilled",
                 "python_enable_replacements": False,
             },
         )

@@ -8,7 +8,6 @@ import fcntl
 import os
 import signal
 import sys
-import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from fruit_assets.spark.fast_start.cds_archive import ClassData, archive_name
 from fruit_assets.spark.session import LocalSparkOptions, start_local_context
+from fruit_assets.temporary_folder import TemporaryFolder
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -62,16 +62,16 @@ def _record(part: Path, missing: ClassData) -> None:
     from pyspark import SparkContext
 
     recording = f"{missing.java_options} -XX:ArchiveClassesAtExit={part} -Xlog:disable"
-    with tempfile.TemporaryDirectory(prefix="class-data-") as folder:
-        conf = {"spark.driver.extraJavaOptions": recording}
-        context = start_local_context(LocalSparkOptions(Path(folder), "local[2]", driver_memory=_MEMORY, conf=conf))
-        gateway = SparkContext._gateway
-        assert gateway is not None  # noqa: S101  Spark runs
-        _warm_up(context, Path(folder))
-        context.stop()
-        # The JVM ends when its standard input is closed, and writes the archive then.
-        gateway.proc.stdin.close()
-        gateway.proc.wait()
+    folder = TemporaryFolder("class-data-")
+    conf = {"spark.driver.extraJavaOptions": recording}
+    context = start_local_context(LocalSparkOptions(folder.path, "local[2]", driver_memory=_MEMORY, conf=conf))
+    gateway = SparkContext._gateway
+    assert gateway is not None  # noqa: S101  Spark runs
+    _warm_up(context, folder.path)
+    context.stop()
+    # The JVM ends when its standard input is closed, and writes the archive then.
+    gateway.proc.stdin.close()
+    gateway.proc.wait()
 
 
 def _warm_up(context: "SparkContext", folder: Path) -> None:

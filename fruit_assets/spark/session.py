@@ -7,7 +7,6 @@ decided all of this already. When it starts is decided in `background.py`.
 import atexit
 import logging
 import os
-import shutil
 import sys
 import tempfile
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from fruit_assets.spark.java import require_java
 from fruit_assets.spark.machine_memory import MachineMemory
 from fruit_assets.spark.site import SiteConf, chooses_collector, installed_spark, unrelated_variables
 from fruit_assets.spark.start_failure import why_spark_did_not_start
+from fruit_assets.temporary_folder import TemporaryFolder
 
 if TYPE_CHECKING:
     from pyspark import SparkContext
@@ -181,10 +181,10 @@ def _worker_sockets() -> dict[str, str]:
     """
     if len(os.fsencode(tempfile.gettempdir())) > _LONGEST_TEMPORARY_FOLDER:
         return {}
-    folder = tempfile.mkdtemp(prefix="fruit-assets-")
+    folder = TemporaryFolder()
     # Spark leaves the sockets behind.
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    return {"spark.python.unix.domain.socket.enabled": "true", "spark.python.unix.domain.socket.dir": folder}
+    atexit.register(folder.remove)
+    return {"spark.python.unix.domain.socket.enabled": "true", "spark.python.unix.domain.socket.dir": str(folder.path)}
 
 
 def _default_memory() -> str:

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from fruit_assets.errors import InputError, PermanentError
+from fruit_assets.errors import InputError, PermanentError, StorageError
 from fruit_assets.extractor import weights
 from fruit_assets.extractor.export import Export
 from fruit_assets.extractor.specification import ExtractorFiles, ExtractorSpec
@@ -131,6 +131,12 @@ def test_the_pixels_reach_the_first_convolution_as_they_lie_in_memory(files, tmp
     run = {node.get_rt_info()["layerType"].astype(str) for node in compiled.get_runtime_model().get_ops()}
     assert "Convolution" in run
     assert "Transpose" not in run
+
+
+def test_a_cache_that_cannot_be_written_is_named_with_the_setting(files, tmp_path):
+    (tmp_path / "cache").touch()
+    with pytest.raises(StorageError, match=r"files to .*/cache/extractors: Not a directory.*FRUIT_ASSETS_CACHE"):
+        files.local_folder(tmp_path / "cache")
 
 
 def _stored(files: ExtractorFiles, uri: str, **changed: bytes) -> ExtractorFiles:

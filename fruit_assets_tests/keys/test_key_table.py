@@ -1,5 +1,6 @@
 """Tests of tables of keys on disk: order, streams, bounded memory, and whose error it is."""
 
+import tempfile
 from pathlib import Path
 
 import pyarrow as pa
@@ -53,7 +54,7 @@ def test_what_fails_in_a_stream_is_raised_as_it_is():
 
 
 def test_the_files_go_when_no_table_is_left(tmp_path, monkeypatch):
-    monkeypatch.setattr(key_table.tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     table = KeyTable.of(pa.table({"key": ["a"]}))
     assert any(Path(tmp_path).iterdir())
     del table
