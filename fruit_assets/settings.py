@@ -115,8 +115,17 @@ def load_settings(environment: Mapping[str, str] | None = None, folder: Path | N
     folder = folder or _working_folder()
     variables = use_dotenv(folder) if environment is None else dict(environment)
     reader = SettingReader(variables, folder)
+    settings = _read(reader)
+    problems = [*reader.problems, *_contradictions(settings)]
+    if problems:
+        raise SettingsError(problems)
+    return settings
+
+
+def _read(reader: SettingReader) -> Settings:
+    """Every setting; the reader notes what is wrong with any."""
     deployment = reader.one_of("DEPLOYMENT", DEPLOYMENTS, default="local")
-    settings = Settings(
+    return Settings(
         deployment=cast("Deployment", deployment),
         images=reader.folder("IMAGES", "data/demo_images"),
         images_are_demo=not reader.text("IMAGES"),
@@ -141,10 +150,6 @@ def load_settings(environment: Mapping[str, str] | None = None, folder: Path | N
         aws_region=reader.first("AWS_REGION", "AWS_DEFAULT_REGION"),
         emr_application=reader.matching("EMR_APPLICATION", r"[0-9a-z]+", "an id looks like 00f1r2u3i4t5a6s7"),
     )
-    problems = [*reader.problems, *_contradictions(settings)]
-    if problems:
-        raise SettingsError(problems)
-    return settings
 
 
 def _contradictions(settings: Settings) -> list[str]:

@@ -6,6 +6,7 @@ Put here the asset with its config and checks. Building and exporting belong in
 
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, replace
+from functools import partial
 from typing import Any, cast
 
 import dagster as dg
@@ -15,6 +16,7 @@ from fruit_assets.assets.check_set import CheckSet
 from fruit_assets.assets.config_inheritance import RUN_CONFIG, config_of_run
 from fruit_assets.assets.publishing import PhaseTimer, publish_results, translate_errors
 from fruit_assets.assets.resources import WeightsSetting
+from fruit_assets.assets.run_selection import FEATURES, makes
 from fruit_assets.assets.sample.checks import NAME as SAMPLE
 from fruit_assets.errors import InputError
 from fruit_assets.extractor.architectures import ARCHITECTURES, DEFAULT, architecture_named
@@ -111,39 +113,31 @@ def feature_extractor(
         writing = storage.writing(NAME, context)
         config = config_of_run(context, config, writing.base)
         with phases("weights"):
-            architecture = architecture_named(config.model)
-            source = resolve_weights(weights.value, config.input_size, architecture)
-        if source.warning:
-            context.log.warning(source.warning)
-        spec = ExtractorSpec(source, config.input_size, architecture)
+            spec = _specification(context, config, weights)
         calibration = _calibration(context, config)
         config = config.model_copy(update={"quantize": calibration is not None})  # what a run that repeats needs
         with phases("export"):
-            first = _sample_is_missing(context, storage)
-            staged, exported = _staged(spec, calibration, writing, spark, first=first)
+            staged, exported = _staged(context, spec, calibration, writing, storage, spark)
         staged = staged.with_facts(**{RUN_CONFIG: config.model_dump(mode="json")})
-        description = ExtractorDescription.from_json(read_file(staged.version, DESCRIPTION_FILE))
         # A reused export names its weights as its own run did; the metadata shows what this run was given.
-        description = replace(description, weights=asdict(source))
-        if not exported:
-            context.log.info(f"Extractor {spec.fingerprint} was exported before: nothing to build.")
+        description = replace(_description(staged.version), weights=asdict(spec.weights))
+        metadata = {**_described(description), "exported_by_this_run": exported, **phases.metadata()}
+        version = dg.DataVersion(spec.fingerprint)
         yield from publish_results(
-            [
-                dg.MaterializeResult(
-                    asset_key=NAME,
-                    value=staged,
-                    metadata={**_described(description), "exported_by_this_run": exported, **phases.metadata()},
-                    data_version=dg.DataVersion(spec.fingerprint),
-                )
-            ],
+            [dg.MaterializeResult(asset_key=NAME, value=staged, metadata=metadata, data_version=version)],
             [weights_are_pretrained(description.weights)],
         )
 
 
-def _sample_is_missing(context: dg.AssetExecutionContext, storage: AssetStorage) -> bool:
-    """Whether this run makes the first sample: a later step will want Spark, which can start beside this one."""
-    made = context.job_def.asset_layer.executable_asset_keys
-    return dg.AssetKey(SAMPLE) in made and storage.table(SAMPLE).current_or_none() is None
+def _specification(
+    context: dg.AssetExecutionContext, config: ExtractorConfig, weights: WeightsSetting
+) -> ExtractorSpec:
+    """What to export: the configured network with the weights that can be had."""
+    architecture = architecture_named(config.model)
+    source = resolve_weights(weights.value, config.input_size, architecture)
+    if source.warning:
+        context.log.warning(source.warning)
+    return ExtractorSpec(source, config.input_size, architecture)
 
 
 def _calibration(context: dg.AssetExecutionContext, config: ExtractorConfig) -> Calibration | None:
@@ -159,30 +153,42 @@ def _calibration(context: dg.AssetExecutionContext, config: ExtractorConfig) -> 
 
 
 def _staged(
-    spec: ExtractorSpec, calibration: Calibration | None, writing: VersionWriter, spark: SparkResource, *, first: bool
+    context: dg.AssetExecutionContext,
+    spec: ExtractorSpec,
+    calibration: Calibration | None,
+    writing: VersionWriter,
+    storage: AssetStorage,
+    spark: SparkResource,
 ) -> tuple[StagedCommit, bool]:
     """The extractor as a staged version, and whether anything had to be exported; announces work to Spark."""
     facts = {"fingerprint": spec.fingerprint}
     if calibration is not None:
         facts["int8"] = int8_fingerprint(spec.fingerprint, calibration)
     if (before := writing.table.find_latest(**facts)) is not None:
-        if first:
-            spark.prepare()
+        if makes(context, FEATURES) and storage.table(SAMPLE).current_or_none() is None:
+            spark.prepare()  # the run makes the first sample, whose images are all new
+        context.log.info(f"Extractor {spec.fingerprint} was exported before: nothing to build.")
         return republish(before, writing), False
-    return stage_files(_exported(spec, calibration, writing, spark), writing).with_facts(**facts), True
+    files = _exported(context, spec, calibration, writing, spark)
+    return stage_files(files, writing).with_facts(**facts), True
 
 
 def _exported(
-    spec: ExtractorSpec, calibration: Calibration | None, writing: VersionWriter, spark: SparkResource
+    context: dg.AssetExecutionContext,
+    spec: ExtractorSpec,
+    calibration: Calibration | None,
+    writing: VersionWriter,
+    spark: SparkResource,
 ) -> dict[str, bytes]:
     """The files of the extractor, taken from an earlier version where that exported them."""
     quantization = Quantization(calibration, spec.input_size) if calibration is not None else None
     try:
         before = writing.table.find_latest(fingerprint=spec.fingerprint)
-        export = Export(spec) if before is None else before
-        # Another extractor means new features: Spark starts beside the export, which begins first and takes longer.
-        spark.prepare()
-        files = export.files() if isinstance(export, Export) else _without_int8(export)
+        finish = partial(_without_int8, before) if before is not None else Export(spec).files
+        if makes(context, FEATURES):
+            # Another extractor means new features: Spark starts beside the export, which begins first and takes longer.
+            spark.prepare()
+        files = finish()
         return files if quantization is None else quantization.added_to(files)
     except BaseException:
         if quantization is not None:
@@ -192,10 +198,14 @@ def _exported(
 
 def _without_int8(version: Version) -> dict[str, bytes]:
     """The files of a published extractor but for its int8 model, which was calibrated on something else."""
-    description = ExtractorDescription.from_json(read_file(version, DESCRIPTION_FILE))
+    description = _description(version)
     kept = {name: digest for name, digest in description.files.items() if "int8" not in name}
     reduced = replace(description, files=kept, quantized=None)
     return {DESCRIPTION_FILE: reduced.to_json(), **{name: read_file(version, name) for name in kept}}
+
+
+def _description(version: Version) -> ExtractorDescription:
+    return ExtractorDescription.from_json(read_file(version, DESCRIPTION_FILE))
 
 
 def _described(description: ExtractorDescription) -> dict[str, Any]:

@@ -59,6 +59,10 @@ class SparkResource(dg.ConfigurableResource[Any]):
     def prepare(self) -> None:
         """Start Spark in the background, because the step will need it."""
 
+    def prepare_for(self, rows: int, size: float) -> None:
+        """The same, where `runner_for` would run tasks on so many rows of so many bytes on Spark."""
+        self.prepare()
+
 
 class LocalSpark(SparkResource):
     """Spark inside this process, started in the background as soon as a step announces that it will need it.
@@ -88,11 +92,20 @@ class LocalSpark(SparkResource):
     def context(self) -> "SparkContext":
         return self._start().context()
 
+    def prepare_for(self, rows: int, size: float) -> None:
+        if self._cores_here(rows, size) is None:
+            self.prepare()
+
     def runner_for(self, rows: int, size: float) -> TaskRunner:
+        cores = self._cores_here(rows, size)
+        return self.context() if cores is None else ThisProcess(cores)
+
+    def _cores_here(self, rows: int, size: float) -> int | None:
+        """Cores of this machine where this process runs such tasks; None where Spark does."""
         local = _LOCAL_MASTER.fullmatch(self.master) if "small_tasks" in self.fast_start else None
         if local is None or rows > _FEW_ROWS or size > _FEW_BYTES:
-            return self.context()
-        return ThisProcess(int(local["cores"] or len(os.sched_getaffinity(0))))
+            return None
+        return int(local["cores"] or len(os.sched_getaffinity(0)))
 
     def _start(self) -> BackgroundSpark:
         if self._background is None:

@@ -33,11 +33,11 @@ class NoSpark(SparkResource):
         raise AssertionError("Spark was asked for")
 
 
-class NotStartedSpark(SparkResource):
-    """A Spark of this machine that is announced and never waited for."""
+class UnannouncedSpark(NoSpark):
+    """A Spark of this machine that is neither announced nor waited for, because the work is small."""
 
-    def context(self) -> Any:
-        raise AssertionError("Spark was waited for")
+    def prepare_for(self, rows: int, size: float) -> None:
+        pass
 
     def runner_for(self, rows: int, size: float) -> ThisProcess:
         return ThisProcess(2)

@@ -3,7 +3,7 @@
 import pytest
 
 from fruit_assets.extractor import weights
-from fruit_assets_tests.assets.conftest import NoSpark
+from fruit_assets_tests.assets.conftest import NoSpark, UnannouncedSpark
 from fruit_assets_tests.conftest import materialised_metadata
 
 
@@ -45,18 +45,25 @@ def test_an_extractor_that_exists_is_taken_over_and_a_damaged_one_exported_again
     assert graph.featurize()["computed"] == 12
 
 
-def test_spark_starts_beside_the_extractor_only_where_the_run_makes_the_first_sample(graph):
-    ordinary = dict(graph.replaced)
+_FEATURIZING = ("sampled_images", "feature_extractor", "image_features", "rejected_images")
+
+
+def test_spark_starts_beside_the_extractor_only_where_the_run_featurises_the_first_sample(graph):
     graph.replaced["spark"] = NoSpark()
     graph.run("feature_extractor")
-    asked = graph.run("sampled_images", "feature_extractor", success=False)
+    asked = graph.run(*_FEATURIZING, success=False)
     assert "feature_extractor" in {event.step_key for event in asked.all_events if event.is_step_failure}
-
-    graph.replaced.clear()
-    graph.replaced.update(ordinary)
-    graph.run("sampled_images")
-    graph.replaced["spark"] = NoSpark()
+    graph.replaced["spark"] = UnannouncedSpark()
     graph.run("sampled_images", "feature_extractor")
+    graph.replaced["spark"] = NoSpark()
+    asked = graph.run(*_FEATURIZING, success=False)
+    assert {event.step_key for event in asked.all_events if event.is_step_failure} == {"image_features"}
+
+
+def test_an_export_alone_starts_no_spark(graph):
+    graph.replaced["spark"] = NoSpark()
+    metadata = graph.run("feature_extractor", config={"feature_extractor": {"input_size": 96}})
+    assert materialised_metadata(metadata, "feature_extractor")["exported_by_this_run"]
 
 
 @pytest.mark.parametrize("size", [96])

@@ -12,9 +12,10 @@ from typing import Any
 import pytest
 
 from fruit_assets.resources import resources_for
+from fruit_assets.spark.resource import LocalSpark
 from fruit_assets.storage.delta.table import Table
 from fruit_assets.storage.staging import VersionWriter
-from fruit_assets_tests.assets.conftest import Graph, NoSpark, NotStartedSpark, WorkersOnly
+from fruit_assets_tests.assets.conftest import Graph, NoSpark, UnannouncedSpark, WorkersOnly
 from fruit_assets_tests.conftest import materialised_metadata
 from fruit_assets_tests.storage.tables import stage_table
 
@@ -62,9 +63,32 @@ def test_nothing_new_is_neither_fetched_nor_committed_and_needs_no_spark(graph):
     assert graph.current("sampled_images") == version
 
 
+def test_spark_is_announced_before_the_listing_of_the_first_sample_only_where_the_run_featurises_it(graph):
+    graph.replaced["spark"] = NoSpark()
+    asked = graph.run("sampled_images", "image_features", "rejected_images", success=False)
+    assert "Spark was asked for" in graph.failure(asked)
+    shutil.rmtree(graph.images)
+    asked = graph.run("sampled_images", "image_features", "rejected_images", success=False)
+    assert "Spark was asked for" in graph.failure(asked)
+    assert "does not exist" in graph.failure(graph.run("sampled_images", success=False))
+
+
+def test_a_sample_alone_announces_spark_only_for_many_images(graph, monkeypatch):
+    spark = LocalSpark(cache=str(graph.settings.cache))
+    announced = []
+    monkeypatch.setattr(LocalSpark, "prepare", lambda _: announced.append(True))
+    graph.replaced["spark"] = spark
+    _sample(graph)
+    assert not announced
+    shutil.rmtree(Path(graph.settings.storage) / "sampled_images")
+    monkeypatch.setattr("fruit_assets.spark.resource._FEW_ROWS", 11)
+    _sample(graph)
+    assert announced
+
+
 def test_few_images_are_fetched_without_waiting_for_spark_and_the_rows_are_those_that_its_workers_write(graph):
     rows = []
-    for spark in (NotStartedSpark(), WorkersOnly(cache=str(graph.settings.cache))):
+    for spark in (UnannouncedSpark(), WorkersOnly(cache=str(graph.settings.cache))):
         graph.replaced["spark"] = spark
         assert _counts(_sample(graph)) == {"fetched": 12}
         rows.append((graph.table("sampled_images").to_pylist(), graph.current("sampled_images").facts))
@@ -159,6 +183,7 @@ import dagster as dg
 from fruit_assets.assets.graph import ASSETS
 from fruit_assets.images import fetching
 from fruit_assets.resources import resources_for
+from fruit_assets.spark.resource import LocalSpark
 from fruit_assets.settings import load_settings
 
 def slowly(root):

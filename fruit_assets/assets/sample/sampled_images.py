@@ -5,26 +5,25 @@ Put here the asset and its columns. The choice itself belongs in `images/samplin
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import dagster as dg
 
 from fruit_assets.assets import asset_plots as pictures
 from fruit_assets.assets.config_inheritance import RUN_CONFIG, config_of_run
 from fruit_assets.assets.publishing import PhaseTimer, publish_results, translate_errors
-from fruit_assets.assets.raw_images import RAW_IMAGES, observation_of
+from fruit_assets.assets.raw_images import RAW_IMAGES
 from fruit_assets.assets.rejected_share import share_while_sampling
 from fruit_assets.assets.resources import SPARK_POOL, ImageCollection
+from fruit_assets.assets.run_selection import FEATURES, makes
 from fruit_assets.assets.sample.checks import CHECKS, NAME, class_coverage
+from fruit_assets.assets.sample.choice import Choice, choose_images
 from fruit_assets.assets.sample.config import SamplingConfig
 from fruit_assets.assets.sample.shown_images import shown_images
 from fruit_assets.assets.table_schema import LABEL, PATH, SHA256, table_metadata
 from fruit_assets.images.known_rows import KnownRows, has_keys, known_rows, why_not_comparable
-from fruit_assets.images.listing import class_counts, digest_of
 from fruit_assets.images.sample_increment import SampleIncrement, figures_of, increment_of
 from fruit_assets.images.sample_version import WrittenRows, stage_sample, write_rows
-from fruit_assets.images.sampling import choose, require_enough
 from fruit_assets.object_store.stores import Store
 from fruit_assets.spark.progress import reported_progress
 from fruit_assets.spark.resource import SparkResource
@@ -32,10 +31,6 @@ from fruit_assets.storage.delta.staged_commit import StagedCommit
 from fruit_assets.storage.io_managers import AssetStorage
 from fruit_assets.storage.parquet_files import ROW_GROUP_ROWS
 from fruit_assets.storage.staging import VersionWriter, republish
-
-if TYPE_CHECKING:
-    from fruit_assets.images.listing import ImageListing
-    from fruit_assets.keys.key_table import KeyTable
 
 SCHEMA = dg.TableSchema(
     [
@@ -87,25 +82,12 @@ def sampled_images(
         config = config_of_run(context, config, writing.base)
         most_unread = share_while_sampling(config.max_rejected_share, context.run.run_config)
         config = config.model_copy(update={"max_rejected_share": most_unread})
-        if writing.base is None:
+        if writing.base is None and makes(context, FEATURES):
             spark.prepare()  # there is nothing that could be published again
-        choice = _choice(context, config, images, phases)
-        before = writing.table.find_latest(root=choice.listing.root, listed=choice.digest, unread=0)
-        if before is not None and has_keys(before):
-            context.log.info("No image of the sample has changed since the previous version: it is published again.")
-            with phases("pictures"):
-                shown = _pictures(choice, writing.table.store)
-            staged, figures = republish(before, writing), figures_of(kept=choice.count, files=len(before.files))
-        else:
-            known = _known_rows(context, writing, choice.listing.root)
-            increment = _increment(context, spark, choice, known, phases)
-            with phases("pictures"):
-                shown = _pictures(choice, writing.table.store)
-            staged = _staged(context, spark, choice, increment, known, writing, phases, most_unread)
-            figures = increment.figures()
-        staged = staged.with_facts(**{RUN_CONFIG: config.model_dump(mode="json")})
-        figures = {**choice.figures(), **figures, "read_again": figures["images_fetched"] > 0}
-        metadata = {**shown, **figures, **phases.metadata()}
+        choice = choose_images(context, config, images, phases)
+        sample = _sample(context, spark, choice, writing, phases, most_unread)
+        staged = sample.staged.with_facts(**{RUN_CONFIG: config.model_dump(mode="json")})
+        metadata = {**sample.pictures, **choice.figures(), **sample.figures, **phases.metadata()}
         version = dg.DataVersion(staged.version.facts["data_version"])
         yield from publish_results(
             [dg.MaterializeResult(asset_key=NAME, value=staged, metadata=metadata, data_version=version)],
@@ -117,47 +99,37 @@ def sampled_images(
 
 
 @dataclass(frozen=True)
-class _Choice:
-    """What there is, and what of it is in the sample.
+class _Sample:
+    """A staged sample, and how it came about."""
 
-    Attributes:
-        listing: the collection.
-        chosen: its rows that are in the sample, sorted by path.
-        class_counts: chosen images per label.
-        digest: of the chosen rows.
-    """
-
-    listing: "ImageListing"
-    chosen: "KeyTable"
-    class_counts: dict[str, int]
-    digest: str
-
-    @cached_property
-    def count(self) -> int:
-        return self.chosen.num_rows
-
-    def figures(self) -> dict[str, Any]:
-        return {
-            "images_listed": self.listing.count,
-            "sampled_classes": len(self.class_counts),
-            "sampled_share": self.count / self.listing.count,
-        }
+    staged: StagedCommit
+    pictures: dict[str, Any]
+    figures: dict[str, Any]
 
 
-def _choice(
-    context: dg.AssetExecutionContext, config: SamplingConfig, images: ImageCollection, phases: PhaseTimer
-) -> _Choice:
-    with phases("listing"):
-        listing = images.listing(context.log)
-    context.log_event(observation_of(listing))
-    with phases("choosing"):
-        chosen = choose(listing.files, config.plan(listing.count))
-        counts = class_counts(chosen)
-        require_enough(sum(counts.values()))
-    context.log.info(
-        f"Chose {sum(counts.values())} of {listing.count} images in {len(listing.class_counts())} classes."
-    )
-    return _Choice(listing, chosen, counts, digest_of(chosen))
+def _sample(
+    context: dg.AssetExecutionContext,
+    spark: SparkResource,
+    choice: Choice,
+    writing: VersionWriter,
+    phases: PhaseTimer,
+    most_unread: float,
+) -> _Sample:
+    """The version of the same images where there is one, or else a new version."""
+    before = writing.table.find_latest(root=choice.listing.root, listed=choice.digest, unread=0)
+    if before is not None and has_keys(before):
+        context.log.info("No image of the sample has changed since the previous version: it is published again.")
+        with phases("pictures"):
+            shown = _pictures(choice, writing.table.store)
+        figures = figures_of(kept=choice.count, files=len(before.files))
+        return _Sample(republish(before, writing), shown, {**figures, "read_again": False})
+    known = _known_rows(context, writing, choice.listing.root)
+    increment = _increment(context, spark, choice, known, phases)
+    with phases("pictures"):
+        shown = _pictures(choice, writing.table.store)
+    staged = _staged(context, spark, choice, increment, known, writing, phases, most_unread)
+    figures = increment.figures()
+    return _Sample(staged, shown, {**figures, "read_again": figures["images_fetched"] > 0})
 
 
 def _known_rows(context: dg.AssetExecutionContext, writing: VersionWriter, root: str) -> KnownRows:
@@ -170,15 +142,19 @@ def _known_rows(context: dg.AssetExecutionContext, writing: VersionWriter, root:
 
 
 def _increment(
-    context: dg.AssetExecutionContext, spark: SparkResource, choice: _Choice, known: KnownRows, phases: PhaseTimer
+    context: dg.AssetExecutionContext, spark: SparkResource, choice: Choice, known: KnownRows, phases: PhaseTimer
 ) -> SampleIncrement:
     """What to keep and what to fetch; announces work to Spark."""
-    if choice.count > known.version.row_count:
+    featurized = makes(context, FEATURES)
+    if featurized and choice.count > known.version.row_count:
         spark.prepare()  # some images are new for certain
     with phases("planning"):
         increment = increment_of(choice.chosen, known.version.store, known.version.files, known.listed)
-    if increment.written_count:
+    if featurized and increment.written_count:
         spark.prepare()
+    elif increment.written_count:
+        count, average_bytes = increment.written_size()
+        spark.prepare_for(count, count * average_bytes)
     if increment.recovered:
         context.log.info(
             f"Recovered {increment.recovered:,} images from complete files of runs that did not publish them."
@@ -189,7 +165,7 @@ def _increment(
 def _staged(
     context: dg.AssetExecutionContext,
     spark: SparkResource,
-    choice: _Choice,
+    choice: Choice,
     increment: SampleIncrement,
     known: KnownRows,
     writing: VersionWriter,
@@ -214,6 +190,6 @@ def _staged(
     return staged
 
 
-def _pictures(choice: _Choice, store: Store) -> dict[str, Any]:
+def _pictures(choice: Choice, store: Store) -> dict[str, Any]:
     sheet = pictures.contact_sheet(*shown_images(choice.chosen, choice.listing.root, store))
     return {**sheet, **pictures.class_histogram(choice.class_counts)}
