@@ -19,7 +19,7 @@ from fruit_assets.settings import Settings, load_settings
 from fruit_assets_tests import parallel
 from fruit_assets_tests.emr_simulator.fixtures import emr_simulator, maven_jars, spark_emr_session, spark_emr_simulator
 from fruit_assets_tests.object_store.places import place
-from fruit_assets_tests.private_cloud import private_bucket, private_cloud
+from fruit_assets_tests.private_cloud import private_bucket, private_cloud, sign_in
 from fruit_assets_tests.programs import starts_programs
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ __all__ = [
     "place",
     "private_bucket",
     "private_cloud",
+    "sign_in",
     "spark_emr_session",
     "spark_emr_simulator",
 ]
@@ -293,17 +294,28 @@ def s3_environment(s3_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> str:
 
 @pytest.fixture
 def s3_gets(s3_environment: str, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
-    """Path and range of every object that moto's S3 hands out."""
+    """Path and range of every object that is requested of moto's S3."""
+    return _noted(monkeypatch, "get_object", lambda asked: (asked.path, asked.headers.get("Range", "whole")))
+
+
+@pytest.fixture
+def s3_lists(s3_environment: str, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Prefix of every listing that is requested of moto's S3."""
+    return _noted(monkeypatch, "list_objects_v2", lambda asked: asked.querystring.get("prefix", [""])[0])
+
+
+def _noted(monkeypatch: pytest.MonkeyPatch, operation: str, of: Callable[[Any], Any]) -> list[Any]:
+    """What moto's S3 is asked by one operation, from now on."""
     from moto.s3.responses import S3Response
 
-    seen: list[tuple[str, str]] = []
-    original = S3Response.get_object
+    seen: list[Any] = []
+    original = getattr(S3Response, operation)
 
     def noting(self: S3Response, *args: Any, **kwargs: Any) -> Any:
-        seen.append((self.path, self.headers.get("Range", "whole")))
+        seen.append(of(self))
         return original(self, *args, **kwargs)
 
-    monkeypatch.setattr(S3Response, "get_object", noting)
+    monkeypatch.setattr(S3Response, operation, noting)
     return seen
 
 

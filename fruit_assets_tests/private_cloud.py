@@ -10,7 +10,7 @@ import socket
 import socketserver
 import ssl
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -161,6 +161,28 @@ def private_bucket(
     before = _to_the_store(private_cloud)
     yield name
     assert (_to_the_store(private_cloud) > before) == by_proxy
+
+
+@pytest.fixture
+def sign_in(
+    private_bucket: str, private_cloud: PrivateCloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[[int], str]:
+    """A company's sign-in: rewrites the profile's file, and S3 refuses the token before; returns the new one."""
+    import boto3
+
+    file = tmp_path / "credentials"
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(file))
+    monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)
+
+    def sign(number: int) -> str:
+        token = f"{private_bucket}-{number}"
+        file.write_text(f"[default]\naws_access_key_id=k\naws_secret_access_key=s\naws_session_token={token}\n")
+        private_cloud.expired.add(f"{private_bucket}-{number - 1}")
+        return token
+
+    return sign
 
 
 def _to_the_store(private_cloud: PrivateCloud) -> int:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from fruit_assets.errors import StorageError
+from fruit_assets.storage.delta.commit_log import read_commits
 from fruit_assets.storage.delta.table import Table
 from fruit_assets.storage.delta.version import Version
 
@@ -42,7 +43,7 @@ def changes_since(result: Version, features: Version) -> FeatureChanges | None:
     if covers.get("table") != features.table_id:
         return None
     try:
-        before = _latest_of_same_content(Table(features.store), covers["version"])
+        before = _latest_of_same_content(features, covers["version"])
     except StorageError:  # Delta's log does not reach back that far
         return None
     held, listed = ({file.path for file in version.files} for version in (before, features))
@@ -51,10 +52,11 @@ def changes_since(result: Version, features: Version) -> FeatureChanges | None:
     return FeatureChanges(before, added, removed)
 
 
-def _latest_of_same_content(table: Table, number: int) -> Version:
+def _latest_of_same_content(features: Version, number: int) -> Version:
     """The version with this number, or the version that upkeep compacted it into: the same rows in fewer files."""
+    table = Table(features.store)
     version = table.at(number)
-    for commit in table.history():
+    for commit in read_commits(features.store, features.number):
         if commit.number <= number:
             break
         if commit.ours and commit.published == version.published:

@@ -164,7 +164,7 @@ def _staged(
     facts = {"fingerprint": spec.fingerprint}
     if calibration is not None:
         facts["int8"] = int8_fingerprint(spec.fingerprint, calibration)
-    if (before := writing.table.find_latest(**facts)) is not None:
+    if (before := writing.find_latest(**facts)) is not None:
         if makes(context, FEATURES) and storage.table(SAMPLE).current_or_none() is None:
             spark.prepare()  # the run makes the first sample, whose images are all new
         context.log.info(f"Extractor {spec.fingerprint} was exported before: nothing to build.")
@@ -183,7 +183,7 @@ def _exported(
     """The files of the extractor, taken from an earlier version where that exported them."""
     quantization = Quantization(calibration, spec.input_size) if calibration is not None else None
     try:
-        before = writing.table.find_latest(fingerprint=spec.fingerprint)
+        before = writing.find_latest(fingerprint=spec.fingerprint)
         finish = partial(_without_int8, before) if before is not None else Export(spec).files
         if makes(context, FEATURES):
             # Another extractor means new features: Spark starts beside the export, which begins first and takes longer.

@@ -67,7 +67,7 @@ def fruit_recognition(
         phases = PhaseTimer()
         writing = storage.writing(NAME, context)
         version = pca_components.facts["data_version"]
-        if (before := writing.table.find_latest(data_version=version)) is not None:
+        if (before := writing.find_latest(data_version=version)) is not None:
             context.log.info("The components have not changed: the previous report is published again.")
             outcome, staged = Recognition.of(before), republish(before, writing)
         else:

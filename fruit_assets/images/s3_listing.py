@@ -15,6 +15,8 @@ _THREADS = 10
 # Enough to keep the threads busy to the end; each is at least one request.
 _WANTED_RANGES = 64
 _DEEPEST_LEVEL = 4
+# Pages of a listing after which it pays to learn of folders first, which is a request each, and a range each.
+_FEW_PAGES = 5
 
 _Pages = Iterator[Sequence[ListedObject]]
 
@@ -25,7 +27,16 @@ def list_in_parallel(store: S3Store) -> Iterator[ListedObject]:
     Raises:
         StorageError: the bucket is missing or may not be listed.
     """
-    bounds = ["", *_boundaries(store), None]
+    listed, pages = "", 0
+    for page in islice(store.pages(), _FEW_PAGES):
+        yield from page
+        listed, pages = page[-1].key if page else listed, pages + 1
+    if pages == _FEW_PAGES:
+        yield from _list_after(store, listed)
+
+
+def _list_after(store: S3Store, listed: str) -> Iterator[ListedObject]:
+    bounds = [listed, *(folder for folder in _boundaries(store) if folder > listed), None]
     ranges = (_pages_between(store, start or "", end) for start, end in pairwise(bounds))
     with ThreadPoolExecutor(_THREADS) as pool:
 

@@ -6,6 +6,7 @@ manager commits it. So what fails its checks is never seen by a reader.
 
 from datetime import timedelta
 from typing import Any
+from weakref import WeakValueDictionary
 
 import dagster as dg
 from pydantic import PrivateAttr
@@ -20,6 +21,14 @@ from fruit_assets.storage.staging import VersionWriter
 from fruit_assets.storage.upkeep import remove_replaced
 
 _CONTINUES = "dagster/is_resume_retry"
+
+
+class _Tables(dict[str, Table]):
+    """Tables by asset, which stay open."""
+
+
+# By run, and by what its storage was given; forgotten with the resources of the run.
+_OF_RUNS: WeakValueDictionary[tuple[str, str], _Tables] = WeakValueDictionary()
 
 
 class AssetStorage(dg.ConfigurableResource[Any]):
@@ -37,7 +46,12 @@ class AssetStorage(dg.ConfigurableResource[Any]):
     sse: str | None = None
     kms_key_id: str | None = None
     _store: Store | None = PrivateAttr(default=None)
-    _tables: dict[str, Table] = PrivateAttr(default_factory=dict)
+    _tables: _Tables = PrivateAttr(default_factory=_Tables)
+
+    def setup_for_execution(self, context: dg.InitResourceContext) -> None:
+        """Share the tables of a run: the IO manager has an `AssetStorage`, and the assets have another."""
+        if context.run is not None:
+            self._tables = _OF_RUNS.setdefault((context.run.run_id, self.model_dump_json()), self._tables)
 
     @property
     def store(self) -> Store:

@@ -54,6 +54,10 @@ class VersionWriter:
         """Write a small object, so that storage that refuses us does so in the first second; raises StorageError."""
         self.table.store.put(f"{RUNS}/{self.run_id}-{self.attempt}", b"")
 
+    def find_latest(self, **facts: Any) -> Version | None:
+        """`base`, or the newest version before it, that states all these facts and whose files are all there."""
+        return self.table.find_up_to(self.base, facts)
+
     def stage(
         self, files: Iterable[DataFile], columns: Columns, facts: Mapping[str, Any] | None = None
     ) -> StagedCommit:

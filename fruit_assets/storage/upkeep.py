@@ -7,11 +7,10 @@ wrote.
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from math import ceil
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from fruit_assets.object_store.stores import Store
-from fruit_assets.storage.delta.actions import explained
+from fruit_assets.storage.delta.actions import explained, vacuum
 from fruit_assets.storage.delta.commit_log import commit_metadata
 from fruit_assets.storage.delta.table import Table
 from fruit_assets.storage.delta.version import Version
@@ -37,6 +36,9 @@ class Upkeep:
 
 def remove_replaced(table: Table) -> int:
     """Remove files that were replaced longer ago than the retention; lists nothing. Returns how many."""
+    # What was replaced so long ago is in the log as it was when the run opened the table, too.
+    if table.seen is not None and not vacuum(table.seen.delta, table.store, table.retention, full=False):
+        return 0
     return _vacuum(table, table.retention, full=False)
 
 
@@ -72,15 +74,9 @@ def _vacuum(table: Table, retention: timedelta, *, full: bool) -> int:
     opened = table.open()
     if opened is None:
         return 0
-    asked: dict[str, Any] = {
-        "retention_hours": ceil(retention.total_seconds() / 3600),
-        "enforce_retention_duration": False,
-        "full": full,
-    }
-    with explained(table.store, "vacuum"):
-        removed = set(opened.vacuum(dry_run=True, **asked))
-        if removed:  # a vacuum of nothing would be two commits as well
-            opened.vacuum(dry_run=False, commit_properties=_properties(table.current()), **asked)
+    removed = set(vacuum(opened.delta, table.store, retention, full=full))
+    if removed:  # a vacuum of nothing would be two commits as well
+        vacuum(opened.delta, table.store, retention, full=full, delete=_properties(opened.version))
     return len(removed)
 
 
@@ -89,17 +85,16 @@ def _compact(table: Table) -> int:
     from deltalake import WriterProperties
     from deltalake.exceptions import CommitFailedError
 
-    opened, version = table.open(), table.current()
-    small = [file for file in version.files if file.bytes < SMALL_FILE_BYTES]
-    if opened is None or len(small) < SMALL_FILES:
+    opened = table.open()
+    if opened is None or sum(file.bytes < SMALL_FILE_BYTES for file in opened.version.files) < SMALL_FILES:
         return 0
-    group = version.facts.get(ROW_GROUP_ROWS)
+    group = opened.version.facts.get(ROW_GROUP_ROWS)
     with explained(table.store, "compact"), suppress(CommitFailedError):  # a run published meanwhile: the next time
-        done = opened.optimize.compact(
+        done = opened.delta.optimize.compact(
             target_size=_TARGET_BYTES,
             max_concurrent_tasks=1,
             writer_properties=WriterProperties(compression="ZSTD", max_row_group_size=group),
-            commit_properties=_properties(version),
+            commit_properties=_properties(opened.version),
         )
         return int(done["numFilesRemoved"])
     return 0

@@ -183,7 +183,7 @@ def test_all_rows_are_read_when_removed_files_were_deleted_or_the_table_was_made
 def test_all_rows_are_read_when_the_log_no_longer_holds_the_version_before(features, models, runner_for):
     stored = _first(features, models, runner_for)
     features.change(random_rows(3, _WIDTH, 1))
-    features.table.open().create_checkpoint()
+    features.table.open().delta.create_checkpoint()
     Path(features.table.store.uri_of("_delta_log/00000000000000000000.json")).unlink()
     moments = plan_moments(features.table.current(), stored).run(runner_for)
     assert moments.reads_all

@@ -77,7 +77,7 @@ class CountedS3:
         self._recording.requests.clear()
 
     def count(self) -> Counter[str]:
-        """Requests by what they were for: `GET images`, `GET image_features`, `LIST`, `PUT`."""
+        """Requests by what they were for: `GET images`, `GET image_features`, `GET logs`, `LIST images`, `PUT`."""
         return Counter(map(_purpose, self._recording.requests))
 
     def _sizes(self, prefix: str) -> dict[str, int]:
@@ -98,7 +98,8 @@ class CountedS3:
 
 
 def _purpose(request: Request) -> str:
-    key = request.params.get("Key", "")
-    if request.operation in ("GetObject", "HeadObject"):
-        return f"GET {'images' if key.startswith(_IMAGES) else key.removeprefix(_ASSETS).partition('/')[0]}"
-    return {"ListObjectsV2": "LIST", "PutObject": "PUT"}.get(request.operation, request.operation)
+    verbs = {"GetObject": "GET", "HeadObject": "GET", "ListObjectsV2": "LIST"}
+    if (verb := verbs.get(request.operation)) is None:
+        return {"PutObject": "PUT"}.get(request.operation, request.operation)
+    key = request.params.get("Key", request.params.get("Prefix", ""))
+    return f"{verb} {'logs' if '/_delta_log/' in key else key.removeprefix(_ASSETS).partition('/')[0]}"

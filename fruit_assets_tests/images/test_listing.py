@@ -222,12 +222,22 @@ def test_a_class_of_images_that_cannot_be_read_is_named_as_lost(tmp_path):
     assert [str(group) for group in listing.unknown] == ["2 .heic in Fig", "1 .heic in Kiwi"]
 
 
-def test_a_bucket_of_many_folders_is_listed_in_ranges_and_gives_every_object_once(bucket):
+@pytest.mark.parametrize("keys_per_page", [1000, 20, 1])
+def test_a_bucket_of_many_folders_is_listed_in_ranges_and_gives_every_object_once(bucket, keys_per_page, monkeypatch):
+    monkeypatch.setenv("MOTO_S3_DEFAULT_MAX_KEYS", str(keys_per_page))
     store = open_store(f"s3://{bucket}/images")
     keys = [f"{part}/class {number:02}/{name}.jpg" for part in "ab" for number in range(40) for name in "xy"]
     for key in [*keys, "a/loose.jpg", "first.jpg", "zuletzt/é/1.jpg"]:
         store.put(key, b"1")
     assert list_images(store.uri).table["path"].to_pylist() == sorted([*keys, "a/loose.jpg", "zuletzt/é/1.jpg"])
+
+
+def test_a_small_collection_on_s3_is_listed_by_one_request(bucket, s3_lists):
+    store = open_store(f"s3://{bucket}/images")
+    for number in range(12):
+        store.put(f"class {number}/a.jpg", b"1")
+    assert list_images(store.uri).count == 12
+    assert s3_lists == ["images/"]
 
 
 def test_the_order_in_which_files_come_changes_neither_rows_nor_digest(folder, monkeypatch):

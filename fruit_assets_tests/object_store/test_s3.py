@@ -135,22 +135,7 @@ def test_a_body_that_breaks_off_is_read_again(bucket, monkeypatch):
     assert store.get("a") == b"whole"
 
 
-def test_credentials_renewed_in_the_middle_of_a_run_reach_every_client(
-    private_bucket, private_cloud, tmp_path, monkeypatch
-):
-    """A company's sign-in rewrites the profile's file, and S3 refuses the token that has expired."""
-    file = tmp_path / "credentials"
-
-    def sign_in(number):
-        token = f"{private_bucket}-{number}"
-        file.write_text(f"[default]\naws_access_key_id=k\naws_secret_access_key=s\naws_session_token={token}\n")
-        private_cloud.expired.add(f"{private_bucket}-{number - 1}")
-        return token
-
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.delenv(name)
-    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(file))
-    monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)
+def test_credentials_renewed_in_the_middle_of_a_run_reach_every_client(private_bucket, private_cloud, sign_in):
     first = sign_in(1)
     store, table = open_store(f"s3://{private_bucket}/fruit"), open_store(f"s3://{private_bucket}/table")
     on_worker = pickle.loads(pickle.dumps(store))

@@ -4,6 +4,7 @@ import io
 import json
 import multiprocessing
 import shutil
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from urllib.parse import unquote
@@ -21,6 +22,7 @@ from fruit_assets.storage.delta.table import Table
 from fruit_assets.storage.delta.version import Version
 from fruit_assets.storage.parquet_files import DataFile
 from fruit_assets.storage.staging import restore
+from fruit_assets.storage.upkeep import remove_replaced
 
 COLUMNS = columns_of("path string, features array<float>")
 SCHEMA = pa.schema([("path", pa.string()), ("features", pa.list_(pa.float32()))])
@@ -296,3 +298,54 @@ def test_the_log_has_a_checkpoint_at_every_tenth_commit_from_which_readers_start
     table.store.delete([f"_delta_log/{number:020}.json" for number in range(9)])
     assert table.current() == version
     assert [commit.number for commit in table.history()] == [11, 10, 9]
+
+
+def test_a_table_that_has_not_changed_is_opened_once_by_all_who_share_it(
+    bucket: str, s3_gets: list[tuple[str, str]], s3_lists: list[str]
+) -> None:
+    table = Table(open_store(f"s3://{bucket}/image_features"))
+    for run in ("one", "two", "three"):
+        published(table, run, run, data_version=run)
+    version = table.current()
+    s3_gets.clear()
+    s3_lists.clear()
+    assert (table.current(), table.at(version.number)) == (version, version)
+    assert table.commit(table.stage(version.files, COLUMNS, "four", version, version.facts)) == version
+    # Each time: the newest commit, and the one that would follow.
+    assert (len(s3_gets), len(s3_lists)) == (4, 0)
+
+
+def test_what_another_process_committed_is_seen_by_a_table_that_is_open(table: Table) -> None:
+    mine = _staged(table, "mine", facts={"data_version": "mine"})
+    first = published(table, "one", "a")
+    theirs = published(Table(table.store), "two", "b")
+    assert (table.current(), table.current().run_id, table.at(0)) == (theirs, "two", first)
+    with pytest.raises(NewerVersionError, match="Run two published version 1"):
+        table.commit(mine)
+
+
+def test_a_table_that_was_deleted_and_made_anew_is_not_taken_for_the_one_that_was_open(table: Table) -> None:
+    published(table, "one", "a")
+    assert table.current().run_id == "one"
+    table.store.delete([item.key for item in table.store.list()])
+    assert table.current_or_none() is None
+    published(table, "two", "b")
+    assert table.current().run_id == "two"
+    table.store.delete([item.key for item in table.store.list()])
+    anew = published(Table(table.store), "three", "c")
+    assert (table.current(), table.at(0)) == (anew, anew)
+    assert paths_of(published(table, "four", "d")) == paths_of(Table(table.store).current()) == ["d"]
+
+
+def test_a_table_that_was_opened_with_credentials_that_have_expired_is_opened_with_the_renewed_ones(
+    private_bucket: str, sign_in: Callable[[int], str]
+) -> None:
+    sign_in(1)
+    table = Table(open_store(f"s3://{private_bucket}/image_features"))
+    published(table, "one", "a")
+    base = table.current()
+    staged = table.stage([*base.files, written(table, "two", "b")], COLUMNS, "two", base)
+    sign_in(2)
+    version = table.commit(staged)
+    assert (version.number, paths_of(table.current())) == (1, ["a", "b"])
+    assert remove_replaced(table) == 0

@@ -1,5 +1,8 @@
 """Tests of Dagster's side of the storage, with a graph of two assets of no importance."""
 
+import gc
+import weakref
+
 import dagster as dg
 import pyarrow as pa
 import pytest
@@ -7,6 +10,7 @@ import pytest
 from fruit_assets.errors import StorageError
 from fruit_assets.storage import io_managers
 from fruit_assets.storage.delta.staged_commit import StagedCommit
+from fruit_assets.storage.delta.table import Table
 from fruit_assets.storage.delta.version import Version
 from fruit_assets.storage.io_managers import AssetStorage, VersionIOManager
 from fruit_assets.storage.staging import VersionWriter
@@ -78,7 +82,7 @@ def test_an_upstream_asset_whose_rows_another_program_changed_is_named_with_what
     dg.materialize([numbers, total], resources=resources)
     opened = resources["storage"].table("numbers").open()
     assert opened is not None
-    opened.delete("value = 1")
+    opened.delta.delete("value = 1")
     result = dg.materialize([numbers, total], selection="total", resources=resources, raise_on_error=False)
     [failure] = [event for event in result.all_events if event.is_step_failure]
     assert "Another program changed the rows of" in str(failure.step_failure_data.error)
@@ -167,3 +171,23 @@ def test_a_run_that_continues_a_failed_one_reads_what_that_one_made(resources):
         pins = storage.pins(run)
     assert pins.version_of(storage.table("numbers")).read_table()["value"].to_pylist() == [1, 2]
     assert storage.table("numbers").current().read_table()["value"].to_pylist() == [100]
+
+
+def test_resource_and_io_manager_share_the_tables_of_a_run_which_end_with_it(resources):
+    seen: list[weakref.ref[Table]] = []
+
+    class Noting(VersionIOManager):
+        def load_input(self, context: dg.InputContext) -> Version:
+            seen.append(weakref.ref(self.storage.table("numbers")))
+            return super().load_input(context)
+
+    @dg.asset
+    def reader(numbers: Version, storage: AssetStorage) -> None:
+        assert storage.table("numbers") is seen[-1]()
+
+    storage = resources["storage"]
+    resources["io_manager"] = Noting(storage=storage, run_config_check=_NoCheck(), event_log=_NoCheck())
+    for _ in range(2):
+        assert dg.materialize([numbers, reader], resources=resources).success
+    gc.collect()
+    assert [table() for table in seen] == [None, None]

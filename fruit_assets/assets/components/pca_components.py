@@ -106,11 +106,11 @@ def _staged(
     version = combined_version(image_features.facts["data_version"], basis.version)
     identity = {"pca_model": basis.version, "features_fingerprint": image_features.facts[FINGERPRINT]}
     facts = {"data_version": version, "n_components": basis.model.n_components, **identity}
-    if (before := writing.table.find_latest(data_version=version)) is not None:
+    if (before := writing.find_latest(data_version=version)) is not None:
         context.log.info("Neither the features nor the basis have changed: the components are published again.")
         return republish(before, writing).with_facts(**facts), 0
     # A new image can be placed only among rows of the same basis and the same kind of features.
-    plan = plan_projection(image_features, writing.table.find_latest(**identity))
+    plan = plan_projection(image_features, writing.find_latest(**identity))
     projected, written = plan.missing.row_count, None
     context.log.info(f"{projected} rows to project, {plan.kept_rows} stay.")
     if projected:

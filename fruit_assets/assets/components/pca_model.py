@@ -158,7 +158,7 @@ def _basis_of_run(
     version = combined_version(features.facts["data_version"], repr(sorted(fitted_by.items())))
     basis = basis_to_keep(config.refit, before, features, fitted_by)
     if basis is None:
-        same = writing.table.find_latest(data_version=version, basis_version=version)
+        same = writing.find_latest(data_version=version, basis_version=version)
     else:
         same = before if before and before.facts["data_version"] == version else None
     if same is not None:

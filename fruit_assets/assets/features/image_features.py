@@ -115,7 +115,7 @@ def image_features(
             )
         options = replace(options, precision=precision.name)
         with phases("planning"):
-            increment = plan_of(sampled_images, _known_features(storage, extractor, options, config))
+            increment = plan_of(sampled_images, _known_features(writings, extractor, options, config))
         context.log.info(_intention(increment.plan, precision.name))
         precision = _with_drift(context, precision, increment, measure, phases)
         with phases("featurizing"):
@@ -143,22 +143,25 @@ def _options(config: FeaturesConfig, worker_cache: WorkerCache) -> Featurization
 
 
 def _known_features(
-    storage: AssetStorage, extractor: ExtractorFiles, options: FeaturizationOptions, config: FeaturesConfig
+    writings: tuple[VersionWriter, VersionWriter],
+    extractor: ExtractorFiles,
+    options: FeaturizationOptions,
+    config: FeaturesConfig,
 ) -> KnownFeatures:
     """The newest features of the same fingerprint with their rejected images, and complete files of other runs."""
-    table = storage.table(FEATURES_NAME)
+    table = writings[0].table
     if not config.reuse:
         return KnownFeatures(table.store)
-    previous = table.find_latest(features_fingerprint=fingerprint_of(extractor, options))
+    previous = writings[0].find_latest(features_fingerprint=fingerprint_of(extractor, options))
     # With another limit, other images are rejected.
     same_limit = previous is not None and previous.facts.get(_MAX_PIXELS) == config.max_pixels
-    rejected = _rejected_with(storage, previous) if previous and same_limit else None
+    rejected = _rejected_with(writings[1], previous) if previous and same_limit else None
     recovered = recoverable_features(table, file_fingerprint(extractor, options), extractor.description.features)
     return KnownFeatures(table.store, previous, rejected, recovered)
 
 
-def _rejected_with(storage: AssetStorage, features: Version) -> Version | None:
-    return storage.table(REJECTED_NAME).find_latest(features_data_version=features.facts["data_version"])
+def _rejected_with(writing: VersionWriter, features: Version) -> Version | None:
+    return writing.find_latest(features_data_version=features.facts["data_version"])
 
 
 def _with_drift(

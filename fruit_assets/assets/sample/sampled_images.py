@@ -116,7 +116,7 @@ def _sample(
     most_unread: float,
 ) -> _Sample:
     """The version of the same images where there is one, or else a new version."""
-    before = writing.table.find_latest(root=choice.listing.root, listed=choice.digest, unread=0)
+    before = writing.find_latest(root=choice.listing.root, listed=choice.digest, unread=0)
     if before is not None and has_keys(before):
         context.log.info("No image of the sample has changed since the previous version: it is published again.")
         with phases("pictures"):

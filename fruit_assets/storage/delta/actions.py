@@ -7,6 +7,8 @@ import json
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from datetime import timedelta
+from math import ceil
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
@@ -92,6 +94,19 @@ def files_of(table: "DeltaTable", store: Store) -> tuple[DataFile, ...]:
     columns = (actions[name].to_pylist() for name in actions.column_names)
     files = (dict(zip(actions.column_names, values, strict=True)) for values in zip(*columns, strict=True))
     return tuple(sorted((_data_file(file, store) for file in files), key=lambda file: file.path))
+
+
+def vacuum(
+    table: "DeltaTable", store: Store, retention: timedelta, *, full: bool, delete: "CommitProperties | None" = None
+) -> list[str]:
+    """Files that were removed from a table longer ago than the retention; with `delete` they go from storage as well.
+
+    With `full` storage is listed, for files that no version mentions; else the log decides alone.
+    """
+    hours = ceil(retention.total_seconds() / 3600)
+    options: dict[str, Any] = {"enforce_retention_duration": False, "full": full, "commit_properties": delete}
+    with explained(store, "vacuum"):
+        return table.vacuum(hours, dry_run=delete is None, **options)
 
 
 @contextmanager

@@ -18,20 +18,18 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import unquote
 
 from fruit_assets.errors import NotPublishedError, StorageError
 from fruit_assets.object_store.stores import Store
-from fruit_assets.storage.delta.actions import create, explained, files_of, replace_files
-from fruit_assets.storage.delta.columns import Columns, from_delta, with_comments
-from fruit_assets.storage.delta.commit_log import CommitInfo, commit_metadata, content_commit, read_commits
+from fruit_assets.storage.delta.actions import create, explained, replace_files, vacuum
+from fruit_assets.storage.delta.columns import Columns, with_comments
+from fruit_assets.storage.delta.commit_log import CommitInfo, commit_metadata, read_commits
+from fruit_assets.storage.delta.opened import OpenedTable
 from fruit_assets.storage.delta.staged_commit import StagedCommit, is_published, require_files, require_newest
 from fruit_assets.storage.delta.version import STAGED, Version
 from fruit_assets.storage.parquet_files import DataFile
-
-if TYPE_CHECKING:
-    from deltalake import DeltaTable
 
 # What the first layout of this project left in an asset's folder.
 _OLD_LAYOUT = "CURRENT"
@@ -44,14 +42,17 @@ _COMMIT_ATTEMPTS = 20
 class Table:
     """The Delta table of one asset.
 
-    Args:
+    Attributes:
         store: the table's folder.
         retention: how long files stay after their removal from the table.
+        seen: the newest version when it was last asked for, opened again only where another one has followed.
     """
 
     def __init__(self, store: Store, retention: timedelta = timedelta(days=7)) -> None:
         self.store = store
         self.retention = retention
+        self.seen: OpenedTable | None = None
+        self._versions: dict[int, Version] = {}
 
     @property
     def name(self) -> str:
@@ -62,34 +63,40 @@ class Table:
         return self.at(None)
 
     def current_or_none(self) -> Version | None:
-        table = self.open()
-        return None if table is None else self._version(table)
+        """The newest version, as storage has it now; None when there is none. Two GETs where nothing has changed."""
+        opened = self._newest()
+        return None if opened is None else opened.version
 
     def at(self, number: int | None) -> Version:
-        """One version by its number, the newest for None.
+        """One version by its number, the newest for None; one that was read or committed before is not read again.
 
         Raises:
             NotPublishedError: there is no table.
             StorageError: there is no such version.
         """
-        if (table := self.open(number)) is None:
+        if number is not None and (known := self._versions.get(number)) is not None:
+            return known
+        if (opened := self._newest() if number is None else self.open(number)) is None:
             raise NotPublishedError(
                 f"{self.name} has not been published at {self.store.uri} yet: materialise {self.name} first."
             )
-        return self._version(table)
+        return opened.version
 
     def history(self) -> Iterator[CommitInfo]:
         """The commits, newest first, as far back as the log reaches."""
-        table = self.open()
-        return iter(()) if table is None else read_commits(self.store, table.version())
+        newest = self.current_or_none()
+        return iter(()) if newest is None else read_commits(self.store, newest.number)
 
     def find_latest(self, **facts: Any) -> Version | None:
         """The newest version that states all these facts and whose files are all there, or None."""
+        return self.find_up_to(self.current_or_none(), facts)
+
+    def find_up_to(self, newest: Version | None, facts: Mapping[str, Any]) -> Version | None:
+        """Like `find_latest`, among a version and those before it."""
 
         def fits(facts_of: Mapping[str, Any]) -> bool:
             return all(facts_of.get(name) == value for name, value in facts.items())
 
-        newest = self.current_or_none()
         if newest is None or (fits(newest.facts) and newest.is_intact()):
             return newest
         earlier = zip(range(_LOOK_BACK), read_commits(self.store, newest.number - 1), strict=False)
@@ -98,12 +105,10 @@ class Table:
 
     def listed_paths(self) -> set[str]:
         """Paths of the files that the newest version lists, and of those that were removed within the retention."""
-        if (table := self.open()) is None:
+        if (opened := self._newest()) is None:
             return set()
-        with explained(self.store, "list the files of"):
-            # A dry run of the vacuum that goes by the log alone.
-            removed = table.vacuum(retention_hours=0, dry_run=True, enforce_retention_duration=False, full=False)
-        return {file.path for file in files_of(table, self.store)} | {unquote(path) for path in removed}
+        listed = {file.path for file in opened.version.files}
+        return listed | {unquote(path) for path in vacuum(opened.delta, self.store, timedelta(), full=False)}
 
     def stage(
         self,
@@ -148,45 +153,42 @@ class Table:
         wanted = replace(staged.version, columns=with_comments(staged.version.columns, comments or {}))
         properties = CommitProperties(commit_metadata(wanted, code_version), max_commit_retries=0)
         for _ in range(_COMMIT_ATTEMPTS):
-            if (table := self.open()) is None:
+            if (opened := self._newest()) is None:
                 if create(wanted, properties, text, self.retention.days):
                     return self.at(0)
                 continue
-            current = self._version(table)
+            current = opened.version
             if is_published(current, staged):
                 return current
             require_newest(current, staged)
-            if replace_files(table, current, wanted, properties):
+            if replace_files(opened.delta, current, wanted, properties):
                 number = current.number + 1
-                return replace(wanted, number=number, published=number, table_id=current.table_id)
+                version = replace(wanted, number=number, published=number, table_id=current.table_id)
+                self._versions[number] = version
+                return version
             time.sleep(0.05)
         raise StorageError(f"{self.store.uri} is being written by too many runs at once: nothing was published.")
 
-    def open(self, number: int | None = None) -> "DeltaTable | None":
-        """delta-rs' view of the table, or None when there is no table."""
+    def open(self, number: int | None = None) -> OpenedTable | None:
+        """The table at one version, the newest for None; None when there is no table."""
         from deltalake import DeltaTable
         from deltalake.exceptions import TableNotFoundError
 
         with explained(self.store, "open"), suppress(TableNotFoundError):
             uri, options = self.store.delta()
-            return DeltaTable(uri, version=number, storage_options=options)
+            opened = OpenedTable.of(self.store, DeltaTable(uri, version=number, storage_options=options), options)
+            self._versions[opened.version.number] = opened.version
+            return opened
         self._require_no_old_layout()
         return None
 
-    def _version(self, table: "DeltaTable") -> Version:
-        number = table.version()
-        commit = content_commit(self.store, number)
-        return Version(
-            store=self.store,
-            number=number,
-            files=files_of(table, self.store),
-            columns=from_delta(table.schema()),
-            facts=commit.facts,
-            figures=commit.figures,
-            run_id=commit.run_id,
-            published=commit.published,
-            table_id=str(table.metadata().id),
-        )
+    def _newest(self) -> OpenedTable | None:
+        """The table at its newest version; opened again only when that is another one, or credentials were renewed."""
+        seen = self.seen  # other threads may open the table, too
+        if seen is None or not seen.is_newest(self.store.delta()[1]):
+            self._versions = {}
+            seen = self.seen = self.open()
+        return seen
 
     def _require_no_old_layout(self) -> None:
         with suppress(KeyError):

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import chain
+from posixpath import commonpath, dirname
 from typing import TYPE_CHECKING, Any
 
 from fruit_assets.object_store.stores import Store
@@ -102,7 +103,9 @@ class Version:
 
     def is_intact(self) -> bool:
         """Whether every file exists with its published size."""
-        folders = {file.path.rpartition("/")[0] for file in self.files}
-        prefixes = {f"{folder}/" if folder else "" for folder in folders}
-        sizes = {item.key: item.size for prefix in prefixes for item in self.store.list(prefix)}
+        if not self.files:
+            return True
+        # One listing: the runs that wrote them have a folder each.
+        folder = commonpath({dirname(file.path) for file in self.files})
+        sizes = {item.key: item.size for item in self.store.list(f"{folder}/" if folder else "")}
         return all(sizes.get(file.path) == file.bytes for file in self.files)
