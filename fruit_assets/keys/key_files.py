@@ -13,10 +13,11 @@ import uuid
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 from itertools import chain, groupby
+from threading import Lock
 from typing import TYPE_CHECKING
 
 from fruit_assets.object_store.s3_store import S3Store
@@ -46,16 +47,19 @@ class _Copy:
     Attributes:
         parquet: the key file, whose footer has been read.
         rows: of each data file by its path: which rows of the key file they are.
+        lock: held during a read. Several threads read, and one `ParquetFile` read by two of them can crash.
     """
 
     parquet: "pq.ParquetFile"
     rows: Mapping[str, range]
+    lock: Lock = field(default_factory=Lock)
 
     def holds(self, file: DataFile, columns: Sequence[str]) -> bool:
         return len(self.rows.get(file.path, ())) == file.rows and set(columns) <= set(self.parquet.schema_arrow.names)
 
     def read(self, files: Sequence[DataFile], columns: Sequence[str]) -> "list[pa.Table]":
-        table = self.parquet.read(columns).select(columns)
+        with self.lock:
+            table = self.parquet.read(columns).select(columns)
         return [table.slice(self.rows[file.path].start, file.rows) for file in files]
 
 

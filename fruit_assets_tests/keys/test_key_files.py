@@ -1,10 +1,13 @@
 """Tests of keys of many files on S3: how few requests they are, and that copies change nothing else."""
 
 import random
+import time
 from collections.abc import Sequence
 from datetime import timedelta
+from threading import Lock
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from fruit_assets.keys import key_files
@@ -100,6 +103,27 @@ def test_keys_are_the_same_with_copies_and_without_in_any_order_of_any_files(row
     for count in (16, 25, 38):
         files = chance.sample([*of_run, *of_another, *uncopied], count)
         assert rows.keys(files) == _without_copies(rows, files)
+
+
+def test_a_key_file_that_holds_files_of_two_places_is_read_by_one_thread_at_a_time(rows, monkeypatch):
+    old, new = rows.write(32), rows.write(1)
+    files = [*old[:16], *new, *old[16:]]
+    expected = _without_copies(rows, files)
+    copy_keys(rows.table.store, old, _COLUMNS)
+    read, reading, overlaps = pq.ParquetFile.read, Lock(), []
+
+    def read_slowly(parquet, *arguments, **options):
+        if parquet.metadata.num_rows < 32 * 6:
+            return read(parquet, *arguments, **options)
+        if reading.locked():
+            overlaps.append(parquet)
+        with reading:  # also here, because two reads at once can crash this process
+            time.sleep(0.2)  # for another thread to come
+            return read(parquet, *arguments, **options)
+
+    monkeypatch.setattr(pq.ParquetFile, "read", read_slowly)
+    assert rows.keys(files) == expected
+    assert not overlaps
 
 
 def test_large_tables_have_several_copies_and_none_holds_a_file_twice(rows, monkeypatch):
